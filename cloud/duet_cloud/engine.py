@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,8 @@ class Step:
     """New tokens, without the closing token."""
     text: str
     """Their text; empty where the job asks for none."""
+    log_probabilities: Sequence[float] = ()
+    """Of the new tokens and the closing one; empty where the job asks for none."""
     finish: str | None = None
     """None while generation continues; "stop" (closing token) or "length" (budget)."""
     cached_tokens: int = 0
@@ -60,6 +62,8 @@ class Job:
     """Sampling seed; None leaves it to the engine."""
     text: bool
     """Whether the signal's text is wanted, too; detokenising costs time."""
+    odds: bool = False
+    """Whether the tokens' probabilities are wanted, too; they cost time."""
     prefix_tokens: int = 0
     """Tokens of the signal at the end of `prompt_ids`."""
     trace: Mapping[str, str] = field(default_factory=dict)
@@ -178,6 +182,8 @@ class VllmEngine:
             # The closing token may be a special one, which the text then leaves out.
             skip_special_tokens=True,
             detokenize=job.text,
+            # 0 is the chosen token alone.
+            logprobs=0 if job.odds else None,
             output_kind=RequestOutputKind.DELTA,
         )
         prompt = TokensPrompt(prompt_token_ids=job.prompt_ids)
@@ -229,6 +235,10 @@ def _step(output: Any) -> Step:
     return Step(
         ids=ids,
         text=completion.text,
+        log_probabilities=[
+            each[token].logprob
+            for token, each in zip(completion.token_ids, completion.logprobs or (), strict=False)
+        ],
         finish=completion.finish_reason,
         cached_tokens=output.num_cached_tokens or 0,
         queued_at=getattr(stats, "queued_ts", 0.0),

@@ -1,8 +1,9 @@
 """`duet.v1.InferenceService`: one question in, its signal out in chunks."""
 
+import math
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -192,6 +193,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncGenerator[ReasonResponse]:
         """Yield the signal's messages; release the slot before the last one."""
         done, metrics = asked.done, self._metrics
+        odds: list[float] = []
         buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
         made_at: float | None = None
         async with self._charge(job) as charge:
@@ -202,11 +204,12 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     now = serving.watch.progressed = time.monotonic()
                     charge.spent += len(step.ids)
                     done.signal_tokens += len(step.ids)
+                    odds += step.log_probabilities
                     buffer.add(step.ids, step.text, now)
                     if step.finish is None and not buffer.due(now):
                         continue
                     if step.finish is not None:
-                        _finish(done, step)
+                        _finish(done, step, odds)
                     chunk = buffer.take()
                     if chunk is None:
                         continue
@@ -258,11 +261,15 @@ def _prepare(
         ),
         seed=request.seed if request.HasField("seed") else None,
         text=encoding == SIGNAL_ENCODING_TEXT,
+        odds=request.odds,
     )
 
 
-def _finish(done: SignalEnd, step: Step) -> None:
-    """Fill in how generation ended and how long its phases took."""
+def _finish(done: SignalEnd, step: Step, odds: Sequence[float]) -> None:
+    """Fill in how generation ended, how long its phases took, and how probable the signal was."""
+    if odds:
+        done.least_log_probability = min(odds)
+        done.mean_log_probability = math.fsum(odds) / len(odds)
     done.finish_reason = (
         FINISH_REASON_BUDGET if step.finish == "length" else FINISH_REASON_END_OF_REASONING
     )

@@ -14,7 +14,7 @@ from duet_contract.receipt import (
     Tokens,
     estimate_flops,
 )
-from duet_device.attempt import Attempt, candidate, is_doubtful, support
+from duet_device.attempt import Attempt, candidate, chance, is_doubtful, support
 from duet_device.exchange import Exchange
 from duet_device.link import Link
 from duet_device.policy.rounds import best, compared
@@ -81,6 +81,7 @@ def write_receipt(
         ),
         flops=estimate_flops(manifest, generated, len(given.ids)),
         confidence=given.generation.confidence,
+        chance=chance(exchange, evidence),
         low_confidence=is_doubtful(exchange, given, evidence),
         value=given.value,
         work=computed.work if computed else (),

@@ -1,8 +1,9 @@
 """Generate one answer after the decoder's sequence, and judge it."""
 
+import math
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
 
 from duet_contract.answers import final_answer
 from duet_contract.quantities import ComputedAnswer
@@ -14,7 +15,8 @@ from duet_device.link import Link
 from duet_device.policy.check import Answered, Check
 from duet_device.policy.checkers import check
 from duet_device.policy.decisions import trusts, value_of
-from duet_device.policy.measures import Evidence, checks, least_probability
+from duet_device.policy.features import features_of
+from duet_device.policy.measures import Evidence, checks, judge, least_probability
 from duet_device.policy.rounds import Candidate
 from duet_device.settings import MOST_ROUNDS
 from duet_device.signal_stream import Signal
@@ -44,6 +46,10 @@ class Attempt:
     """What the device's own checks say."""
     tokens: int = 0
     """Signal tokens that the cloud generated for it."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """What a judge weighs (`duet_device.policy.features`)."""
+    log_odds: float | None = None
+    """By the calibration's judge, that it is right; None if unknown."""
 
     @property
     def value(self) -> str | None:
@@ -64,7 +70,7 @@ class Attempt:
     def evidence(self) -> Evidence:
         """What is known about the answer by itself."""
         held = tuple(each.holds for each in self.checked)
-        return Evidence(tuple(self.generation.trace), (self.value,), held)
+        return Evidence(tuple(self.generation.trace), (self.value,), held, self.log_odds)
 
 
 def attempt(
@@ -123,8 +129,21 @@ def attempt(
             yield AnswerText(answer)
     end = time.perf_counter()
     checked = _computed_checks(computed) if computed else _checks(exchange, signal, answer)
+    features = features_of(exchange.question, signal, generation.trace, checked, computed)
+    weights = exchange.calibration.judge if exchange.calibration else None
     return Attempt(
-        signal, link, answer, tuple(ids), generation, first, end, computed, checked, tokens
+        signal=signal,
+        link=link,
+        text=answer,
+        ids=tuple(ids),
+        generation=generation,
+        first=first,
+        end=end,
+        computed=computed,
+        checked=checked,
+        tokens=tokens,
+        features=features,
+        log_odds=weights.log_odds(features) if weights else None,
     )
 
 
@@ -148,7 +167,16 @@ def judged_attempt(exchange: Exchange, signal: Signal | None) -> Attempt:
 
 def candidate(exchange: Exchange, one: Attempt) -> Candidate:
     """Return an answer as it is compared with those of other rounds."""
-    return Candidate(one.evidence, support(exchange, one.evidence)[1], len(one.doubts))
+    measured = support(exchange, one.evidence)[1]
+    return Candidate(one.evidence, measured, len(one.doubts), _weight(exchange, measured))
+
+
+def _weight(exchange: Exchange, measured: float | None) -> float:
+    more = exchange.calibration.more if exchange.calibration else None
+    if more is None or more.measure != judge.__name__:
+        return 1.0
+    chance = more.chance(-math.inf if measured is None else measured)
+    return 1.0 if chance is None else chance
 
 
 def support(exchange: Exchange, evidence: Evidence) -> tuple[str, float | None]:
@@ -172,21 +200,39 @@ def is_doubtful(exchange: Exchange, one: Attempt, evidence: Evidence) -> bool:
         one: the answer.
         evidence: of it, those of other rounds included.
     """
-    if one.doubts or (one.signal is not None and one.signal.missing):
+    if one.signal is not None and one.signal.missing:
         return True
-    calibration = exchange.calibration
-    if calibration and calibration.mark:
+    mark = exchange.calibration.mark if exchange.calibration else None
+    known = mark is not None and value_of(mark, evidence) is not None
+    # A judge has weighed the checks of a formula; it knows better how much each says.
+    if one.doubts and not (known and mark and mark.measure == judge.__name__ and _weighed(one)):
+        return True
+    if mark:
         # What cannot be measured here, such as the agreement of one answer, marks nothing.
-        known = value_of(calibration.mark, evidence) is not None
-        return known and not trusts(calibration.mark, evidence)
+        return known and not trusts(mark, evidence)
     return bool(one.generation.low_confidence(exchange.manifest.defaults.confidence))
+
+
+def _weighed(one: Attempt) -> bool:
+    """Return whether all doubts about an answer are among a judge's features."""
+    computed = one.computed
+    whole = one.signal is not None and one.signal.whole
+    return whole and computed is not None and computed.checks is not None and not computed.failed
+
+
+def chance(exchange: Exchange, evidence: Evidence) -> float | None:
+    """Return the probability by the calibration that an answer is right; None if unknown."""
+    mark = exchange.calibration.mark if exchange.calibration else None
+    value = value_of(mark, evidence) if mark else None
+    return mark.chance(value) if mark and value is not None else None
 
 
 def wants_more(exchange: Exchange, one: Attempt, evidence: Evidence) -> bool:
     """Return whether the answer is too doubtful to be given while more can be asked for."""
-    calibration = exchange.calibration
-    if calibration and calibration.more:
-        return not trusts(calibration.more, evidence)
+    more = exchange.calibration.more if exchange.calibration else None
+    # A judge that lacks a feature says nothing; the checks do.
+    if more and not (more.measure == judge.__name__ and value_of(more, evidence) is None):
+        return not trusts(more, evidence)
     return is_doubtful(exchange, one, evidence)
 
 

@@ -145,6 +145,9 @@ class HeldSignal:
         times = (end.queue_ms, end.prefill_ms, end.decode_ms)
         if not all(math.isfinite(each) and each >= 0 for each in times):
             raise BrokenSignal("the cloud sent times that are not milliseconds")
+        odds = (end.least_log_probability, end.mean_log_probability)
+        if not all(math.isfinite(each) and each <= 0 for each in odds):
+            raise BrokenSignal("the cloud sent probabilities that are not logarithms")
         if self._encoding is None:
             if whole:
                 raise BrokenSignal(f"all {whole} tokens of the signal got lost")

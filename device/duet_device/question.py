@@ -166,4 +166,6 @@ def build_request(
         pair=manifest.reference,
         temperature=settings.temperature,
         seed=settings.seed,
+        # A formula is short, and the decoder's own probabilities say little of it.
+        odds=manifest.answers == "computed",
     )

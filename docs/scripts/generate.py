@@ -17,13 +17,16 @@ import pictures
 import style_check
 from drawing import SCHEMES
 from duet_report.blocks import put_block
+from duet_tools.marks.figures import Report
 from duet_tools.report.fault_table import fault_table
+from duet_tools.report.marks_table import further_table, marks_table
 from duet_tools.results.faults import read_matrix
 from duet_training.pair.differences import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
+MARKS = ROOT / "tools/duet_tools/results/marks.json"
 
 
 def documents() -> Iterator[tuple[Path, str]]:
@@ -33,7 +36,9 @@ def documents() -> Iterator[tuple[Path, str]]:
     pairs = figures.released_pairs()
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
-    yield _with_block("docs/benchmarks.md", "pairs", table)
+    judged = Report.model_validate_json(MARKS.read_text("utf-8"))
+    blocks = {"pairs": table, "marks": marks_table(judged), "further": further_table(judged)}
+    yield _with_blocks("docs/benchmarks.md", blocks)
     yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
     yield _with_block("docs/training.md", "released", differences())
     tables = {
@@ -41,8 +46,8 @@ def documents() -> Iterator[tuple[Path, str]]:
         "rewards": "Rewards at equal tokens",
         "signals": "What signals carry",
     }
-    blocks = {name: _experiments_table(heading) for name, heading in tables.items()}
-    yield _with_blocks("docs/experiments.md", blocks)
+    found = {name: _experiments_table(heading) for name, heading in tables.items()}
+    yield _with_blocks("docs/experiments.md", found)
     for scheme in SCHEMES:
         for name, draw in pictures.PICTURES.items():
             yield IMAGES / f"{name}-{scheme.name}.svg", draw(scheme)

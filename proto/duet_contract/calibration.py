@@ -5,18 +5,21 @@ file: quantization changes probabilities. `calibration.json` is in the pair's di
 signed by its manifest, or on the device of the user who fitted it.
 """
 
+import math
+import operator
 from bisect import bisect_right
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from duet_contract.errors import ManifestError
 from duet_contract.integrity import describe_file
 from duet_contract.manifest import MANIFEST_NAME, Manifest, Positive, Sha256, load_manifest
 
 CALIBRATION_NAME = "calibration.json"
-CALIBRATION_SCHEMA = 1
+CALIBRATION_SCHEMA = 2
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Decision = Literal["gate", "stop", "more", "mark"]
@@ -75,6 +78,35 @@ class Probe(_Model):
     """Added to the product."""
 
 
+class Judge(Probe):
+    """A linear function of an answer's features: the log odds that it is right."""
+
+    features: tuple[str, ...]
+    """Names of the features, one per weight."""
+
+    @model_validator(mode="after")
+    def _one_weight_each(self) -> Self:
+        if len(self.features) != len(self.weights):
+            raise ValueError("a judge has one weight for each of its features")
+        return self
+
+    def log_odds(self, features: Mapping[str, float]) -> float | None:
+        """Return the log odds that an answer is right; None if a feature is unknown.
+
+        Examples:
+            >>> judge = Judge(features=("steps", "unused"), weights=(0.5, -2.0), bias=1.0)
+            >>> judge.log_odds({"steps": 2.0, "unused": 1.0, "other": 9.0})
+            0.0
+            >>> judge.log_odds({"steps": 2.0}) is None
+            True
+        """
+        values = [features.get(name) for name in self.features]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return None
+        return math.fsum(map(operator.mul, self.weights, known)) + self.bias
+
+
 class Calibration(_Model):
     """Thresholds of one pair with one decoder file."""
 
@@ -102,6 +134,8 @@ class Calibration(_Model):
     """After the answer: whether it is marked as doubtful."""
     probe: Probe | None = None
     """Weights of the measure `probe`."""
+    judge: Judge | None = None
+    """Weights of the measure `judge`."""
 
     def threshold(self, decision: Decision) -> Threshold | None:
         """Return the threshold of a decision; None if it was not calibrated.

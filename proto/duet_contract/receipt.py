@@ -144,6 +144,8 @@ class Receipt(_Model):
     or nothing could be computed."""
     confidence: float | None = None
     """Probability of the decoder's least likely answer token; None if the pair has no threshold."""
+    chance: float | None = None
+    """Probability by the pair's calibration that the answer is right; None if unknown."""
     low_confidence: bool = False
     """Whether the pair's measure is below its threshold, the signal is `partial`, or there are
     `doubts`."""
@@ -166,7 +168,7 @@ class Receipt(_Model):
     route: Route | None = None
     """Who was to answer, and why; None if the question was always for the cloud."""
 
-    @field_serializer("confidence", when_used="json-unless-none")
+    @field_serializer("confidence", "chance", when_used="json-unless-none")
     def _rounded(self, value: float) -> float:
         return round(value, 4)
 

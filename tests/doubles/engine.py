@@ -49,11 +49,17 @@ class ScriptedEngine:
                     raise EngineError("the engine failed: scripted")
                 last = index == job.budget - 1
                 self.emitted += 1
-                yield Step(ids=[token], text=f"<{token}>", finish="length" if last else None)
+                yield Step(
+                    ids=[token],
+                    text=f"<{token}>",
+                    log_probabilities=[-token / 100] if job.odds else [],
+                    finish="length" if last else None,
+                )
                 if last:
                     ended = True
                     return
-            yield Step(ids=[], text="", finish="stop")
+            closing = [0.0] if job.odds else []
+            yield Step(ids=[], text="", log_probabilities=closing, finish="stop")
             ended = True
         finally:
             self.running -= 1

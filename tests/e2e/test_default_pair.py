@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from duet_contract.pairs import DEFAULT_PAIR
+from duet_contract.calibration import CALIBRATION_NAME, parse_calibration
+from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from duet_contract.quantities import OUT_OF_REACH
 from tests.doubles.commands import cloud_pairs as pairs
 from tests.service import Service
@@ -73,6 +74,14 @@ def test_held_out_questions_are_answered_from_formulas_without_their_numbers(ser
     asked = _ask([*QUESTIONS, unknown], tmp_path, *cloud)
     refused = asked.pop(unknown)
     assert (refused["answer"], refused["low_confidence"]) == (OUT_OF_REACH, True)
+    # The pair came with its calibration, and the service said how probable each formula is.
+    mark = parse_calibration((find_pair(DEFAULT_PAIR) / CALIBRATION_NAME).read_text()).mark
+    assert mark
+    least = mark.chance(mark.at_least)
+    assert all(0 <= receipt["chance"] <= 1 for receipt in asked.values())
+    unmarked = [each["chance"] for each in asked.values() if not each["low_confidence"]]
+    assert unmarked
+    assert min(unmarked) >= least - 1e-4
     assert len(_right(asked)) >= 0.7 * len(QUESTIONS), {k: v["answer"] for k, v in asked.items()}
     assert {receipt["numbers_sent"] for receipt in asked.values()} == {0}
     # The answer cannot be in the signal: formulas hold labels and constants.

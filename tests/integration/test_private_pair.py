@@ -1,6 +1,7 @@
 """`private-sums-135m` is built from parts in the layout of its release, here with tiny weights."""
 
 import importlib.resources
+import shutil
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,14 @@ from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import load_recipe
 from duet_cloud.pairs.sources import locate
 from duet_cloud.reasoner import PairReasoner
-from duet_contract.manifest import load_manifest
+from duet_contract.builder import builder_key
+from duet_contract.calibration import CALIBRATION_NAME, check_calibration, parse_calibration
+from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_contract.quantities import answer_of, mask
+from duet_contract.signature import sign_pair
+from duet_device.client import Client
 from tests.doubles import models
+from tests.doubles.cloud import ScriptedCloud, done_text, says, text
 from tests.doubles.commands import cloud_pairs as main
 
 NAME = "private-sums-135m"
@@ -101,9 +107,64 @@ def _formula(reasoner: PairReasoner, model: Any, question: str) -> str:
     return words.decode(written[:-1], skip_special_tokens=False)
 
 
-def test_the_released_weights_answer_questions_in_plain_words(tmp_path: Path) -> None:
-    build_pair(load_recipe(NAME), tmp_path / NAME, report=lambda _: None)
-    reasoner = PairReasoner.load(tmp_path / NAME)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The released pair, built from its recipe as users do."""
+    target = tmp_path_factory.mktemp("released") / NAME
+    build_pair(load_recipe(NAME), target, report=lambda _: None)
+    return target
+
+
+def test_the_released_pair_marks_by_the_calibration_that_it_came_with(built: Path) -> None:
+    manifest = load_manifest(built)
+    assert manifest.calibration in manifest.files
+    calibration = parse_calibration((built / CALIBRATION_NAME).read_text("utf-8"))
+    check_calibration(calibration, manifest)
+    assert calibration.mark
+    question = next(iter(ASKED))
+    receipts = []
+    for formula, odds in (("a-b", -0.01), ("a*b", -3.0)):
+        end = done_text(4)
+        end.end.least_log_probability = end.end.mean_log_probability = odds
+        script = says(text(formula), end)
+        with (
+            ScriptedCloud(script) as cloud,
+            Client(built, allow_unsigned=True, server=cloud.address) as client,
+        ):
+            receipts.append(client.ask(question, require_cloud=True).receipt)
+    sure, doubtful = receipts
+    assert (sure.value, sure.low_confidence, doubtful.low_confidence) == ("7", False, True)
+    assert sure.chance
+    assert doubtful.chance is not None
+    assert sure.chance > calibration.mark.right > doubtful.chance
+
+
+def test_a_recipe_with_another_decoder_leaves_the_calibration_out(
+    released: Path, base: Path, tmp_path: Path
+) -> None:
+    arguments = ["build", NAME, "--reasoner", str(base), "--out", str(tmp_path / "pair")]
+    assert main(arguments) == 0
+    assert load_manifest(tmp_path / "pair").calibration is None
+
+
+def test_a_pair_that_was_built_before_it_had_a_calibration_is_not_ready(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = tmp_path / NAME
+    shutil.copytree(built, pair)
+    sign_pair(pair, builder_key())
+    arguments = ["build", NAME, "--if-missing", "--out", str(pair)]
+    assert main(arguments) == 0
+    assert "reasoner:" not in capsys.readouterr().out
+    earlier = load_manifest(pair).model_copy(update={"calibration": None})
+    (pair / MANIFEST_NAME).write_text(earlier.to_json(), "utf-8")
+    assert main(arguments) == 0
+    assert "reasoner:" in capsys.readouterr().out
+    assert load_manifest(pair).calibration == load_manifest(built).calibration
+
+
+def test_the_released_weights_answer_questions_in_plain_words(built: Path) -> None:
+    reasoner = PairReasoner.load(built)
     assert not reasoner.manifest.shared_vocabulary
     model = AutoModelForCausalLM.from_pretrained(reasoner.directory, dtype=torch.bfloat16)
     for question, value in ASKED.items():

@@ -8,7 +8,8 @@ from duet_cloud.errors import UsageError
 from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source, recipe_of
 from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, recipe_text, shipped_recipes
 from duet_cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
-from duet_contract.integrity import verify_files
+from duet_cloud.pairs.sources import own_calibration
+from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.manifest import SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
 
@@ -74,7 +75,8 @@ def build(
         second = decoder_source(decoder) if decoder else None
         chosen = _with_models(load_recipe(recipe), first, second)
     target = out or pairs_home() / chosen.id
-    if if_missing and _is_ready(target, chosen.version, command):
+    calibration = calibration or own_calibration(chosen)
+    if if_missing and _is_ready(target, chosen.version, command, calibration):
         return
     # transformers and torch take seconds to import; listing needs neither.
     from duet_cloud.pairs.build import build_pair
@@ -88,12 +90,24 @@ def build(
         click.echo(f"its recipe is {save_recipe}: duet-cloud pairs build {save_recipe}")
 
 
-def _is_ready(target: Path, version: str, command: str | None = None) -> bool:
-    """Return whether `target` holds a pair of this version, built with `command` unless None."""
+def _is_ready(
+    target: Path, version: str, command: str | None = None, calibration: Path | None = None
+) -> bool:
+    """Return whether `target` holds a pair of this version, built with `command` unless None.
+
+    Args:
+        target: directory of the pair.
+        version: that it is to have.
+        command: that it is to be built with.
+        calibration: file that it is to have; any, or none, will do if None.
+    """
     if not target.exists():
         return False
     manifest = load_manifest(target)
     if command and manifest.made_with != command:
+        return False
+    held = manifest.calibration
+    if calibration and (held is None or held.sha256 != sha256_of(calibration)):
         return False
     # One without a signature is built again: devices would refuse it.
     if manifest.version != version or not (target / SIGNATURE_NAME).is_file():
@@ -103,7 +117,8 @@ def _is_ready(target: Path, version: str, command: str | None = None) -> bool:
 
 
 def _with_models(recipe: Recipe, reasoner: Source | None, decoder: Source | None) -> Recipe:
-    changes: dict[str, object] = {}
+    # A calibration is of the recipe's own models.
+    changes: dict[str, object] = {"calibration": None} if reasoner or decoder else {}
     if reasoner:
         changes["reasoner"] = recipe.reasoner.model_copy(update={"source": reasoner})
     if decoder:

@@ -8,7 +8,7 @@ from duet_cloud.pairs import adapters, formats, gguf_models
 from duet_cloud.pairs.formats import ChatTemplate
 from duet_cloud.pairs.limits import defaults_for, limits_for
 from duet_cloud.pairs.recipe import Recipe, Source
-from duet_cloud.pairs.sources import MODEL_FILES, locate, place
+from duet_cloud.pairs.sources import MODEL_FILES, locate, own_calibration, place
 from duet_cloud.pairs.target import replacing, vacant
 from duet_contract.calibration import add_calibration
 from duet_contract.integrity import describe_directory, describe_file
@@ -40,7 +40,7 @@ def build_pair(
         recipe: what the pair is made from.
         target: its directory.
         report: called with lines about the work.
-        calibration: a file that becomes a part of the pair.
+        calibration: a file that becomes a part of the pair; None: the recipe's own.
         command: what the manifest says the pair was built with; None names the recipe.
 
     Raises:
@@ -52,7 +52,7 @@ def build_pair(
         scratch.mkdir(parents=True)
         manifest = _build(recipe, scratch, report, command or f"duet-cloud pairs build {recipe.id}")
         (scratch / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
-        if calibration:
+        if calibration := calibration or own_calibration(recipe):
             manifest = add_calibration(scratch, calibration)
     report(f"{manifest.reference} is ready in {target}")
     return manifest

@@ -110,6 +110,8 @@ class Recipe(_Model):
     """See `duet_contract.manifest.Manifest`."""
     alone: Literal["useful"] | None = None
     """See `duet_contract.manifest.Manifest`."""
+    calibration: Source | None = None
+    """Directory of the pair's `calibration.json`; None: the pair has none."""
 
 
 def shipped_recipes() -> list[str]:

@@ -6,7 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.recipe import Source
+from duet_cloud.pairs.recipe import Recipe, Source
+from duet_contract.calibration import CALIBRATION_NAME
 
 # What a served model needs; repositories also hold duplicates in other formats.
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
@@ -43,6 +44,17 @@ def locate(source: Source, wanted: str = "config.json") -> Path:
     if not needed.is_file():
         raise PairBuildError(f"{needed} does not exist")
     return directory
+
+
+def own_calibration(recipe: Recipe) -> Path | None:
+    """Return the calibration that a recipe names; None if it names none.
+
+    Raises:
+        PairBuildError: it is missing or cannot be downloaded.
+    """
+    if recipe.calibration is None:
+        return None
+    return locate(recipe.calibration, CALIBRATION_NAME) / CALIBRATION_NAME
 
 
 def _from_hub(source: Source) -> Path:

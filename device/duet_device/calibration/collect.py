@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from duet_contract.answers import final_answer
+from duet_contract.v1.inference_pb2 import SignalEnd
 from duet_device.attempt import Attempt, judged_attempt
 from duet_device.calibration.rows import Outcome, Row, packed
 from duet_device.client import Client
@@ -73,15 +74,17 @@ class Collector:
         question = Question(asked.question).for_pair(manifest)
         question.check_size(manifest)
         exchange = Exchange(question, manifest, self._client.settings, decoder, deadline)
+        end = None
         if asked.signal is None:
             result = self._ask(question, deadline)
+            end = result.timings.cloud
             ids, tokens = result.signal_ids, result.receipt.tokens.signal
             cut = result.receipt.finish.endswith("+budget")
         else:
             ids = tuple(decoder.encode_text(asked.signal)[: self._budget])
             tokens, cut = len(ids), False
         prompts = build_prompts(decoder, manifest, question, self._budget)
-        full = self._after(exchange, prompts, ids, tokens, cut=cut)
+        full = self._after(exchange, prompts, ids, tokens, cut=cut, end=end)
         count = self._samples if asked.signal is None else 0
         samples = [self._sample(question, seed, deadline) for seed in range(1, count + 1)]
         values = (full.value, *(value for value, _ in samples))
@@ -105,6 +108,7 @@ class Collector:
                 text=full.text,
                 tokens=tokens,
                 measures=measures(replace(full.evidence, values=values)),
+                features=dict(full.features),
             ),
             samples=tuple(outcome for _, outcome in samples),
         )
@@ -153,12 +157,13 @@ class Collector:
         *,
         cut: bool = False,
         enough: bool = False,
+        end: SignalEnd | None = None,
     ) -> Attempt:
         """Return the answer after a signal."""
         self._become(exchange, [*prompts.prefix, *ids, *prompts.suffix], 0)
         spelled = b"".join(self._decoder.detokenize(token, special=True) for token in ids)
         text = spelled.decode("utf-8", "replace")
-        signal = Signal(text, tuple(ids), tokens, cut, enough=enough)
+        signal = Signal(text, tuple(ids), tokens, cut, enough=enough, done=end)
         return judged_attempt(exchange, signal)
 
     def _become(self, exchange: Exchange, prompt: Sequence[int], more: int) -> None:

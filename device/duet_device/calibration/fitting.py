@@ -136,7 +136,8 @@ def fit(
         trusted=result.share,
         right=1 - result.wrong / result.trusted if result.trusted else 0.0,
         signal_tokens=result.tokens,
-        chances=tuple(isotonic(_finite(values))),
+        # The guarantee does not rest on these: all questions count.
+        chances=tuple(isotonic(_finite([*values, *judged(test, best)]))),
     )
     return Fitted(tuple(ranked), threshold, result, curve=curve)
 
@@ -158,11 +159,12 @@ def _guaranteed(
 def _rank(name: str, first: Sequence[Case], test: Sequence[Case], *, usable: bool) -> Ranked:
     fitted, tested = judged(first, name), judged(test, name)
     knots = isotonic(_finite(fitted))
-    stated = [(_chance(knots, value), right) for value, right in tested]
+    stated = [(chance_of(knots, value), right) for value, right in tested]
     return Ranked(name, aurc(fitted), aurc(tested), auroc(tested), ece(stated), usable)
 
 
-def _chance(knots: Sequence[tuple[float, float]], value: float) -> float:
+def chance_of(knots: Sequence[tuple[float, float]], value: float) -> float:
+    """Return the probability of a right answer with a value, by knots of `isotonic`."""
     return next((chance for least, chance in reversed(knots) if value >= least), knots[0][1])
 
 

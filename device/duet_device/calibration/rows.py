@@ -28,6 +28,8 @@ class Outcome(_Model):
     """Signal tokens that it took."""
     measures: dict[str, float] = {}
     """Every measure of the answer."""
+    features: dict[str, float] = {}
+    """What a judge weighs (`duet_device.policy.features`)."""
 
 
 class Row(_Model):
@@ -92,13 +94,18 @@ def parse_row(data: Mapping[str, object], pair: str, decoder_sha256: str, source
 
 
 def cases_of(
-    rows: Sequence[Row], probe: Mapping[str, float], *, against_cloud: bool
+    rows: Sequence[Row],
+    probe: Mapping[str, float],
+    judge: Mapping[str, float],
+    *,
+    against_cloud: bool,
 ) -> dict[Decision, list[Case]]:
     """Return the questions as each decision sees them.
 
     Args:
         rows: all with answers, unless it is against the cloud.
         probe: values of the probe by the rows' ids; empty without a probe.
+        judge: the same of the judge.
         against_cloud: right is what agrees with the answer from the whole signal. Decisions after
             that answer have nothing to be compared with then.
     """
@@ -106,11 +113,10 @@ def cases_of(
     if not against_cloud:
         made |= {"more": [], "mark": []}
     for row in rows:
-        right = _judge_of(row, against_cloud=against_cloud)
-
-        full, *stops = (_point(each, right) for each in (row.full, *row.stops))
-        own = {"probe": probe[row.id]} if row.id in probe else {}
-        alone = _point(row.alone, right, own)
+        right = _rule_of(row, against_cloud=against_cloud)
+        alone = _point(row.alone, right, _known("probe", probe, row))
+        full = _point(row.full, right, _known("judge", judge, row))
+        stops = [_point(each, right) for each in row.stops]
         made["gate"].append(Case((alone,), full))
         made["stop"].append(Case(tuple(stops), full))
         if not against_cloud:
@@ -121,10 +127,19 @@ def cases_of(
 
 def answered_alone(rows: Sequence[Row], *, against_cloud: bool) -> list[bool]:
     """Return whether each question is answered right without a signal."""
-    return [_judge_of(row, against_cloud=against_cloud)(row.alone.text) for row in rows]
+    return [_rule_of(row, against_cloud=against_cloud)(row.alone.text) for row in rows]
 
 
-def _judge_of(row: Row, *, against_cloud: bool) -> Callable[[str], bool]:
+def answered_fully(rows: Sequence[Row]) -> list[bool]:
+    """Return whether each question is answered right from the whole signal."""
+    return [_rule_of(row, against_cloud=False)(row.full.text) for row in rows]
+
+
+def _known(name: str, values: Mapping[str, float], row: Row) -> dict[str, float]:
+    return {name: values[row.id]} if row.id in values else {}
+
+
+def _rule_of(row: Row, *, against_cloud: bool) -> Callable[[str], bool]:
     if against_cloud:
         final = final_answer(row.full.text)
         reference = final.text if final else row.full.text

@@ -1,19 +1,21 @@
 """Fit every decision from rows: probe, measures, thresholds, and what they would have done."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from duet_contract.calibration import CALIBRATION_SCHEMA, Calibration, Decision, Probe
+from duet_contract.calibration import CALIBRATION_SCHEMA, Calibration, Decision, Judge, Probe
 from duet_device.calibration.cases import Case
 from duet_device.calibration.fitting import Fitted, Goal, fit
 from duet_device.calibration.ranking import aurc
 from duet_device.calibration.regression import PENALTIES, held_out
 from duet_device.calibration.regression import fit as fit_probe
-from duet_device.calibration.rows import Row, answered_alone, cases_of
+from duet_device.calibration.rows import Row, answered_alone, answered_fully, cases_of
 from duet_device.errors import UsageProblem
 
 # With fewer questions in the half that fits it, a probe learns nothing.
@@ -77,7 +79,13 @@ class Study:
 
 
 def study(
-    rows: Sequence[Row], goal: Goal, *, data: str, against_cloud: bool = False, seed: int = 0
+    rows: Sequence[Row],
+    goal: Goal,
+    *,
+    data: str,
+    against_cloud: bool = False,
+    seed: int = 0,
+    decisions: frozenset[str] = frozenset(get_args(Decision)),
 ) -> Study:
     """Fit on one half of the rows, test on the other.
 
@@ -87,6 +95,7 @@ def study(
         data: name of the data.
         against_cloud: see `cases_of`.
         seed: of the division into halves.
+        decisions: those that are fitted.
 
     Raises:
         UsageProblem: rows without answers, or too few for the guarantee.
@@ -96,13 +105,15 @@ def study(
     ordered = sorted(rows, key=lambda row: sha256(f"{seed} {row.id}".encode()).digest())
     half = len(ordered) // 2
     first, test = ordered[:half], ordered[half:]
-    probe, values = _probe(first, test, against_cloud=against_cloud)
-    fit_cases = cases_of(first, values, against_cloud=against_cloud)
-    test_cases = cases_of(test, values, against_cloud=against_cloud)
+    probe, probed = _probe(first, test, against_cloud=against_cloud)
+    judge, judged = (None, {}) if against_cloud else _judge(first, test)
+    fit_cases = cases_of(first, probed, judged, against_cloud=against_cloud)
+    test_cases = cases_of(test, probed, judged, against_cloud=against_cloud)
     fitted = {
         decision: found
         for decision in fit_cases
-        if (
+        if decision in decisions
+        and (
             found := fit(
                 fit_cases[decision],
                 test_cases[decision],
@@ -123,6 +134,9 @@ def study(
         questions=len(rows),
         tokens=sum(row.full.tokens for row in rows) / len(rows),
         probe=probe if gate and gate.measure == "probe" else None,
+        judge=judge
+        if any(each and each.measure == "judge" for each in thresholds.values())
+        else None,
         **thresholds,
     )
     return Study(
@@ -164,20 +178,57 @@ def check_rows(count: int, missing: Sequence[str], goal: Goal, data: str) -> Non
 def _probe(
     first: Sequence[Row], test: Sequence[Row], *, against_cloud: bool
 ) -> tuple[Probe | None, dict[str, float]]:
-    """Return a probe and its values; the first half's are of probes fitted without the question."""
-    right = answered_alone(first, against_cloud=against_cloud)
+    """Return the gate's probe and its values."""
+    return _linear(
+        {row.id: row.vector for row in first},
+        answered_alone(first, against_cloud=against_cloud),
+        {row.id: row.vector for row in test},
+    )
+
+
+def _judge(first: Sequence[Row], test: Sequence[Row]) -> tuple[Judge | None, dict[str, float]]:
+    """Return a judge of answers from whole signals, and its values.
+
+    It weighs the features that most answers have; an answer that lacks one has no value.
+    """
+    counts = Counter(name for row in first for name in row.full.features)
+    names = [name for name, count in counts.items() if 2 * count > len(first)]
+
+    def vectors(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
+        features = {row.id: row.full.features for row in rows}
+        return {
+            id_: np.array([each[name] for name in names])
+            for id_, each in features.items()
+            if each.keys() >= set(names)
+        }
+
+    known = vectors(first) if names else {}
+    right = answered_fully([row for row in first if row.id in known])
+    probe, values = _linear(known, right, vectors(test))
+    if probe is None:
+        return None, {}
+    return Judge(features=tuple(names), weights=probe.weights, bias=probe.bias), values
+
+
+def _linear(
+    first: Mapping[str, NDArray[Any]], right: Sequence[bool], test: Mapping[str, NDArray[Any]]
+) -> tuple[Probe | None, dict[str, float]]:
+    """Fit a probe on vectors by id, and return its values of all of them.
+
+    Those of the first half are of probes that were fitted without the question.
+    """
     if len(first) < _LEAST_FOR_PROBE or len(set(right)) < 2:
         return None, {}
-    states = np.stack([row.vector for row in first]).astype(np.float64)
+    states = np.stack(list(first.values())).astype(np.float64)
 
     def error(penalty: float) -> float:
         return aurc(list(zip(held_out(states, right, penalty), right, strict=True)))
 
     penalty = min(PENALTIES, key=error)
     probe = fit_probe(states, right, penalty)
-    values = dict(zip((row.id for row in first), held_out(states, right, penalty), strict=True))
+    values = dict(zip(first, held_out(states, right, penalty), strict=True))
     weights = np.asarray(probe.weights)
-    values |= {row.id: float(weights @ row.vector) + probe.bias for row in test}
+    values |= {id_: float(weights @ vector) + probe.bias for id_, vector in test.items()}
     return probe, values
 
 

@@ -72,6 +72,12 @@ _MOST_FAILURES = 5
     help="Right is what agrees with the answer from the cloud's signal; DATA needs no answers.",
 )
 @click.option(
+    "--decide",
+    type=click.Choice(("gate", "stop", "more", "mark")),
+    multiple=True,
+    help="Fit this decision alone. Repeatable. [all]",
+)
+@click.option(
     "--samples",
     type=Integer(0, 16),
     default=2,
@@ -101,6 +107,7 @@ def calibrate(
     alpha: float | None,
     delta: float,
     against_cloud: bool,
+    decide: tuple[str, ...],
     samples: int,
     split_seed: int,
     html: Path | None,
@@ -131,7 +138,10 @@ def calibrate(
     rows = _recorded(
         items, rows_path or Path(f"{data}.rows"), pair, settings, samples=samples, stop=stop
     )
-    found = study(rows, goal, data=data.name, against_cloud=against_cloud, seed=split_seed)
+    chosen = {"decisions": frozenset(decide)} if decide else {}
+    found = study(
+        rows, goal, data=data.name, against_cloud=against_cloud, seed=split_seed, **chosen
+    )
     if html:
         from duet_device.calibration.page import page
 

@@ -278,11 +278,12 @@ def _round(one: "Round") -> str:
 
 
 def _doubt(receipt: "Receipt") -> str:
-    if receipt.doubts:
-        return ", ".join(receipt.doubts)
+    reasons = list(receipt.doubts)
     if receipt.outcome == "partial":
-        return "the signal is incomplete"
-    return "this pair may not know how to answer that"
+        reasons = reasons or ["the signal is incomplete"]
+    elif receipt.chance is not None:
+        reasons.append(f"{receipt.chance:.0%} of such answers are right")
+    return ", ".join(reasons) or "this pair may not know how to answer that"
 
 
 def _write(text: str) -> None:

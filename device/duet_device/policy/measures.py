@@ -34,6 +34,9 @@ class Evidence:
     the answer in question, and None is one without a value."""
     checks: tuple[bool, ...] = ()
     """Whether each of the device's own checks holds (`duet_device.policy.checkers`)."""
+    log_odds: float | None = None
+    """Log odds that the answer is right, by the calibration's judge of all its features; None
+    without one, or where a feature is unknown."""
 
 
 def least_probability(evidence: Evidence) -> float | None:
@@ -76,6 +79,11 @@ def checks(evidence: Evidence) -> float | None:
     return sum(held) / len(held) if held else None
 
 
+def judge(evidence: Evidence) -> float | None:
+    """Log odds by the calibration's judge."""
+    return evidence.log_odds
+
+
 MEASURES: Mapping[str, Callable[[Evidence], float | None]] = MappingProxyType(
     {
         each.__name__: each
@@ -87,6 +95,7 @@ MEASURES: Mapping[str, Callable[[Evidence], float | None]] = MappingProxyType(
             first_entropy,
             agreement,
             checks,
+            judge,
         )
     }
 )

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
@@ -10,7 +10,7 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TOKEN_IDS,
     ReasonRequest,
 )
-from duet_device.policy.measures import Evidence, agreement
+from duet_device.policy.measures import Evidence
 from duet_device.signal_stream import Signal
 
 # Of another try where the first was greedy, so that it is another one.
@@ -30,6 +30,8 @@ class Candidate:
     """The measure that decides between answers that agree with equally many; None if unknown."""
     doubts: int = 0
     """Own checks that speak against it."""
+    weight: float = 1.0
+    """How much its value counts: the probability that it is right, where a judge says it."""
 
     @property
     def value(self) -> str | None:
@@ -41,14 +43,14 @@ def compared(candidates: Sequence[Candidate], index: int) -> Evidence:
     """Return the evidence of an answer, the values of the others included."""
     own = candidates[index]
     others = tuple(each.value for number, each in enumerate(candidates) if number != index)
-    return Evidence(own.evidence.trace, (own.value, *others), own.evidence.checks)
+    return replace(own.evidence, values=(own.value, *others))
 
 
 def best(candidates: Sequence[Candidate]) -> int:
     """Return the index of the answer with the best support.
 
-    The value that most rounds agree on wins, then the one with fewer doubts, then the measure, then
-    the later one, which may have the longer signal.
+    The value that most rounds agree on wins, each by its weight, then the answer with fewer doubts,
+    then the measure, then the later one, which may have the longer signal.
 
     Examples:
         >>> nine, eight = Evidence(values=("9",)), Evidence(values=("8",))
@@ -56,12 +58,14 @@ def best(candidates: Sequence[Candidate]) -> int:
         2
         >>> best([Candidate(eight, 0.9), Candidate(nine, 0.5)])
         0
+        >>> best([Candidate(eight, 2.0, 0, 0.9), Candidate(nine, -2.0, 0, 0.1), Candidate(nine, -1.0, 0, 0.2)])
+        0
     """
 
     def support(index: int) -> tuple[float, int, float, int]:
         measure = candidates[index].support
         return (
-            agreement(compared(candidates, index)) or 0.0,
+            _weight(candidates, candidates[index].value),
             -candidates[index].doubts,
             float("-inf") if measure is None else measure,
             index,
@@ -79,8 +83,16 @@ def is_settled(candidates: Sequence[Candidate], rounds: int) -> bool:
         (False, True)
     """
     value = candidates[best(candidates)].value
-    votes = sum(each.value == value for each in candidates)
-    return value is not None and 2 * votes > rounds
+    others = {each.value for each in candidates} - {value}
+    rival = max((_weight(candidates, each) for each in others), default=0.0)
+    # No further answer weighs more than 1.
+    left = max(0, rounds - len(candidates))
+    return value is not None and _weight(candidates, value) > rival + left
+
+
+def _weight(candidates: Sequence[Candidate], value: str | None) -> float:
+    """Return how much all answers with a value weigh together; one without a value weighs nothing."""
+    return 0.0 if value is None else sum(each.weight for each in candidates if each.value == value)
 
 
 def goes_on(signal: Signal, manifest: Manifest) -> bool:

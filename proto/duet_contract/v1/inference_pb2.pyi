@@ -70,6 +70,7 @@ class ReasonRequest(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     SIGNAL_PREFIX_FIELD_NUMBER: _builtins.int
+    ODDS_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question, as the user typed it. UTF-8, never empty. Private context is never part of it."""
     budget: _builtins.int
@@ -88,6 +89,8 @@ class ReasonRequest(_message.Message):
     """Sampling temperature of the signal. Absent: the pair's default."""
     seed: _builtins.int
     """Seed of the signal's sampling. Absent: not reproducible above temperature 0."""
+    odds: _builtins.bool
+    """Whether SignalEnd says how probable the reasoner found the signal."""
     @_builtins.property
     def encodings(self) -> _containers.RepeatedScalarFieldContainer[Global___SignalEncoding.ValueType]:
         """Encodings that the device can read, best first. Empty: text only."""
@@ -112,10 +115,11 @@ class ReasonRequest(_message.Message):
         temperature: _builtins.float | None = ...,
         seed: _builtins.int | None = ...,
         signal_prefix: Global___SignalChunk | None = ...,
+        odds: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "encodings", b"encodings", "pair", b"pair", "question", b"question", "request_id", b"request_id", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "encodings", b"encodings", "odds", b"odds", "pair", b"pair", "question", b"question", "request_id", b"request_id", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget: _TypeAlias = _typing.Literal["budget"]  # noqa: Y015
     _WhichOneofArgType__budget: _TypeAlias = _typing.Literal["_budget", b"_budget"]  # noqa: Y015
@@ -223,6 +227,8 @@ class SignalEnd(_message.Message):
     PAIR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PREFIX_TOKENS_FIELD_NUMBER: _builtins.int
+    LEAST_LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
+    MEAN_LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     encoding: Global___SignalEncoding.ValueType
     """Encoding that the chunks used."""
@@ -245,6 +251,12 @@ class SignalEnd(_message.Message):
     """The request's id, where the cloud chose it."""
     prefix_tokens: _builtins.int
     """Tokens of signal_prefix. The whole signal has these and signal_tokens."""
+    least_log_probability: _builtins.float
+    """How probable the reasoner found the tokens of signal_tokens and the closing one, before the
+    temperature: natural logarithms of the least probability, and of all in the mean. Absent unless
+    the request asked for odds, and from a service that does not know them.
+    """
+    mean_log_probability: _builtins.float
     def __init__(
         self,
         *,
@@ -259,11 +271,20 @@ class SignalEnd(_message.Message):
         pair: _builtins.str = ...,
         request_id: _builtins.str = ...,
         prefix_tokens: _builtins.int = ...,
+        least_log_probability: _builtins.float | None = ...,
+        mean_log_probability: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_least_log_probability", b"_least_log_probability", "_mean_log_probability", b"_mean_log_probability", "least_log_probability", b"least_log_probability", "mean_log_probability", b"mean_log_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "decode_ms", b"decode_ms", "encoding", b"encoding", "finish_reason", b"finish_reason", "pair", b"pair", "prefill_ms", b"prefill_ms", "prefix_tokens", b"prefix_tokens", "prompt_tokens", b"prompt_tokens", "queue_ms", b"queue_ms", "request_id", b"request_id", "signal_tokens", b"signal_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_least_log_probability", b"_least_log_probability", "_mean_log_probability", b"_mean_log_probability", "cached_tokens", b"cached_tokens", "decode_ms", b"decode_ms", "encoding", b"encoding", "finish_reason", b"finish_reason", "least_log_probability", b"least_log_probability", "mean_log_probability", b"mean_log_probability", "pair", b"pair", "prefill_ms", b"prefill_ms", "prefix_tokens", b"prefix_tokens", "prompt_tokens", b"prompt_tokens", "queue_ms", b"queue_ms", "request_id", b"request_id", "signal_tokens", b"signal_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__least_log_probability: _TypeAlias = _typing.Literal["least_log_probability"]  # noqa: Y015
+    _WhichOneofArgType__least_log_probability: _TypeAlias = _typing.Literal["_least_log_probability", b"_least_log_probability"]  # noqa: Y015
+    _WhichOneofReturnType__mean_log_probability: _TypeAlias = _typing.Literal["mean_log_probability"]  # noqa: Y015
+    _WhichOneofArgType__mean_log_probability: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_log_probability) -> _WhichOneofReturnType__least_log_probability | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_log_probability) -> _WhichOneofReturnType__mean_log_probability | None: ...
 
 Global___SignalEnd: _TypeAlias = SignalEnd  # noqa: Y015

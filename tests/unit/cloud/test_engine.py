@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -37,7 +38,13 @@ class FakeLlm:
     async def generate(self, prompt, sampling, request_id, trace_headers=None):
         self.asked = (prompt["prompt_token_ids"], sampling, request_id)
         for ids, finish in self.outputs:
-            completion = SimpleNamespace(token_ids=ids, text="t" * len(ids), finish_reason=finish)
+            odds = [{each: SimpleNamespace(logprob=-float(each))} for each in ids]
+            completion = SimpleNamespace(
+                token_ids=ids,
+                text="t" * len(ids),
+                finish_reason=finish,
+                logprobs=odds if sampling.logprobs is not None else None,
+            )
             yield SimpleNamespace(outputs=[completion], num_cached_tokens=None, metrics=None)
 
 
@@ -149,3 +156,10 @@ def test_ctrl_c_is_for_the_service_alone(method):
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split("\n")[0] == "[2] []", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("odds", "found"), [(True, [[-5.0], [-6.0, -7.0]]), (False, [[], []])])
+async def test_log_probabilities_are_those_of_all_tokens_the_closing_one_included(odds, found):
+    engine = VllmEngine(FakeLlm(([5], None), ([6, 7], "stop")))
+    steps = [step async for step in engine.generate(replace(JOB, odds=odds))]
+    assert [step.log_probabilities for step in steps] == found

@@ -86,6 +86,16 @@ async def test_an_empty_signal_is_just_done(cloud):
     assert responses[0].end.signal_tokens == 0
 
 
+async def test_the_odds_of_a_signal_are_said_where_they_were_asked_for(cloud):
+    cloud.engine.script = [100, 300]
+    *_, last = [r async for r in cloud.inference.Reason(_request(cloud, odds=True))]
+    assert last.end.least_log_probability == pytest.approx(-3)
+    assert last.end.mean_log_probability == pytest.approx(-4 / 3)
+    *_, last = [r async for r in cloud.inference.Reason(_request(cloud))]
+    assert not last.end.HasField("least_log_probability")
+    assert not last.end.HasField("mean_log_probability")
+
+
 async def test_defaults_come_from_the_manifest(cloud):
     request = ReasonRequest(question="why?")
     responses = [r async for r in cloud.inference.Reason(request)]

@@ -51,7 +51,7 @@ def test_each_decision_has_its_threshold() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (('"schema": 1', '"schema": 2'), "schema 2"),
+        (('"schema": 1', '"schema": 3'), "schema 3"),
         (('"questions": 500', '"questions": 0'), "questions"),
         (('"risk": 0.1', '"risk": 1.1'), "stop.risk"),
         (('"data"', '"date"'), "dat"),

@@ -146,3 +146,18 @@ def test_a_text_whose_start_was_not_read(prefix: int) -> None:
     held.add(SignalChunk(text=" it"))
     with pytest.raises(BrokenSignal, match="cannot continue one"):
         held.check_end(end)
+
+
+@pytest.mark.parametrize("name", ["least_log_probability", "mean_log_probability"])
+@pytest.mark.parametrize("value", [0.5, float("inf"), float("-inf"), float("nan")])
+def test_what_is_no_logarithm_of_a_probability_is_refused(name: str, value: float) -> None:
+    held = HeldSignal(9)
+    held.add(SignalChunk(text="so"))
+    end = SignalEnd(
+        finish_reason=FINISH_REASON_BUDGET,
+        encoding=SIGNAL_ENCODING_TEXT,
+        signal_tokens=1,
+        **{name: value},  # type: ignore[arg-type]
+    )
+    with pytest.raises(BrokenSignal, match="not logarithms"):
+        held.check_end(end)

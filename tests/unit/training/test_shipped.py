@@ -358,6 +358,34 @@ def _set(accuracy: float, *, sent: float = 0.0) -> dict[str, object]:
     }
 
 
+def test_marks_of_a_private_pair_are_on_its_page(private, tmp_path):
+    (tmp_path / "into").mkdir()
+    served = {
+        "pair_sha256": sha256_of(private / "pair" / MANIFEST_NAME),
+        "peer": None,
+        "sets": {"multiarith": _set(0.7)},
+    }
+    (private / "served.json").write_text(json.dumps(served))
+    judged = {
+        "questions": 348,
+        "right": {"value": 0.655},
+        "auroc": {"value": 0.7449},
+        "ece": 0.04,
+        "marked": 0.5,
+        "right_unmarked": {"value": 0.983},
+        "right_surer_half": {"value": 0.91},
+    }
+    unknown = judged | {"auroc": None, "ece": None, "right_unmarked": None}
+    marks = {"fitted_on": "sums.jsonl", "marks": {"multiarith": judged, "real": unknown}}
+    (private / "marks.json").write_text(json.dumps(marks))
+    tell(private, tmp_path / "into")
+    page = (tmp_path / "into" / "README.md").read_text()
+    assert "AUROC at least 0.75 | 0.74 (348 questions) | missed" in page
+    assert "fitted on sums.jsonl" in page
+    assert "| `multiarith` | 348 | 65.5% | 0.74 | 0.040 | 50% | 98.3% | 91.0% |" in page
+    assert "| all sets of real questions | 348 | 65.5% |  |  | 50% |  | 91.0% |" in page
+
+
 def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
     into = tmp_path / "into"
     into.mkdir()
@@ -387,6 +415,7 @@ def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
     assert "above -2 points | least lower bound -1.5 points | met" in page
     assert "+2.0 (-1.5 to +5.5)" in page
     assert "--real multiarith.jsonl" in page
+    assert "## Marks" not in page
     figures = json.loads((into / "figures.json").read_text())
     assert figures["steps"] == {"reasoner": 2300, "decoder": 900}
     assert sorted(path.name for path in into.iterdir()) == [

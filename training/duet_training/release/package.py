@@ -116,6 +116,8 @@ def collect_private(out: Path) -> dict[str, Any]:
         "served": _of_this_pair(out, "served.json"),
         "formulas": _read(out / "accuracy.json"),
         "wall_clock": _of_this_pair(out, "wall_clock.json"),
+        # Written by `duet-bench marks`, of the pair with its calibration.
+        "marks": _read(out / "marks.json"),
     }
 
 

@@ -17,6 +17,7 @@ SETS = dict(
 )
 TOKENS, SECONDS = 0.25, 0.4
 """Shares of the peer's tokens and seconds."""
+_AUROC = 0.75
 _TO_REACH = {
     PRIVATE_HELD_OUT[0]: 0.93,
     PRIVATE_HELD_OUT[1]: 0.80,
@@ -37,6 +38,7 @@ def write_private_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         *_reach(served),
         "## Figures",
         *(_figures(figures) if served else ["It was not measured as served."]),
+        *_marks(figures.get("marks")),
         "## How it was trained",
         _commands(manifest, served),
         _how(figures["steps"]),
@@ -92,14 +94,14 @@ def _figures(figures: dict[str, Any]) -> list[str]:
         "Greedy answers of the served pair (its service and llama.cpp) to every question of each "
         "set, with 95% CI and tokens of the large model. A question that fails counts as wrong. "
         "An answer is right if its computed value equals the reference. *Marked*: share of right "
-        "and of wrong answers that the device marks, because a check of the formula fails. Sets "
+        "and of wrong answers that the device marks, because a check of the formula fails; without a calibration. Sets "
         "with a name are public test sets, which this repository does not contain "
         "(`duet-train release real` makes them from the public files); no model was trained on "
         "them, and no template repeats their questions."
     )
     count = sum(one["questions"] for one in sets.values())
     parts = [
-        _targets(sets, figures["formulas"], clock),
+        _targets(sets, figures),
         text,
         markdown((*head, "right, marked", "wrong, marked"), rows),
         f"Numbers in what left the device, over all {count:,} questions: {sent:.0f}.",
@@ -131,27 +133,34 @@ def _difference(peer: dict[str, Any] | None) -> str:
     return f"{100 * peer['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def _targets(
-    sets: dict[str, Any], formulas: dict[str, Any] | None, clock: dict[str, Any] | None
-) -> str:
+def _targets(sets: dict[str, Any], figures: dict[str, Any]) -> str:
+    formulas, marks = figures["formulas"], figures.get("marks")
     rows = []
     for name, wanted in _TO_REACH.items():
         if one := sets.get(name):
-            reached = one["split"]["accuracy"] >= wanted
-            words = SETS.get(name, f"`{name}`")
             measured = percent(one["split"])
-            rows.append((f"{words}: at least {wanted:.0%}", measured, _met(reached)))
-    for each in formulas["sets"] if formulas else ():
-        found = each["auroc_checks"]
-        if each["set"] in sets and each["set"] not in PRIVATE_HELD_OUT and found is not None:
+            reached = one["split"]["accuracy"] >= wanted
+            rows.append((f"{_named(name)}: at least {wanted:.0%}", measured, _met(reached)))
+    by_checks = [] if marks or not formulas else formulas["sets"]
+    judged = {each["set"]: (each["auroc_checks"], each["questions"]) for each in by_checks}
+    if marks:
+        measured_marks = marks["marks"].items()
+        judged = {
+            name: (one["auroc"] and one["auroc"]["value"], one["questions"])
+            for name, one in measured_marks
+        }
+    for name, (auroc, count) in judged.items():
+        if name in sets and name not in PRIVATE_HELD_OUT and auroc is not None:
             rows.append(
                 (
-                    f"`{each['set']}`, right against wrong: AUROC at least 0.75",
-                    f"{found:.2f} ({each['questions']} questions)",
-                    _met(found >= 0.75),
+                    f"`{name}`, right against wrong: AUROC at least {_AUROC}",
+                    f"{auroc:.2f} ({count} questions)",
+                    _met(auroc >= _AUROC),
                 )
             )
-    return markdown(("target", "measured", "met?"), [*rows, *_against_peer(sets, clock)])
+    return markdown(
+        ("target", "measured", "met?"), [*rows, *_against_peer(sets, figures.get("wall_clock"))]
+    )
 
 
 def _against_peer(sets: dict[str, Any], clock: dict[str, Any] | None) -> list[tuple[str, str, str]]:
@@ -191,8 +200,43 @@ def _against_peer(sets: dict[str, Any], clock: dict[str, Any] | None) -> list[tu
     return rows
 
 
-def _met(met: bool) -> str:
-    return "met" if met else "missed"
+def _met(reached: bool) -> str:
+    return "met" if reached else "missed"
+
+
+def _named(name: str) -> str:
+    return SETS.get(name, "all sets of real questions" if name == "real" else f"`{name}`")
+
+
+def _marks(report: dict[str, Any] | None) -> list[str]:
+    """Write how good the marks are by the pair's own calibration."""
+    if report is None:
+        return []
+    rows = []
+    for name, one in report["marks"].items():
+        auroc, ece, unmarked = one["auroc"], one["ece"], one["right_unmarked"]
+        rows.append(
+            (
+                _named(name),
+                str(one["questions"]),
+                f"{one['right']['value']:.1%}",
+                "" if auroc is None else f"{auroc['value']:.2f}",
+                "" if ece is None else f"{ece:.3f}",
+                f"{one['marked']:.0%}",
+                "" if unmarked is None else f"{unmarked['value']:.1%}",
+                f"{one['right_surer_half']['value']:.1%}",
+            )
+        )
+    head = ("questions", "", "right", "AUROC", "ECE", "marked", "right if not marked")
+    return [
+        "## Marks",
+        "The pair comes with a calibration (`calibration.json`), which its manifest names. Its judge "
+        "weighs the checks of a formula, the reasoner's probabilities of it, and the decoder's of "
+        "the answer; the receipt's `chance` is the probability that the answer is right. It was "
+        f"fitted on {report['fitted_on']}, none of which is in a set below. *Right, surer half*: "
+        "if the less sure half of the answers is marked.",
+        markdown((*head, "right, surer half"), rows),
+    ]
 
 
 def _commands(manifest: Manifest, served: dict[str, Any] | None) -> str:

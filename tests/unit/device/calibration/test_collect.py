@@ -28,7 +28,11 @@ def counting(ids: Sequence[int]) -> int:
 @pytest.fixture
 def cloud() -> Iterator[ScriptedCloud]:
     with ScriptedCloud(
-        says(tokens(*b"because of"), tokens(*b" the seven days"), done(25))
+        says(
+            tokens(*b"because of"),
+            tokens(*b" the seven days"),
+            done(25, least_log_probability=-2.0, mean_log_probability=-0.5),
+        )
     ) as cloud:
         yield cloud
 
@@ -52,15 +56,16 @@ def test_a_question_is_answered_in_every_way(pair: Pair, cloud: ScriptedCloud) -
     assert row.full.measures["least_probability"] == pytest.approx(0.5)
     assert row.alone.measures["least_probability"] == pytest.approx(0.25)
     assert row.alone.measures["agreement"] == 1
+    assert (row.full.features["signal_tokens"], row.full.features["reasoner_mean"]) == (25, -0.5)
     assert row.vector.tolist() == [len("Q:How many? A:"), ord(":")]
     assert row.decoder_sha256 == pair.manifest.decoder_sha256
     seeds = [request.seed for request in cloud.requests]
     assert seeds == [0, 1, 2]
-    cases = cases_of([row], {}, against_cloud=False)
+    cases = cases_of([row], {}, {}, against_cloud=False)
     assert [case.otherwise.right for case in cases["gate"]] == [True]
     assert [point.right for point in cases["stop"][0].points] == [False] * 3
     assert cases["more"][0].otherwise.tokens == 75
-    assert list(cases_of([row], {}, against_cloud=True)) == ["gate", "stop"]
+    assert list(cases_of([row], {}, {}, against_cloud=True)) == ["gate", "stop"]
 
 
 def test_a_signal_that_is_there_asks_no_cloud(pair: Pair, offline: list[object]) -> None:

@@ -123,3 +123,43 @@ def test_signals_too_short_to_stop_leave_the_stop_out() -> None:
     assert "stop" not in found.fitted
     assert found.calibration.stop is None
     assert found.calibration.gate
+
+
+def test_a_judge_weighs_features_that_say_little_each() -> None:
+    random_ = random.Random(1)
+    rows = []
+    for row in made(400):
+        features = {
+            "first": random_.gauss(0, 1),
+            "second": random_.gauss(0, 1),
+            "noise": random_.random(),
+        }
+        right = features["first"] - features["second"] + random_.gauss(0, 0.3) > 0
+        measures = {"margin": features["first"]}
+        outcome = Outcome(
+            text="7" if right else "8", tokens=24, measures=measures, features=features
+        )
+        rows.append(row.model_copy(update={"full": outcome}))
+    # One answer without a value cannot be judged, and is never trusted.
+    rows[0] = rows[0].model_copy(update={"full": Outcome(text="none", tokens=24)})
+    found = study(rows, GOAL, data="made")
+    judge, mark = found.calibration.judge, found.calibration.mark
+    assert judge
+    assert mark
+    assert mark.measure == "judge"
+    assert judge.features == ("first", "second", "noise")
+    assert judge.weights[0] > 1 > -1 > judge.weights[1]
+    auroc = {each.measure: each.test_auroc for each in found.fitted["mark"].ranked}
+    assert auroc["judge"]
+    assert auroc["margin"]
+    assert auroc["judge"] > 0.95 > 0.85 > auroc["margin"]
+    assert judge.log_odds(rows[1].full.features) is not None
+    against = study(rows, GOAL, data="made", against_cloud=True).calibration
+    assert against.judge is None
+
+
+def test_decisions_that_were_not_asked_for_are_not_fitted() -> None:
+    found = study(made(120), GOAL, data="made", decisions=frozenset({"stop"}))
+    assert set(found.fitted) == {"stop"}
+    assert found.calibration.stop
+    assert (found.calibration.gate, found.calibration.probe) == (None, None)

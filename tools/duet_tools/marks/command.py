@@ -1,0 +1,167 @@
+"""`duet-bench marks`: right answers against wrong ones, and what a second signal gains."""
+
+import asyncio
+from collections import defaultdict
+from contextlib import closing
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import click
+
+from duet_contract.json_data import json_text, rounded
+from duet_device.commands.batch import read_items
+from duet_device.errors import DeviceError
+from duet_device.pairs.pair import load_decoder, open_pair
+from duet_device.policy.calibrations import calibration_of
+from duet_tools.errors import BenchError, UsageProblem
+from duet_tools.marks.answers import Answerer
+from duet_tools.marks.figures import Report, Tries, marks_of, of_sets, ways_of
+from duet_tools.marks.signals import TEMPERATURE, Asked, SignalRow, ask, missing
+from duet_tools.options import EXIT_CODES, FILE
+from duet_tools.results.machine import commit
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option(
+    "--set",
+    "sets",
+    type=(str, FILE),
+    multiple=True,
+    required=True,
+    metavar="NAME FILE",
+    help="Questions with answers, JSON lines. Repeatable.",
+)
+@click.option("--pair", "pair_name", default="private-sums-135m", show_default=True, help="Pair.")
+@click.option("--server", metavar="HOST:PORT", help="Service; not needed if SIGNALS is complete.")
+@click.option("--signals", type=FILE, required=True, help="Record the signals in this file.")
+@click.option(
+    "--samples",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Sampled signals for each of the first --further questions of a real set.",
+)
+@click.option(
+    "--further",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="Questions of a set that further signals are asked for.",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Requests at a time.",
+)
+@click.option("--generated", multiple=True, metavar="NAME", help="Set that is generated.")
+@click.option("--out", type=FILE, required=True, help="Write the figures to this file.")
+def marks(
+    sets: tuple[tuple[str, Path], ...],
+    pair_name: str,
+    server: str | None,
+    signals: Path,
+    samples: int,
+    further: int,
+    streams: int,
+    generated: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Measure how good a pair's marks are on whole sets, and what further signals gain.
+
+    The service is asked for signals alone; the device's part runs here, with the pair's
+    calibration. A second run asks nothing that SIGNALS has.
+    """
+    try:
+        pair = open_pair(pair_name)
+        calibration = calibration_of(pair)
+        if calibration is None or calibration.mark is None:
+            raise UsageProblem(f"{pair_name} has no calibration that marks: duet-device calibrate")
+        asked = {name: _read(name, file) for name, file in sets}
+        real = [name for name in asked if name not in generated]
+        firsts = [each for name in real for each in asked[name][:further]]
+        held = _held(signals)
+        rows = [*held, *_ask(asked, held, signals, server, firsts, samples, streams, pair_name)]
+        by_question: dict[tuple[str, str], dict[int, SignalRow]] = defaultdict(dict)
+        for row in rows:
+            by_question[row.set, row.id][row.number] = row
+        tries: dict[str, list[Tries]] = {}
+        with closing(load_decoder(pair)) as decoder:
+            answerer = Answerer(pair, decoder, calibration)
+            for name, questions in asked.items():
+                tries[name] = [
+                    [
+                        answerer.answer(each, row)
+                        for _, row in sorted(by_question[name, each.id].items())
+                    ]
+                    for each in questions
+                ]
+    except DeviceError as error:
+        raise BenchError(str(error)) from error
+    measured = of_sets(tries, real, lambda each: marks_of([one[0] for one in each]))
+    sampled = {name: [one for one in each if len(one) > samples] for name, each in tries.items()}
+    more = of_sets({k: v for k, v in sampled.items() if v}, real, ways_of) if samples else {}
+    report = Report.model_validate(
+        {
+            "date": datetime.now(UTC).date().isoformat(),
+            "commit": commit(),
+            "pair": pair.manifest.reference,
+            "calibration_sha256": sha256(calibration.to_json().encode()).hexdigest(),
+            "fitted_on": calibration.data,
+            "temperature": TEMPERATURE,
+            "marks": measured,
+            "further": more,
+        }
+    )
+    out.write_text(json_text(rounded(report.model_dump(mode="json")), indent=1) + "\n", "utf-8")
+    click.echo(f"written: {out}")
+
+
+def _read(name: str, file: Path) -> list[Asked]:
+    return [
+        Asked(name, item.id, item.question, str(item.data.get("answer", "")))
+        for item in read_items(file)
+    ]
+
+
+def _held(file: Path) -> list[SignalRow]:
+    if not file.is_file():
+        return []
+    return [SignalRow.model_validate_json(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def _ask(
+    asked: dict[str, list[Asked]],
+    held: list[SignalRow],
+    signals: Path,
+    server: str | None,
+    firsts: list[Asked],
+    samples: int,
+    streams: int,
+    pair_name: str,
+) -> list[SignalRow]:
+    """Ask for what is not held: greedy signals, and samples for `firsts`; append it to the file."""
+    every = [each for questions in asked.values() for each in questions]
+    wanted = missing(every, 0, held)
+    wanted += [each for each in missing(firsts, samples, held) if each[1]]
+    if not wanted:
+        return []
+    if server is None:
+        raise UsageProblem(f"{len(wanted)} signals are not in {signals}: give --server")
+    manifest = open_pair(pair_name).manifest
+
+    async def run() -> list[SignalRow]:
+        found = []
+        with signals.open("a", encoding="utf-8") as file:
+            async for row in ask(wanted, manifest, server, streams):
+                file.write(row.model_dump_json() + "\n")
+                file.flush()
+                found.append(row)
+        return found
+
+    return asyncio.run(run())
