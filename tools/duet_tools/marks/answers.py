@@ -6,7 +6,6 @@ from duet_contract.answers import is_right
 from duet_contract.calibration import Calibration
 from duet_contract.v1.inference_pb2 import SignalEnd
 from duet_device.attempt import (
-    Exchange,
     candidate,
     chance,
     is_doubtful,
@@ -16,6 +15,7 @@ from duet_device.attempt import (
 from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import build_prompts
+from duet_device.exchange import Exchange
 from duet_device.pairs.pair import Pair
 from duet_device.policy.decisions import value_of
 from duet_device.policy.rounds import Candidate, best, is_settled

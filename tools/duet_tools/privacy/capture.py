@@ -8,13 +8,13 @@ from itertools import islice
 
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_device.asking import finders_for
 from duet_device.client import Client
 from duet_device.conversation import Conversation
 from duet_device.errors import DeviceError, UsageProblem
 from duet_device.events import Sent
 from duet_device.pairs.pair import Pair, load_decoder
 from duet_device.privacy.context import Document
+from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.redaction import redact
 from duet_device.question import Question
 from duet_device.settings import QuestionSettings
@@ -73,7 +73,7 @@ def _shared(text: str, manifest: Manifest) -> Question:
 
 def _redacted(text: str, _: Manifest) -> Question:
     text = f"Maria Lopez has: {text}"
-    return Question(text, redaction=redact(text, finders_for([], False, lambda _: None)))
+    return Question(text, redaction=redact(text, load_finders(lambda _: None)))
 
 
 def _traced(text: str) -> AbstractContextManager[object]:
