@@ -47,7 +47,12 @@ def formula(text: str) -> Script:
             "No answer: the formula computes with label a, which is a word.",
             None,
         ),
-        ("🕒 or 🔟?", "a+b", "No answer: the formula computes with label a", None),
+        (
+            "🕒 or 🔟?",
+            "a+b",
+            "No answer: the formula computes with label a, which is a code.",
+            None,
+        ),
     ],
 )
 def test_odd_questions_have_defined_answers(
@@ -84,8 +89,7 @@ def test_odd_questions_have_defined_answers(
         "{=}" * 100,
         "[a]" * 100,
         "__import__('os').system('true')",
-        "\x1b[2J\x00\u202e",
-        "٣+a",
+        "\x1b[2J\x07",
     ],
 )
 def test_hostile_signals_end_in_a_marked_answer(computing: Pair, signal: str) -> None:
@@ -93,11 +97,14 @@ def test_hostile_signals_end_in_a_marked_answer(computing: Pair, signal: str) ->
     tracemalloc.start()
     began = time.process_time()
     try:
-        result, _ = ask(formula(signal), computing, decoder, question="3 pens and 4 pens?")
+        result, _ = ask(
+            formula(signal), computing, decoder, question="3 pens and 4 pens?", budget=1000
+        )
         used = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert result.answer.startswith("No answer: the formula ")
+    assert result.receipt.source == "duet"
     assert "\n" not in result.answer
     assert result.receipt.value is None
     assert result.receipt.low_confidence
@@ -108,7 +115,7 @@ def test_hostile_signals_end_in_a_marked_answer(computing: Pair, signal: str) ->
 def test_the_longest_formula_is_computed(computing: Pair) -> None:
     result, _ = ask(
         formula("a+" * 249 + "b"), computing, ScriptedDecoder(answering("", " A:")),
-        question="3 pens and 4 pens?",
+        question="3 pens and 4 pens?", budget=1000,
     )  # fmt: skip
     assert result.receipt.value == str(249 * 3 + 4)
 
