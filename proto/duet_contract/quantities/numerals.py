@@ -146,7 +146,7 @@ def _read(match: re.Match[str], text: str) -> Numeral:
 
 
 def _before(text: str, place: int) -> str:
-    """Return the last character before a place that is not white space; empty if there is none."""
+    """Return the last character before a place that is not white space; empty if nothing is before it."""
     while place and text[place - 1].isspace():
         place -= 1
     return text[place - 1 : place] if place else ""

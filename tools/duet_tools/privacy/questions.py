@@ -142,7 +142,7 @@ def with_other_numbers(question: str, rng: random.Random) -> Twins:
         chosen = rng.choice(kind)
         return chosen.upper() if own.isupper() else chosen.title() if own[0].isupper() else chosen
 
-    parts = []
+    parts: list[str] = []
     place = 0
     for found in _FRACTION.finditer(question):
         parts += _replaced(question[place : found.start()], rng), fraction(found)

@@ -8,7 +8,7 @@ from duet_tools.results.privacy import PrivacyResults
 def privacy_table(results: PrivacyResults) -> str:
     """Return what was captured, what was searched, and with which code."""
     head = ("asked", "questions from", "questions", "with numbers", "with number words that stay",
-            "requests", "bytes", "numbers sent", "told apart by their numbers")  # fmt: skip
+            "requests", "bytes", "numbers sent", "distinguished by their numbers")  # fmt: skip
     rows = [
         (
             row.way,
