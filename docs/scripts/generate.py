@@ -20,13 +20,16 @@ from duet_report.blocks import put_block
 from duet_tools.marks.figures import Report
 from duet_tools.report.fault_table import fault_table
 from duet_tools.report.marks_table import further_table, marks_table
+from duet_tools.report.privacy_table import privacy_table, relations_table
 from duet_tools.results.faults import read_matrix
+from duet_tools.results.privacy import read_privacy
 from duet_training.pair.differences import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
 MARKS = ROOT / "tools/duet_tools/results/marks.json"
+PRIVACY = ROOT / "tools/duet_tools/results/privacy.json"
 
 
 def documents() -> Iterator[tuple[Path, str]]:
@@ -40,6 +43,8 @@ def documents() -> Iterator[tuple[Path, str]]:
     blocks = {"pairs": table, "marks": marks_table(judged), "further": further_table(judged)}
     yield _with_blocks("docs/benchmarks.md", blocks)
     yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
+    captured = {"captured": privacy_table(read_privacy(PRIVACY)), "relations": relations_table()}
+    yield _with_blocks("docs/privacy.md", captured)
     yield _with_block("docs/training.md", "released", differences())
     tables = {
         "greedy": "Methods, greedy",

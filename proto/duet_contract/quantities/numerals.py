@@ -131,8 +131,9 @@ def _read(match: re.Match[str], text: str) -> Numeral:
         return Numeral(start, end, "time", _hours(match["time"]))
     if match["other"]:
         sign = text[start]
+        stated = _numeric(sign)
         kind: Kind = "exponent" if sign in _SUPERSCRIPTS else "number"
-        return Numeral(start, end, kind, _numeric(sign))
+        return Numeral(start, end, "code" if stated is None else kind, stated)
     if match["ideographs"]:
         return Numeral(start, end, "word", _numeric(text[start]) if end == start + 1 else None)
     if match["roman"]:

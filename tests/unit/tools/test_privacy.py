@@ -87,9 +87,10 @@ def test_what_is_no_http2_is_refused() -> None:
 def capturing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capture:
     """A capture whose decoder writes nothing."""
     data = manifest_data(schema=2, quantities="private", answers="computed")
-    data["decoder"] = data["decoder"] | {
+    data["reasoner"] |= {"context": 4000}
+    data["decoder"] |= {
         "vocabulary": {"size": 300, "sha256": "b" * 64, "reserved": ["<|end|>"]},
-        "context": 2000,
+        "context": 4000,
     }
     data["limits"] = {"question": 2000, "budget": 32, "answer": 64}
     pair = Pair(tmp_path, Manifest.model_validate(data))

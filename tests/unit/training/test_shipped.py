@@ -407,7 +407,7 @@ def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
     assert "`multiarith`: at least 82% | 70.0% (65.0% to 75.0%) | missed" in page
     assert "AUROC at least 0.75 | 0.84 (90 questions) | met" in page
     assert "over all 400 questions: 100." in page
-    assert "right answer stands: 2 of 400 (0.50%)" in page
+    assert "contain the right answer: 2 of 400 (0.50%)" in page
     assert "3.0% (1.0% to 6.0%)" in page
     assert "it refuses or marks 58." in page
     assert "2,300 steps of the adapter and 900 of the decoder" in page

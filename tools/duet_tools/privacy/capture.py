@@ -98,7 +98,7 @@ OTHERS = (
     Way("`--rounds 3`", settings={"rounds": 3}),
     Way("`--notes`, the numbers in the note as well", _with_notes),
     Way("chat with `--share-history 2`", _shared),
-    # What looks like a telephone number or a card is told from other numbers, by design.
+    # What looks like a telephone number or a card is distinguished from other numbers, by design.
     Way("`--redact`", _redacted, compares=False),
     Way("in a program's trace, with baggage", around=_traced),
 )

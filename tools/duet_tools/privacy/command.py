@@ -136,5 +136,5 @@ def _read(path: Path, seed: int) -> "Iterator[Twins]":
 def _line(row: "Captured") -> str:
     return (
         f"{row.way}, {row.source}: {row.numbers_sent} numbers in {row.requests} requests for "
-        f"{row.questions} questions; {row.twins_told_apart} of {row.twins} pairs told apart"
+        f"{row.questions} questions; {row.twins_told_apart} of {row.twins} pairs distinguished"
     )

@@ -52,7 +52,7 @@ _ROMAN_UNITS = " I II III IV V VI VII VIII IX"
 
 
 def _romans() -> frozenset[str]:
-    """Return the Roman numerals that are no initials: of I, V and X, or of four letters."""
+    """Return the Roman numerals longer than initials: of I, V and X, or of four letters."""
     thousands = [count * "M" for count in range(4)]
     places = (thousands, *(each.split(" ") for each in (_HUNDREDS, _ROMAN_TENS, _ROMAN_UNITS)))
     texts = map("".join, product(*places))

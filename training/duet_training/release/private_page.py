@@ -110,7 +110,7 @@ def _figures(figures: dict[str, Any]) -> list[str]:
     if stated:
         signals, found = (sum(each[name] for each in stated) for name in ("signals", "stated"))
         parts.append(
-            f"Signals in which the right answer stands: {found} of {signals:,} ({found / signals:.2%})."
+            f"Signals that contain the right answer: {found} of {signals:,} ({found / signals:.2%})."
             " The reasoner never reads a number, so that it can state the answer by chance alone: "
             "by a constant of the formula, such as the 2 of `a/2`."
         )
