@@ -17,7 +17,7 @@ from duet_device.privacy.redaction import redact
 from duet_device.privacy.words import Word, find_words
 from duet_device.question import Question
 from duet_device.recorder import Recorder
-from duet_device.settings import QuestionSettings, Settings
+from duet_device.settings import Settings
 
 
 class Asking:
@@ -179,12 +179,8 @@ class Asking:
             yield Note(self._notes.pop(0))
 
 
-def open_client(request: AskRequest, settings: QuestionSettings | None = None) -> Client:
+def open_client(request: AskRequest) -> Client:
     """Return a client of a request's pair and server; it opens neither yet.
-
-    Args:
-        request: names pair, server and threads.
-        settings: of questions that change none.
 
     Raises:
         ModelProblem: there is no such pair.
@@ -196,7 +192,6 @@ def open_client(request: AskRequest, settings: QuestionSettings | None = None) -
         allow_unsigned=request.allow_unsigned,
         server=request.server,
         threads=request.threads,
-        **(settings or {}),
     )
 
 
@@ -206,7 +201,7 @@ def answer_here(request: AskRequest, deadline: Deadline) -> Generator[AskEvent]:
     Raises:
         DeviceError: the question was not answered.
     """
-    with open_client(request, request.settings) as client:
+    with open_client(request) as client:
         yield from Asking(request, client, deadline).events()
 
 
@@ -218,5 +213,5 @@ def answer_all_here(
     Raises:
         DeviceError: the questions were stopped, or cannot be asked.
     """
-    with open_client(request, request.settings) as client:
+    with open_client(request) as client:
         yield from Asking(request, client, deadline).all(questions, in_flight)

@@ -75,8 +75,6 @@ class SignalLate(DeadlineExceeded):
 class ModelProblem(DeviceError):
     """The pair or its decoder is missing, damaged, or cannot be run."""
 
-    exit_code = ExitCode.MODEL
-
 
 class PairMismatch(ModelProblem):
     """The cloud reasons with another pair than the decoder belongs to."""

@@ -55,15 +55,14 @@ class Recorder:
         """
         if not self._exists():
             return None
-        from duet_device.vault.vault import Vault
-
         unreadable: list[str] = []
 
         def report(id_: str, error: VaultError) -> None:
             unreadable.append(f"answer {id_} cannot be read: {error}")
 
-        vault = Vault.open(self._directory, create=False)
-        signal = self._history().find_signal(vault, self._key(question), report)
+        key = self._key(question)
+        records = (record for _, record in self._history().records(report))
+        signal = next((each.signal for each in records if each.signal and each.key == key), None)
         if unreadable:
             more = f"; {len(unreadable) - 1} more: duet-device logs" if unreadable[1:] else ""
             self._note(unreadable[0] + more)

@@ -243,7 +243,7 @@ class Session:
             yield from stream
 
     def _calibration(self, settings: Settings, notes: list[Note]) -> Calibration | None:
-        """Return the pair's calibration; note why there is none, where the user expects one."""
+        """Return the pair's calibration; note why it is missing, where the user expects one."""
         is_auto = settings.route == "auto"
         try:
             calibration = calibration_of(self._pair)

@@ -342,11 +342,9 @@ def _stored(manifest: "Manifest", wanted: str) -> tuple[list[Past], str]:
     """
     from duet_device.history.store import History
     from duet_device.home import home
-    from duet_device.vault.vault import Vault
 
     history = History.of(home(create=False))
-    vault = Vault.open(history.path.parent, create=False) if history.ids() else None
-    records = history.conversation(vault, wanted) if vault else []
+    records = history.conversation(wanted)
     if not records:
         which = f"no stored chat with {wanted}" if wanted else "no stored chat"
         hint = "" if history.enabled else "; duet-device logs on stores them from now on"

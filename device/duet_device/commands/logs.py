@@ -47,33 +47,29 @@ def logs(context: click.Context, count: int, search: str | None, as_json: bool) 
     from duet_device.history.store import History
 
     history = History.of(home(create=False))
-    ids = history.ids()
-    if not ids:
+    if not history.ids():
         note("there are no stored answers" + _hint(history))
         return
-    from duet_device.vault.vault import Vault
+    damaged: list[str] = []
 
-    vault = Vault.open(history.path.parent, create=False)
-    damaged = other = 0
+    def report(id_: str, error: VaultError) -> None:
+        note(f"answer {id_} cannot be read: {error}")
+        damaged.append(id_)
+
+    other = 0
     found: list[tuple[str, Record]] = []
-    for id_ in ids:
-        if count and len(found) == count:
-            break
-        try:
-            record = history.read(vault, id_)
-        except VaultError as error:
-            note(f"answer {id_} cannot be read: {error}")
-            damaged += 1
-            continue
+    for id_, record in history.records(report):
         if search is None or _holds(record, search):
             found.append((id_, record))
+            if len(found) == count:
+                break
         else:
             other += 1
     for id_, record in reversed(found):
         _show(id_, record, as_json)
     if search is not None and not found:
         note("no stored answer has that text")
-    _report(damaged, damaged + other + len(found))
+    _report(len(damaged), len(damaged) + other + len(found))
 
 
 def _holds(record: "Record", text: str) -> bool:
@@ -138,7 +134,7 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
     check_ids(list(ids), there)
     damaged = 0
     if before:
-        chosen, damaged = _from_before(history, there, before)
+        chosen, damaged = _from_before(history, before)
     else:
         chosen = there if everything else list(ids)
     count = history.forget(chosen)
@@ -146,30 +142,20 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
     _report(damaged, len(there))
 
 
-def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tuple[list[str], int]:
+def _from_before(history: "History", before: dt.datetime) -> tuple[list[str], int]:
     """Return the ids of answers from before a local time, and how many have no readable date."""
-    if not ids:
-        return [], 0
-    from duet_device.vault.vault import Vault
-
     try:
         before = before.astimezone()
     except (OverflowError, ValueError, OSError) as error:
         raise UsageProblem(f"--before {before:%Y-%m-%d} is out of range here: {error}") from error
-    vault = Vault.open(history.path.parent, create=False)
-    chosen: list[str] = []
-    damaged = 0
-    for id_ in ids:
-        try:
-            if history.read(vault, id_).at < before:
-                chosen.append(id_)
-        except VaultError as error:
-            note(
-                f"answer {id_} cannot be read and stays: {error}; "
-                f"duet-device forget {id_} removes it"
-            )
-            damaged += 1
-    return chosen, damaged
+    damaged: list[str] = []
+
+    def report(id_: str, error: VaultError) -> None:
+        note(f"answer {id_} cannot be read and stays: {error}; duet-device forget {id_} removes it")
+        damaged.append(id_)
+
+    chosen = [id_ for id_, record in history.records(report) if record.at < before]
+    return chosen, len(damaged)
 
 
 def _report(damaged: int, count: int) -> None:

@@ -69,24 +69,14 @@ def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) ->
 
 def _answers(history: "History", days: int | None) -> tuple[list[tuple[dt.datetime, Any]], int]:
     """Return time and receipt of each stored answer, and how many cannot be read."""
-    ids = history.ids()
-    if not ids:
-        return [], 0
-    from duet_device.vault.vault import Vault
-
-    vault = Vault.open(history.path.parent, create=False)
     first = dt.datetime.now().astimezone().date() - dt.timedelta(days=days - 1) if days else None
-    answers: list[tuple[dt.datetime, Any]] = []
-    damaged = 0
-    for id_ in ids:
-        try:
-            record = history.read(vault, id_)
-        except VaultError:
-            damaged += 1
-            continue
-        if first is None or record.at.astimezone().date() >= first:
-            answers.append((record.at, record.receipt))
-    return answers, damaged
+    damaged: list[str] = []
+    answers = [
+        (record.at, record.receipt)
+        for _, record in history.records(lambda id_, _: damaged.append(id_))
+        if first is None or record.at.astimezone().date() >= first
+    ]
+    return answers, len(damaged)
 
 
 def _parameters(pair: str) -> int | None:

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -161,39 +161,42 @@ class History:
         except ValidationError as error:
             raise VaultError("it was written by another version of DUET") from error
 
-    def find_signal(
-        self, vault: Vault, key: SignalKey, report: Callable[[str, VaultError], None]
-    ) -> StoredSignal | None:
-        """Return the newest signal of the same question.
+    def records(
+        self, report: Callable[[str, VaultError], object] = lambda _id, _error: None
+    ) -> Iterator[tuple[str, Record]]:
+        """Yield each record and its id, the newest first.
 
-        `report` is given the id of each record on the way that cannot be read, and why.
+        Args:
+            report: given the id of a record that cannot be read, and why; it is left out.
+
+        Raises:
+            VaultError: the vault cannot be opened.
         """
-        for id_ in self.ids():
+        ids = self.ids()
+        if not ids:
+            return
+        vault = Vault.open(self.path.parent, create=False)
+        for id_ in ids:
             try:
                 record = self.read(vault, id_)
             except VaultError as error:
                 report(id_, error)
                 continue
-            if record.signal and record.key == key:
-                return record.signal
-        return None
+            yield id_, record
 
-    def conversation(self, vault: Vault, wanted: str = "") -> list[Record]:
+    def conversation(self, wanted: str = "") -> list[Record]:
         """Return the records of a chat, the oldest first; records that cannot be read are left out.
 
         Args:
-            vault: opens them.
             wanted: id of the chat or of a record in it; empty for the last chat.
         """
         found: list[Record] = []
         chat = ""
-        for id_ in self.ids():
-            with suppress(VaultError):
-                record = self.read(vault, id_)
-                if record.conversation:
-                    found.insert(0, record)
-                    if not chat and wanted in ("", id_, record.conversation):
-                        chat = record.conversation
+        for id_, record in self.records():
+            if record.conversation:
+                found.insert(0, record)
+                if not chat and wanted in ("", id_, record.conversation):
+                    chat = record.conversation
         return [record for record in found if record.conversation == chat]
 
     def forget(self, ids: list[str]) -> int:
