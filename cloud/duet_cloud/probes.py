@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from typing import Any
 
 from duet_cloud.errors import AddressError
 
@@ -31,7 +32,7 @@ def bound_endpoint(server: HTTPServer) -> None:
         server: one that answers already, or will.
     """
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    handler = server.RequestHandlerClass
+    handler: Any = server.RequestHandlerClass
     server.RequestHandlerClass = type("_Bounded", (handler,), {"timeout": _IDLE_S})
 
 

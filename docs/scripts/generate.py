@@ -18,12 +18,15 @@ import style_check
 from drawing import SCHEMES
 from duet_report.blocks import put_block
 from duet_tools.report.fault_table import fault_table
+from duet_tools.report.figures import markdown as figures_table
 from duet_tools.results.faults import read_matrix
+from duet_tools.results.figures import read_results
 from duet_training.pair.differences import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
+REPLICAS = ROOT / "tools/duet_tools/results/replicas.json"
 
 
 def documents() -> Iterator[tuple[Path, str]]:
@@ -33,7 +36,8 @@ def documents() -> Iterator[tuple[Path, str]]:
     pairs = figures.released_pairs()
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
-    yield _with_block("docs/benchmarks.md", "pairs", table)
+    replicas = figures_table(read_results(REPLICAS))
+    yield _with_blocks("docs/benchmarks.md", {"pairs": table, "replicas": replicas})
     yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
     yield _with_block("docs/training.md", "released", differences())
     tables = {

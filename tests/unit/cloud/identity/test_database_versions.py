@@ -341,7 +341,9 @@ def test_records_move_to_a_shared_database(  # type: ignore[no-untyped-def]
     assert "7 " in capsys.readouterr().out
     # Nothing reads the old records by mistake.
     monkeypatch.delenv("DUET_DATABASE")
+    capsys.readouterr()
     assert cloud_admin(["devices", "--dir", str(directory)]) == Exit.CREDENTIALS
+    assert "was moved to a database: give --database" in capsys.readouterr().err
     # A database that holds records is not added to.
     identities.make_authority(tmp_path / "other").registry.close()
     other = ["move", "--dir", str(tmp_path / "other"), "--database", url]
