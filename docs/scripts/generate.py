@@ -19,9 +19,11 @@ from drawing import SCHEMES
 from duet_report.blocks import put_block
 from duet_tools.marks.figures import Report
 from duet_tools.report.fault_table import fault_table
+from duet_tools.report.figures import markdown as figures_table
 from duet_tools.report.marks_table import further_table, marks_table
 from duet_tools.report.privacy_table import privacy_table, relations_table
 from duet_tools.results.faults import read_matrix
+from duet_tools.results.figures import read_results
 from duet_tools.results.privacy import read_privacy
 from duet_training.pair.differences import differences
 
@@ -30,6 +32,7 @@ IMAGES = Path("docs/images")
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
 MARKS = ROOT / "tools/duet_tools/results/marks.json"
 PRIVACY = ROOT / "tools/duet_tools/results/privacy.json"
+REPLICAS = ROOT / "tools/duet_tools/results/replicas.json"
 
 
 def documents() -> Iterator[tuple[Path, str]]:
@@ -40,7 +43,12 @@ def documents() -> Iterator[tuple[Path, str]]:
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
     judged = Report.model_validate_json(MARKS.read_text("utf-8"))
-    blocks = {"pairs": table, "marks": marks_table(judged), "further": further_table(judged)}
+    blocks = {
+        "pairs": table,
+        "marks": marks_table(judged),
+        "further": further_table(judged),
+        "replicas": figures_table(read_results(REPLICAS)),
+    }
     yield _with_blocks("docs/benchmarks.md", blocks)
     yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
     captured = {"captured": privacy_table(read_privacy(PRIVACY)), "relations": relations_table()}

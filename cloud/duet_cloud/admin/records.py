@@ -42,7 +42,7 @@ def move(directory: Path, database: str | None) -> None:
     counts.close()
     target.close()
     for path in (directory / authorities.REGISTRY_NAME, counts_path):
-        path.rename(path.with_name(f"{path.name}.moved"))
+        path.rename(path.with_name(f"{path.name}{authorities.MOVED}"))
     lock.close()
     click.echo(f"{counted(rows, 'record')} moved to {target.name}")
     click.echo("next: serve and administer with --database, or DUET_DATABASE", err=True)

@@ -36,6 +36,8 @@ from duet_contract.private_files import write_private
 CERTIFICATE_NAME = "authority.pem"
 KEY_NAME = "authority.key"
 REGISTRY_NAME = "registry.db"
+MOVED = ".moved"
+"""Ending of files whose records are in a database since."""
 SERVER_NAME = "server.pem"
 _KEY_PURPOSE = "authority"
 # The setting that says whose records a registry has.
@@ -66,6 +68,11 @@ def open_registry(directory: Path, url: str | None = None) -> Registry:
     """
     if url is None:
         path = directory / REGISTRY_NAME
+        if path.with_name(f"{path.name}{MOVED}").is_file() and not path.is_file():
+            raise CredentialsError(
+                f"the registry of {directory} was moved to a database: give --database, or set "
+                "DUET_DATABASE"
+            )
         if not path.is_file():
             raise CredentialsError(f"there is no registry {path}: duet-cloud admin init")
         database = Database.sqlite(path)

@@ -26,6 +26,7 @@ _CONNECT_S = 3
 _THREADS = 8
 # Any number, the same in all replicas: of the lock that one of them migrates under.
 _MIGRATION_LOCK = 0x64756574
+_MIGRATION_TIME = "10min"
 _SCHEMES = ("postgresql", "postgresql+psycopg")
 
 _Result = TypeVar("_Result")
@@ -146,6 +147,8 @@ class Database:
             return
         with self.transaction() as connection:
             if self.shared:
+                # Rows of years take longer than a call may, and other replicas wait meanwhile.
+                connection.execute(statement(f"SET LOCAL statement_timeout = '{_MIGRATION_TIME}'"))
                 connection.execute(
                     statement("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
                 )

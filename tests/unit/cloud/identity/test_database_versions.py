@@ -4,21 +4,24 @@ import builtins
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from duet_cloud.errors import CredentialsError, Exit, UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import migrations
-from duet_cloud.identity.database import Database
+from duet_cloud.identity.database import Database, DatabaseError
 from duet_cloud.identity.registry import Registry
 from duet_cloud.identity.security import check_database, open_counts, open_security
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from tests.doubles import identities
 from tests.doubles.commands import cloud_admin
+from tests.doubles.postgres import Postgres
 
 # As versions before these wrote them; the first ones without the certificate of a code.
 OLD_REGISTRY = """
@@ -139,6 +142,24 @@ def test_services_that_start_together_migrate_once(opened: Database) -> None:
     assert not failures
     assert opened.version() == migrations.KNOWN[-1]
     opened.close()
+
+
+def test_a_migration_may_take_longer_than_a_call(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = migrations.upgrade
+
+    def slow(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_sleep(0.6)")
+        upgrade(connection)
+
+    monkeypatch.setattr(migrations, "upgrade", slow)
+    url = postgres.database() + "&options=-c%20statement_timeout%3D200"
+    with closing(Database.postgresql(url)) as database:
+        database.migrate()
+        assert database.version() == migrations.KNOWN[-1]
+        with pytest.raises(DatabaseError, match="timeout"), database.connection() as connection:
+            connection.exec_driver_sql("SELECT pg_sleep(0.6)")
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -320,7 +341,9 @@ def test_records_move_to_a_shared_database(  # type: ignore[no-untyped-def]
     assert "7 " in capsys.readouterr().out
     # Nothing reads the old records by mistake.
     monkeypatch.delenv("DUET_DATABASE")
+    capsys.readouterr()
     assert cloud_admin(["devices", "--dir", str(directory)]) == Exit.CREDENTIALS
+    assert "was moved to a database: give --database" in capsys.readouterr().err
     # A database that holds records is not added to.
     identities.make_authority(tmp_path / "other").registry.close()
     other = ["move", "--dir", str(tmp_path / "other"), "--database", url]
