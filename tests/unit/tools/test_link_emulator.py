@@ -83,7 +83,7 @@ def test_connecting_and_the_first_answer_take_two_round_trips_and_the_next_one()
             client.sendall(b"a")
             client.recv(1)
             cold = time.perf_counter() - began
-            times = []
+            times: list[float] = []
             # A busy machine only adds to them.
             while len(times) < 3 or (min(times) >= cold - 0.1 and len(times) < 50):
                 began = time.perf_counter()
