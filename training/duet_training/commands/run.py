@@ -20,6 +20,7 @@ Exit codes:
 @settings("train")
 def run(overrides: tuple[str, ...]) -> None:
     """Train a pair jointly, with settings such as objective.budget=500."""
+    _refuse_unknown(overrides)
     from duet_training.rl.run import train
 
     train(list(overrides))
@@ -32,9 +33,17 @@ def preflight(overrides: tuple[str, ...]) -> int:
 
     Ends with 1 if a check fails.
     """
+    _refuse_unknown(overrides)
     from duet_training.preflight.command import run_checks
 
     return run_checks(list(overrides))
+
+
+def _refuse_unknown(overrides: tuple[str, ...]) -> None:
+    """Refuse wrong settings before VERL, Ray and torch are imported, which takes many seconds."""
+    from duet_training.settings.run import Settings, compose_settings
+
+    compose_settings("train", list(overrides), Settings)
 
 
 @click.command("gpu-check", epilog=_EPILOG)
