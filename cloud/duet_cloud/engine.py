@@ -82,7 +82,6 @@ class Engine(Protocol):
 
     def generate(self, job: Job) -> AsyncGenerator[Step]:
         """Generate; closing the iterator aborts the request in the engine at once."""
-        ...
 
     async def check(self) -> None:
         """Return once the engine's core has answered a call.
@@ -90,11 +89,9 @@ class Engine(Protocol):
         Raises:
             EngineError: the engine died.
         """
-        ...
 
     def shutdown(self) -> None:
         """End the engine and every process it started."""
-        ...
 
 
 def _processor_defaults(model: Path) -> dict[str, Any]:

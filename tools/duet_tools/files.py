@@ -4,12 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from duet_contract import json_data
 from duet_tools.errors import UsageProblem
 
 _File = TypeVar("_File", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Content of a file: no unknown key, no NaN or infinity, not changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
@@ -56,9 +62,8 @@ def read(
         prepare(data)
         return model.model_validate(data)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise UsageProblem(f"{path.name} is not a valid {kind}: {where}: {fault['msg']}") from error
+        fault = json_data.faults(error, kind, 1)
+        raise UsageProblem(f"{path.name} is not a valid {kind}: {fault}") from error
     except KeyError as error:
         raise UsageProblem(f"{path.name} is not a valid {kind}: it has no {error}") from error
     except (ValueError, TypeError, AttributeError) as error:

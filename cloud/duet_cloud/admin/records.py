@@ -8,9 +8,9 @@ from sqlalchemy import MetaData
 from duet_cloud.admin.options import database_option, directory_option
 from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
+from duet_cloud.identity.counts import COUNTS_NAME, lock_counts, open_counts
 from duet_cloud.identity.database import Database
 from duet_cloud.identity.migrations import VERSIONS
-from duet_cloud.identity.security import COUNTS_NAME, lock_counts, open_counts
 from duet_contract.terminal import counted
 
 # Of a service that runs, and of the tables themselves.

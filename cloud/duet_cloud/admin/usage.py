@@ -9,8 +9,8 @@ import click
 from duet_cloud.admin.options import database_option, directory_option
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.counts import Usage
-from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside, open_counts
+from duet_cloud.identity.counts import COUNTS_NAME, Usage, counts_beside, open_counts
+from duet_cloud.identity.security import ACCESS_NAME
 from duet_contract.commands import Integer
 from duet_contract.terminal import printable
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from duet_cloud.errors import CredentialsError
 from duet_cloud.identity.roles import Role
-from duet_contract.json_data import read_text
+from duet_contract.json_data import faults, read_text
 
 _Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 DEFAULT = "default"
@@ -90,9 +90,7 @@ def load_access(path: Path) -> Access:
     try:
         return Access.model_validate(tomllib.loads(read_text(path, _MOST_BYTES)))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise CredentialsError(f"{path}: {field}: {first['msg']}") from error
+        raise CredentialsError(f"{path}: {faults(error, 'access', 1)}") from error
     except RecursionError as error:
         raise CredentialsError(f"cannot read the access file {path}: nested too deeply") from error
     except (OSError, ValueError) as error:

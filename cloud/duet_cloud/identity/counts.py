@@ -6,6 +6,8 @@ is behind would forget what another one counted.
 """
 
 import datetime
+import fcntl
+import os
 import threading
 import time
 import uuid
@@ -13,14 +15,15 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import Connection
-
+from duet_cloud.errors import CredentialsError
 from duet_cloud.identity.access import Access, Limits
-from duet_cloud.identity.database import Database, statement
+from duet_cloud.identity.database import Database
 from duet_cloud.status import Refusal, over_quota
 
+COUNTS_NAME = "counts.db"
 RATE_WINDOW_S = 60.0
 LEASE_S = 15.0
 """Time that running questions of a service still count when it has gone, in seconds."""
@@ -59,24 +62,21 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.transaction() as connection:
-            now = self._now(connection)
+        change = self.database.change
+        with self.database.transaction():
+            now = self._now()
             oldest = _date(now - _KEEP_DAYS * 86400).isoformat()
-            connection.execute(
-                statement("DELETE FROM tokens WHERE day < :oldest"), {"oldest": oldest}
-            )
+            change("DELETE FROM tokens WHERE day < :oldest", oldest=oldest)
             if not self.database.shared:
                 # The only service: what is left is of one that was killed.
-                connection.execute(statement("DELETE FROM services"))
-            connection.execute(
-                statement(
-                    "DELETE FROM running WHERE service NOT IN "
-                    "(SELECT service FROM services WHERE until > :now)"
-                ),
-                {"now": now},
+                change("DELETE FROM services")
+            change(
+                "DELETE FROM running WHERE service NOT IN "
+                "(SELECT service FROM services WHERE until > :now)",
+                now=now,
             )
-            connection.execute(statement("DELETE FROM services WHERE until <= :now"), {"now": now})
-            self._extend(connection, now + LEASE_S if self.database.shared else _FOR_EVER)
+            change("DELETE FROM services WHERE until <= :now", now=now)
+            self._extend(now + LEASE_S if self.database.shared else _FOR_EVER)
 
     def extend(self) -> None:
         """Say that this service runs; a shared database forgets it otherwise after `LEASE_S`.
@@ -87,28 +87,24 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.connection() as connection:
-            if self.database.shared:
-                self._extend(connection, self._now(connection) + LEASE_S)
-            rows = connection.execute(
-                statement(
-                    "SELECT identity, number FROM running WHERE service = :service AND number > 0"
-                ),
-                {"service": self._service},
-            ).fetchall()
+        if self.database.shared:
+            self._extend(self._now() + LEASE_S)
+        rows = self.database.all(
+            "SELECT identity, number FROM running WHERE service = :service AND number > 0",
+            service=self._service,
+        )
         stored = {(str(name), int(number)) for name, number in rows}
         with self._running_lock:
             present = set(self._running.items())
         for name in {name for name, _ in stored ^ present}:
             self.store(name)
 
-    def _extend(self, connection: Connection, until: float) -> None:
-        connection.execute(
-            statement(
-                "INSERT INTO services (service, until) VALUES (:service, :until) "
-                "ON CONFLICT (service) DO UPDATE SET until = excluded.until"
-            ),
-            {"service": self._service, "until": until},
+    def _extend(self, until: float) -> None:
+        self.database.change(
+            "INSERT INTO services (service, until) VALUES (:service, :until) "
+            "ON CONFLICT (service) DO UPDATE SET until = excluded.until",
+            service=self._service,
+            until=until,
         )
 
     def admit(self, name: str, limits: Limits) -> bool:
@@ -120,24 +116,23 @@ class Counts:
         """
         if limits.concurrency is None and limits.rate is None:
             if limits.tokens is not None:
-                with self.database.connection() as connection:
-                    self._check_tokens(connection, name, limits.tokens)
+                self._check_tokens(name, limits.tokens)
             return False
         with ExitStack() as failed:
-            with self.database.transaction() as connection:
-                self._lock(connection, name)
-                now = self._now(connection)
+            with self.database.transaction():
+                self._lock(name)
+                now = self._now()
                 if limits.concurrency is not None:
-                    self._check_running(connection, name, limits.concurrency, now)
+                    self._check_running(name, limits.concurrency, now)
                 if limits.tokens is not None:
-                    self._check_tokens(connection, name, limits.tokens)
+                    self._check_tokens(name, limits.tokens)
                 if limits.rate is not None:
-                    self._count(connection, name, limits.rate, now)
+                    self._count(name, limits.rate, now)
                 if limits.concurrency is not None:
                     with self._running_lock:
                         self._running[name] += 1
                     failed.callback(self.leave, name)
-                    self._store(connection, name)
+                    self._store(name)
             failed.pop_all()
         return limits.concurrency is not None
 
@@ -157,9 +152,9 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.transaction() as connection:
-            self._lock(connection, name)
-            self._store(connection, name)
+        with self.database.transaction():
+            self._lock(name)
+            self._store(name)
 
     def charge(self, name: str, day: str, tokens: int, limit: int) -> bool:
         """Charge tokens; return whether the limit has room for them.
@@ -167,19 +162,17 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.connection() as connection:
-            row = connection.execute(
-                statement(
-                    "INSERT INTO tokens (identity, day, spent) "
-                    "SELECT CAST(:name AS TEXT), CAST(:day AS TEXT), CAST(:tokens AS BIGINT) "
-                    "WHERE CAST(:tokens AS BIGINT) <= CAST(:limit AS BIGINT) "
-                    "ON CONFLICT (identity, day) DO UPDATE "
-                    "SET spent = tokens.spent + excluded.spent "
-                    "WHERE tokens.spent + excluded.spent <= CAST(:limit AS BIGINT) "
-                    "RETURNING spent"
-                ),
-                {"name": name, "day": day, "tokens": tokens, "limit": limit},
-            ).first()
+        row = self.database.one(
+            "INSERT INTO tokens (identity, day, spent) "
+            "SELECT CAST(:name AS TEXT), CAST(:day AS TEXT), CAST(:tokens AS BIGINT) "
+            "WHERE CAST(:tokens AS BIGINT) <= CAST(:limit AS BIGINT) "
+            "ON CONFLICT (identity, day) DO UPDATE SET spent = tokens.spent + excluded.spent "
+            "WHERE tokens.spent + excluded.spent <= CAST(:limit AS BIGINT) RETURNING spent",
+            name=name,
+            day=day,
+            tokens=tokens,
+            limit=limit,
+        )
         return row is not None
 
     def add(self, name: str, day: str, tokens: int) -> None:
@@ -188,15 +181,13 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.connection() as connection:
-            connection.execute(
-                statement(
-                    "INSERT INTO tokens (identity, day, spent) VALUES (:name, :day, :tokens) "
-                    "ON CONFLICT (identity, day) DO UPDATE "
-                    "SET spent = tokens.spent + excluded.spent"
-                ),
-                {"name": name, "day": day, "tokens": tokens},
-            )
+        self.database.change(
+            "INSERT INTO tokens (identity, day, spent) VALUES (:name, :day, :tokens) "
+            "ON CONFLICT (identity, day) DO UPDATE SET spent = tokens.spent + excluded.spent",
+            name=name,
+            day=day,
+            tokens=tokens,
+        )
 
     def spent(self, name: str) -> int:
         """Return the tokens that an identity used today.
@@ -204,8 +195,12 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.connection() as connection:
-            return self._spent(connection, name)
+        row = self.database.one(
+            "SELECT spent FROM tokens WHERE identity = :name AND day = :day",
+            name=name,
+            day=self.day(),
+        )
+        return int(row[0]) if row else 0
 
     def day(self) -> str:
         """Return today (UTC, ISO 8601)."""
@@ -220,14 +215,11 @@ class Counts:
             DatabaseError: the database cannot be used.
         """
         first = _date((self._clock or time.time)()) - datetime.timedelta(days=days - 1)
-        with self.database.connection() as connection:
-            rows = connection.execute(
-                statement(
-                    "SELECT identity, day, spent FROM tokens WHERE day >= :first "
-                    "ORDER BY day DESC, spent DESC, identity"
-                ),
-                {"first": first.isoformat()},
-            ).fetchall()
+        rows = self.database.all(
+            "SELECT identity, day, spent FROM tokens WHERE day >= :first "
+            "ORDER BY day DESC, spent DESC, identity",
+            first=first.isoformat(),
+        )
         return [Usage(name, day, spent, access.limits_of(name).tokens) for name, day, spent in rows]
 
     def out_of_tokens(self, name: str, limit: int, wanted: int) -> Refusal:
@@ -236,98 +228,9 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.connection() as connection:
-            return self._out_of_tokens(connection, name, limit, wanted)
-
-    def _lock(self, connection: Connection, name: str) -> None:
-        """Let one transaction at a time count questions of an identity."""
-        # SQLite has one transaction in all.
-        if self.database.shared:
-            connection.execute(
-                statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
-                {"name": name},
-            )
-
-    def _check_running(self, connection: Connection, name: str, limit: int, now: float) -> None:
-        # This service's number is the one in memory, whatever the database has of it.
-        others = connection.execute(
-            statement(
-                "SELECT COALESCE(SUM(number), 0) FROM running "
-                "JOIN services ON services.service = running.service "
-                "WHERE identity = :name AND until > :now AND running.service <> :service"
-            ),
-            {"name": name, "now": now, "service": self._service},
-        ).scalar_one()
-        with self._running_lock:
-            running = others + self._running[name]
-        if running >= limit:
-            raise over_quota(
-                name,
-                "concurrency",
-                f"limit of {name}: {limit} questions at a time; resets when one of them ends",
-                1.0,
-            )
-
-    def _store(self, connection: Connection, name: str) -> None:
-        # Read while the identity is locked: an older number never replaces a newer one.
-        with self._running_lock:
-            number = self._running[name]
-        connection.execute(
-            statement(
-                "INSERT INTO running (identity, service, number) "
-                "VALUES (:name, :service, :number) "
-                "ON CONFLICT (identity, service) DO UPDATE SET number = excluded.number"
-            ),
-            {"name": name, "service": self._service, "number": number},
-        )
-
-    def _check_tokens(self, connection: Connection, name: str, limit: int) -> None:
-        if self._spent(connection, name) >= limit:
-            raise self._out_of_tokens(connection, name, limit, 0)
-
-    def _count(self, connection: Connection, name: str, rate: int, now: float) -> None:
-        since = now - RATE_WINDOW_S
-        # Where a clock was set back, questions are in the future: those are forgotten, so that no
-        # limit of a minute waits for more than a minute.
-        connection.execute(
-            statement(
-                "DELETE FROM questions WHERE identity = :name AND (at <= :since OR at > :now)"
-            ),
-            {"name": name, "since": since, "now": now},
-        )
-        # The question whose end of a minute makes room for one more, if there is no room.
-        at = connection.execute(
-            statement(
-                "SELECT at FROM questions WHERE identity = :name ORDER BY at DESC "
-                "LIMIT 1 OFFSET :before"
-            ),
-            {"name": name, "before": max(0, rate - 1)},
-        ).scalar()
-        if at is None and rate:
-            connection.execute(
-                statement("INSERT INTO questions (identity, at) VALUES (:name, :now)"),
-                {"name": name, "now": now},
-            )
-            return
-        wait = RATE_WINDOW_S if at is None else at + RATE_WINDOW_S - now
-        raise over_quota(
-            name,
-            "rate",
-            f"limit of {name}: {rate} questions a minute; resets in {wait:.0f} s",
-            wait,
-        )
-
-    def _spent(self, connection: Connection, name: str) -> int:
-        row = connection.execute(
-            statement("SELECT spent FROM tokens WHERE identity = :name AND day = :day"),
-            {"name": name, "day": self.day()},
-        ).first()
-        return int(row[0]) if row else 0
-
-    def _out_of_tokens(self, connection: Connection, name: str, limit: int, wanted: int) -> Refusal:
         wait = 86400 - (self._clock or time.time)() % 86400
         hours, minutes = divmod(int(wait // 60), 60)
-        spent = self._spent(connection, name)
+        spent = self.spent(name)
         asks = f", this question may take {wanted}" if wanted else ""
         return over_quota(
             name,
@@ -337,11 +240,83 @@ class Counts:
             wait,
         )
 
-    def _now(self, connection: Connection) -> float:
+    def _lock(self, name: str) -> None:
+        """Let one transaction at a time count questions of an identity."""
+        # SQLite has one transaction in all.
+        if self.database.shared:
+            self.database.one("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))", name=name)
+
+    def _check_running(self, name: str, limit: int, now: float) -> None:
+        # This service's number is the one in memory, whatever the database has of it.
+        others = self.database.one(
+            "SELECT COALESCE(SUM(number), 0) FROM running "
+            "JOIN services ON services.service = running.service "
+            "WHERE identity = :name AND until > :now AND running.service <> :service",
+            name=name,
+            now=now,
+            service=self._service,
+        )
+        with self._running_lock:
+            running = self._running[name] + (int(others[0]) if others else 0)
+        if running >= limit:
+            raise over_quota(
+                name,
+                "concurrency",
+                f"limit of {name}: {limit} questions at a time; resets when one of them ends",
+                1.0,
+            )
+
+    def _store(self, name: str) -> None:
+        # Read while the identity is locked: an older number never replaces a newer one.
+        with self._running_lock:
+            number = self._running[name]
+        self.database.change(
+            "INSERT INTO running (identity, service, number) VALUES (:name, :service, :number) "
+            "ON CONFLICT (identity, service) DO UPDATE SET number = excluded.number",
+            name=name,
+            service=self._service,
+            number=number,
+        )
+
+    def _check_tokens(self, name: str, limit: int) -> None:
+        if self.spent(name) >= limit:
+            raise self.out_of_tokens(name, limit, 0)
+
+    def _count(self, name: str, rate: int, now: float) -> None:
+        since = now - RATE_WINDOW_S
+        # Where a clock was set back, questions are in the future: those are forgotten, so that no
+        # limit of a minute waits for more than a minute.
+        self.database.change(
+            "DELETE FROM questions WHERE identity = :name AND (at <= :since OR at > :now)",
+            name=name,
+            since=since,
+            now=now,
+        )
+        # The question whose end of a minute makes room for one more, if there is no room.
+        found = self.database.one(
+            "SELECT at FROM questions WHERE identity = :name ORDER BY at DESC LIMIT 1 OFFSET :before",
+            name=name,
+            before=max(0, rate - 1),
+        )
+        if found is None and rate:
+            insert = "INSERT INTO questions (identity, at) VALUES (:name, :now)"
+            self.database.change(insert, name=name, now=now)
+            return
+        wait = RATE_WINDOW_S if found is None else found[0] + RATE_WINDOW_S - now
+        raise over_quota(
+            name,
+            "rate",
+            f"limit of {name}: {rate} questions a minute; resets in {wait:.0f} s",
+            wait,
+        )
+
+    def _now(self) -> float:
         if self._clock or not self.database.shared:
             return (self._clock or time.time)()
         query = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
-        return float(connection.execute(statement(query)).scalar_one())
+        row = self.database.one(query)
+        assert row
+        return float(row[0])
 
 
 @dataclass(frozen=True)
@@ -356,3 +331,61 @@ class Usage:
 
 def _date(at: float) -> datetime.date:
     return datetime.datetime.fromtimestamp(at, datetime.UTC).date()
+
+
+def counts_beside(access: Path) -> Path:
+    """Return the file of the counts with your own PKI: next to the access file."""
+    return access.with_name(f"{access.name}.{COUNTS_NAME}")
+
+
+def open_counts(path: Path, url: str | None) -> Counts:
+    """Return the counts of a file, or of the PostgreSQL database of a URL.
+
+    Raises:
+        UsageError: the URL cannot be used.
+        CredentialsError: the counts cannot be used, or a later version wrote them.
+    """
+    # A power cut may take the last moments' counts.
+    database = Database.sqlite(path, lasting=False) if url is None else Database.postgresql(url)
+    try:
+        database.migrate()
+    except BaseException:
+        database.close()
+        raise
+    return Counts(database)
+
+
+def begin_counts(path: Path, url: str | None) -> Counts:
+    """Return the counts of this service, the only one that a file may have.
+
+    Raises:
+        UsageError: the URL cannot be used.
+        CredentialsError: the counts cannot be used, or another service has them.
+    """
+    lock = lock_counts(path) if url is None else None
+    counts = open_counts(path, url)
+    counts.begin()
+    counts.lock = lock
+    return counts
+
+
+def lock_counts(path: Path) -> BinaryIO:
+    """Take the lock of the service that uses a file of counts; it ends with the process.
+
+    Raises:
+        CredentialsError: another service has it, or it cannot be taken.
+    """
+    try:
+        name = path.parent / f"{path.name}.lock"
+        file = os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    except OSError as error:
+        raise CredentialsError(f"cannot write next to {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise CredentialsError(
+            f"another duet-cloud serve uses {path.parent}: stop it, or give all services one "
+            "PostgreSQL database (--database)"
+        ) from error
+    return file

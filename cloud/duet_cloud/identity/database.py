@@ -7,14 +7,14 @@ lock that another process holds, or a server that does not answer, never stops i
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from duet_cloud.errors import CredentialsError, Exit, UsageError
@@ -148,10 +148,8 @@ class Database:
         with self.transaction() as connection:
             if self.shared:
                 # Rows of years take longer than a call may, and other replicas wait meanwhile.
-                connection.execute(statement(f"SET LOCAL statement_timeout = '{_MIGRATION_TIME}'"))
-                connection.execute(
-                    statement("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
-                )
+                self.change(f"SET LOCAL statement_timeout = '{_MIGRATION_TIME}'")
+                self.one("SELECT pg_advisory_xact_lock(:lock)", lock=_MIGRATION_LOCK)
             # Another replica, or another command, may have done it meanwhile.
             if not self._check_version():
                 migrations.upgrade(connection)
@@ -179,11 +177,8 @@ class Database:
         """Return the version of the tables; None of those that were made before versions."""
         if not self.has(migrations.VERSIONS):
             return None
-        with self.connection() as connection:
-            found = connection.execute(
-                statement("SELECT version_num FROM alembic_version")
-            ).scalar()
-        return None if found is None else str(found)
+        found = self.one("SELECT version_num FROM alembic_version")
+        return None if found is None else str(found[0])
 
     def has(self, table: str) -> bool:
         """Return whether there is a table of that name."""
@@ -196,8 +191,7 @@ class Database:
         Raises:
             DatabaseError: it cannot be read.
         """
-        with self.connection() as connection:
-            connection.execute(statement("SELECT version_num FROM alembic_version")).scalar()
+        self.one("SELECT version_num FROM alembic_version")
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -212,6 +206,25 @@ class Database:
             return
         with self._errors(), self._single.connect() as connection:
             yield connection
+
+    def one(self, sql: str, **values: object) -> Row[*tuple[Any, ...]] | None:
+        """Return the first row of a statement; None if it has none.
+
+        Raises:
+            DatabaseError: the database cannot be used.
+        """
+        with self.connection() as connection:
+            return connection.execute(statement(sql), values).first()
+
+    def all(self, sql: str, **values: object) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return the rows of a statement; see `one`."""
+        with self.connection() as connection:
+            return connection.execute(statement(sql), values).fetchall()
+
+    def change(self, sql: str, **values: object) -> int:
+        """Return the number of rows that a statement changed; see `one`."""
+        with self.connection() as connection:
+            return connection.execute(statement(sql), values).rowcount
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

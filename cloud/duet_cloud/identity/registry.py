@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Text, bindparam, text
 from sqlalchemy.exc import IntegrityError
 
 from duet_cloud.errors import CredentialsError
-from duet_cloud.identity.database import Database, statement
+from duet_cloud.identity.database import Database
 
 _Row = Row[*tuple[Any, ...]]
 _ISSUED = (
@@ -82,12 +82,12 @@ class Registry:
 
     def setting_or_none(self, name: str) -> str | None:
         """Return a setting; None if it is not set."""
-        row = self._one("SELECT value FROM settings WHERE name = :name", name=name)
+        row = self.database.one("SELECT value FROM settings WHERE name = :name", name=name)
         return None if row is None else str(row[0])
 
     def set(self, name: str, value: str) -> None:
         """Write a setting."""
-        self._change(
+        self.database.change(
             "INSERT INTO settings (name, value) VALUES (:name, :value) "
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             name=name,
@@ -96,22 +96,24 @@ class Registry:
 
     def clear_settings(self) -> None:
         """Delete every setting: no authority's any more."""
-        self._change("DELETE FROM settings")
+        self.database.change("DELETE FROM settings")
 
     def invite(
         self, name: str, roles: Iterable[str], secret: bytes, now: int, expires: int
     ) -> None:
         """Store a code's hash for a device, new or known; its earlier codes are void."""
         with self.transaction():
-            self._change(
+            self.database.change(
                 "INSERT INTO devices (name, roles, since) VALUES (:name, :roles, :now) "
                 "ON CONFLICT (name) DO UPDATE SET roles = excluded.roles",
                 name=name,
                 roles=",".join(sorted(roles)),
                 now=now,
             )
-            self._change("DELETE FROM codes WHERE device = :name AND spent IS NULL", name=name)
-            self._change(
+            self.database.change(
+                "DELETE FROM codes WHERE device = :name AND spent IS NULL", name=name
+            )
+            self.database.change(
                 "INSERT INTO codes (hash, device, expires) VALUES (:hash, :name, :expires)",
                 hash=_hash(secret),
                 name=name,
@@ -124,12 +126,12 @@ class Registry:
         What was issued to the name before is revoked: a name belongs to one device. Call inside
         `transaction`, with what the code is spent for.
         """
-        found = self._one("SELECT device FROM codes WHERE hash = :hash", hash=_hash(secret))
+        found = self.database.one("SELECT device FROM codes WHERE hash = :hash", hash=_hash(secret))
         if found is None:
             return None
         # Before the code, as in `invite` and `revoke`: another order would be a deadlock.
         self.lock(str(found[0]))
-        row = self._one(
+        row = self.database.one(
             "UPDATE codes SET spent = :now WHERE hash = :hash AND spent IS NULL AND expires > :now "
             "RETURNING device",
             now=now,
@@ -142,7 +144,7 @@ class Registry:
 
     def answer(self, secret: bytes, certificate: bytes) -> None:
         """Store the certificate (DER) that a code was spent for."""
-        self._change(
+        self.database.change(
             "UPDATE codes SET certificate = :certificate WHERE hash = :hash",
             certificate=certificate,
             hash=_hash(secret),
@@ -150,7 +152,7 @@ class Registry:
 
     def answered(self, secret: bytes, since: int) -> tuple[str, bytes] | None:
         """Return device and certificate (DER) that a code was spent for after `since`."""
-        row = self._one(
+        row = self.database.one(
             "SELECT device, certificate FROM codes "
             "WHERE hash = :hash AND spent > :since AND certificate IS NOT NULL",
             hash=_hash(secret),
@@ -160,7 +162,7 @@ class Registry:
 
     def add_certificate(self, serial: str, device: str, not_before: int, not_after: int) -> None:
         """Store a certificate before it is sent."""
-        self._change(
+        self.database.change(
             "INSERT INTO certificates (serial, device, not_before, not_after) "
             "VALUES (:serial, :device, :not_before, :not_after)",
             serial=serial,
@@ -171,7 +173,7 @@ class Registry:
 
     def certificate(self, serial: str) -> Issued | None:
         """Return the record of a certificate."""
-        row = self._one(f"{_ISSUED} WHERE serial = :serial", serial=serial)
+        row = self.database.one(f"{_ISSUED} WHERE serial = :serial", serial=serial)
         return _issued(row) if row else None
 
     def certificates(self, serials: Collection[str]) -> dict[str, Issued]:
@@ -189,24 +191,23 @@ class Registry:
         with self.transaction():
             if not self.lock(name):
                 raise CredentialsError(f"there is no device {name!r}: duet-cloud admin devices")
-            codes = self._change(
+            codes = self.database.change(
                 "DELETE FROM codes WHERE device = :name AND spent IS NULL", name=name
             )
             return codes + self._revoke(name, now)
 
     def devices(self, now: int) -> list[DeviceEntry]:
         """Return every device, by name."""
-        query = statement(
+        rows = self.database.all(
             "SELECT name, roles, serial, not_after, revoked, "
             "  EXISTS (SELECT 1 FROM codes WHERE codes.device = name AND spent IS NULL "
             "          AND expires > :now) "
             "FROM devices LEFT JOIN certificates ON serial = ("
             "  SELECT serial FROM certificates WHERE device = name "
             "  ORDER BY revoked IS NOT NULL, not_after DESC, not_before DESC, serial LIMIT 1) "
-            "ORDER BY name"
+            "ORDER BY name",
+            now=now,
         )
-        with self.database.connection() as connection:
-            rows = connection.execute(query, {"now": now}).fetchall()
         return [
             DeviceEntry(
                 name=name,
@@ -224,13 +225,13 @@ class Registry:
         Raises:
             CredentialsError: the name or the key exists already.
         """
-        with self.database.connection() as connection:
+        with self.database.connection():
             try:
-                connection.execute(
-                    statement(
-                        "INSERT INTO publishers (name, key, since) VALUES (:name, :key, :now)"
-                    ),
-                    {"name": name, "key": key, "now": now},
+                self.database.change(
+                    "INSERT INTO publishers (name, key, since) VALUES (:name, :key, :now)",
+                    name=name,
+                    key=key,
+                    now=now,
                 )
             except IntegrityError as error:
                 raise CredentialsError(f"publisher {name!r}, or its key, exists already") from error
@@ -241,14 +242,13 @@ class Registry:
         Raises:
             CredentialsError: there is no publisher of that name.
         """
-        if not self._change("DELETE FROM publishers WHERE name = :name", name=name):
+        if not self.database.change("DELETE FROM publishers WHERE name = :name", name=name):
             raise CredentialsError(f"there is no publisher {name!r}")
 
     def publishers(self) -> dict[str, bytes]:
         """Publishers' public keys by name."""
-        with self.database.connection() as connection:
-            rows = connection.execute(statement("SELECT name, key FROM publishers ORDER BY name"))
-            return {str(name): bytes(key) for name, key in rows}
+        rows = self.database.all("SELECT name, key FROM publishers ORDER BY name")
+        return {str(name): bytes(key) for name, key in rows}
 
     def lock(self, name: str) -> bool:
         """Lock a device until the transaction ends; return whether there is a device of that name.
@@ -257,25 +257,17 @@ class Registry:
         that: otherwise PostgreSQL would let a renewal read, a revocation commit, and the renewal
         add a certificate that is not revoked. Call inside `transaction`.
         """
-        return bool(self._change("UPDATE devices SET since = since WHERE name = :name", name=name))
+        return bool(
+            self.database.change("UPDATE devices SET since = since WHERE name = :name", name=name)
+        )
 
     def _revoke(self, name: str, now: int) -> int:
-        return self._change(
+        return self.database.change(
             "UPDATE certificates SET revoked = :now "
             "WHERE device = :name AND revoked IS NULL AND not_after > :now",
             now=now,
             name=name,
         )
-
-    def _one(self, sql: str, **values: object) -> _Row | None:
-        """Return the first row of a statement; None if it has none."""
-        with self.database.connection() as connection:
-            return connection.execute(statement(sql), values).first()
-
-    def _change(self, sql: str, **values: object) -> int:
-        """Execute a statement; return the number of rows that it changed."""
-        with self.database.connection() as connection:
-            return connection.execute(statement(sql), values).rowcount
 
 
 def _issued(row: _Row) -> Issued:

@@ -2,13 +2,10 @@
 
 import asyncio
 import datetime
-import fcntl
-import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import grpc
 from cryptography import x509
@@ -21,7 +18,7 @@ from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.authorizer import WATCH_S, CallAuthorizer
 from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
-from duet_cloud.identity.counts import Counts
+from duet_cloud.identity.counts import COUNTS_NAME, Counts, begin_counts, counts_beside
 from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
 from duet_cloud.identity.database import Database, DatabaseError
 from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
@@ -35,7 +32,6 @@ from duet_contract.addresses import Address
 from duet_contract.v1 import enrollment_pb2_grpc
 
 ACCESS_NAME = "access.toml"
-COUNTS_NAME = "counts.db"
 # A certificate is replaced when this part of its life is left.
 RENEW_LEFT = 1 / 3
 
@@ -60,7 +56,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
         ServerCredentials(files),
         OperatorNames(access),
         access,
-        _begin_counts(counts_beside(options.access), options.database),
+        begin_counts(counts_beside(options.access), options.database),
         refused,
     )
 
@@ -140,64 +136,6 @@ def _access(options: ServeOptions) -> AccessFile:
     return access
 
 
-def counts_beside(access: Path) -> Path:
-    """Return the file of the counts with your own PKI: next to the access file."""
-    return access.with_name(f"{access.name}.{COUNTS_NAME}")
-
-
-def open_counts(path: Path, url: str | None) -> Counts:
-    """Return the counts of a file, or of the PostgreSQL database of a URL.
-
-    Raises:
-        UsageError: the URL cannot be used.
-        CredentialsError: the counts cannot be used, or a later version wrote them.
-    """
-    # A power cut may take the last moments' counts.
-    database = Database.sqlite(path, lasting=False) if url is None else Database.postgresql(url)
-    try:
-        database.migrate()
-    except BaseException:
-        database.close()
-        raise
-    return Counts(database)
-
-
-def _begin_counts(path: Path, url: str | None) -> Counts:
-    """Return the counts of this service, the only one that a file may have.
-
-    Raises:
-        UsageError: the URL cannot be used.
-        CredentialsError: the counts cannot be used, or another service has them.
-    """
-    lock = lock_counts(path) if url is None else None
-    counts = open_counts(path, url)
-    counts.begin()
-    counts.lock = lock
-    return counts
-
-
-def lock_counts(path: Path) -> BinaryIO:
-    """Take the lock of the service that uses a file of counts; it ends with the process.
-
-    Raises:
-        CredentialsError: another service has it, or it cannot be taken.
-    """
-    try:
-        name = path.parent / f"{path.name}.lock"
-        file = os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    except OSError as error:
-        raise CredentialsError(f"cannot write next to {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise CredentialsError(
-            f"another duet-cloud serve uses {path.parent}: stop it, or give all services one "
-            "PostgreSQL database (--database)"
-        ) from error
-    return file
-
-
 class Security:
     """Who may connect and what they may do; `start` and `stop` with the server."""
 
@@ -236,7 +174,7 @@ class Security:
         authority = None
         root = authorities.load_certificate(directory)
         # Before anything is changed.
-        counts = _begin_counts(directory / COUNTS_NAME, options.database)
+        counts = begin_counts(directory / COUNTS_NAME, options.database)
         if options.enrollment_port is not None or options.passphrase_file is not None:
             passphrase = read_passphrase(options.passphrase_file)
             authority = authorities.unlock(directory, passphrase, options.database)

@@ -30,8 +30,8 @@ def test_every_promise_counts_and_nothing_else() -> None:
     assert report(good, unpromised).met
     assert not report(good, bad).met
     lines = table(report(good, bad, unpromised)).splitlines()
-    assert [line.split()[-1] for line in lines[1:3]] == ["yes", "NO"]
-    assert lines[3].endswith("(not promised)")
+    assert [line.split()[-1] for line in lines[2:4]] == ["yes", "NO"]
+    assert lines[4].endswith("(not promised)")
 
 
 def test_delays_and_rates_are_measured_through_an_emulator(

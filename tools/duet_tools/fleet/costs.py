@@ -6,7 +6,9 @@ A file of costs is JSON of `Costs`; `costs_file.py` reads one, or what the bench
 from itertools import pairwise
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from duet_tools.files import Strict
 
 Seconds = Annotated[float, Field(ge=0, le=1e5)]
 Rate = Annotated[float, Field(ge=1e-3, le=1e9)]
@@ -14,18 +16,14 @@ Bytes = Annotated[float, Field(ge=0, le=1e12)]
 Tokens = Annotated[tuple[Annotated[float, Field(ge=1, le=1e7)], ...], Field(min_length=1)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Speed(_Model):
+class Speed(Strict):
     """Tokens a second of all `streams` together while they decode side by side."""
 
     streams: Annotated[int, Field(ge=1, le=1_000_000)]
     tokens_per_s: Rate
 
 
-class Engine(_Model):
+class Engine(Strict):
     """One replica's engine."""
 
     speeds: Annotated[tuple[Speed, ...], Field(min_length=1)]
@@ -61,7 +59,7 @@ class Engine(_Model):
         return slow + slope * (streams - many)
 
 
-class Device(_Model):
+class Device(Strict):
     """The device's costs."""
 
     first_answer_s: Seconds
@@ -69,7 +67,7 @@ class Device(_Model):
     answer_tokens_per_s: Rate
 
 
-class Wire(_Model):
+class Wire(Strict):
     """Bytes of a question on the wire."""
 
     up_bytes: Bytes = 0.0
@@ -78,7 +76,7 @@ class Wire(_Model):
     """Bytes to the device for each token that the cloud sends."""
 
 
-class Costs(_Model):
+class Costs(Strict):
     """Measured costs of a question."""
 
     engine: Engine

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from duet_contract.json_data import parse_json
+from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
@@ -39,9 +39,7 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
             return costs_from_results(read_results(path), signal_tokens, answer_tokens, path.name)
         return Costs.model_validate(data)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "costs"
-        raise UsageProblem(f"{path.name}: {where}: {fault['msg']}") from error
+        raise UsageProblem(f"{path.name}: {faults(error, 'costs', 1)}") from error
     except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
         raise UsageProblem(
             f"{path.name} is neither a report nor a results file of the bench: {error}"

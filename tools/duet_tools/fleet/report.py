@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from duet_report.intervals import mean_of_runs
 from duet_tools.errors import UsageProblem
+from duet_tools.files import Strict
 from duet_tools.fleet.simulation import Fleet, Mode, Seen, Setup
 
 SCHEMA = 1
@@ -17,11 +17,7 @@ _MOST_WORK = 2e7
 _REPLICAS_OF_A_QUESTION = 5000
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Estimate(_Model):
+class Estimate(Strict):
     """A mean over replications."""
 
     mean: float
@@ -29,7 +25,7 @@ class Estimate(_Model):
     """Half of the 95% interval; None: there is only one replication."""
 
 
-class Latency(_Model):
+class Latency(Strict):
     """Seconds: percentiles of each replication, and their means over replications."""
 
     mean: Estimate
@@ -39,7 +35,7 @@ class Latency(_Model):
     p99: Estimate
 
 
-class Prices(_Model):
+class Prices(Strict):
     """Prices in one currency."""
 
     replica_hour: float = 0.0
@@ -48,7 +44,7 @@ class Prices(_Model):
     """Price of a gigabyte (1e9 bytes) that leaves the cloud."""
 
 
-class Outcome(_Model):
+class Outcome(Strict):
     """Results of one mode. Shares are of the questions asked."""
 
     mode: Mode
@@ -74,7 +70,7 @@ class Outcome(_Model):
     """None if no question was answered."""
 
 
-class Capacity(_Model):
+class Capacity(Strict):
     """Output of `duet-bench capacity`."""
 
     schema_version: int = SCHEMA

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from pydantic import BaseModel, ConfigDict
-
+from duet_tools.files import Strict
 from duet_tools.fleet.report import Prices, simulate
 from duet_tools.fleet.simulation import Mode, Setup
 
@@ -15,11 +14,7 @@ _QUESTIONS = 20_000
 _REPLICATIONS = 2
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sized(_Model):
+class Sized(Strict, allow_inf_nan=True):
     """A number of replicas, the 95th percentile of its answers, and the share that failed."""
 
     replicas: int
@@ -27,7 +22,7 @@ class Sized(_Model):
     failed: float
 
 
-class Needed(_Model):
+class Needed(Strict):
     """The replicas that a mode needs."""
 
     mode: Mode
@@ -35,7 +30,7 @@ class Needed(_Model):
     """Fewest replicas that are enough; None: no number is enough."""
 
 
-class Sizing(_Model):
+class Sizing(Strict):
     """What reaches an objective: 95% of the questions answered within so many seconds."""
 
     objective_s: float

@@ -8,7 +8,6 @@ import contextlib
 import re
 import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -19,9 +18,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from duet_contract.addresses import Address
+from duet_report.tables import aligned
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import PRESETS
 from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.subjects.children import Child
 
 WITHIN = 0.05
 REPEATS = 3
@@ -121,14 +122,20 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
 
 def table(report: Report) -> str:
     """Return the figures as text."""
-    lines = [f"{'figure':<38} {'asked':>10} {'measured':>10} {'off':>7}  within {WITHIN:.0%}"]
-    for figure in report.figures:
-        median = statistics.median(figure.measured)
-        kept = ("yes" if figure.met else "NO") if figure.promised else "(not promised)"
-        lines.append(
-            f"{figure.what:<38} {figure.asked:>10.4g} {median:>10.4g} {figure.error:>+7.1%}  {kept}"
-        )
-    return "\n".join(lines)
+    head = ("figure", "asked", "measured", "off", f"within {WITHIN:.0%}")
+    return aligned(
+        head,
+        [
+            (
+                figure.what,
+                f"{figure.asked:.4g}",
+                f"{statistics.median(figure.measured):.4g}",
+                f"{figure.error:+.1%}",
+                ("yes" if figure.met else "NO") if figure.promised else "(not promised)",
+            )
+            for figure in report.figures
+        ],
+    )
 
 
 def _delays(target: str, rtt: float, bare: float, repeats: int) -> Iterator[Figure]:
@@ -248,37 +255,26 @@ def _drain(connection: socket.socket, size: int) -> tuple[float, float, int]:
 def _far_end() -> Iterator[str]:
     """The target, in a process of its own: answers, sends, or counts, as the first byte asks."""
     command = [sys.executable, "-c", "from duet_tools.link.accuracy import far_end; far_end()"]
-    with _process(command) as address:
+    with _process("the far end", command) as address:
         yield address
 
 
 @contextmanager
 def _emulator(target: str, *options: str) -> Iterator[str]:
-    with _process(
-        [sys.executable, "-m", "duet_tools", "link", "--target", target, *options]
-    ) as address:
+    command = [sys.executable, "-m", "duet_tools", "link", "--target", target, *options]
+    with _process("the emulator", command) as address:
         yield address
 
 
 @contextmanager
-def _process(command: list[str]) -> Iterator[str]:
+def _process(name: str, command: list[str]) -> Iterator[str]:
     """A process that says its address in its first line."""
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert child.stdout
-        line = child.stdout.readline().strip()
+    with Child(name, command, talks=True) as child:
+        assert child.process.stdout
+        line = child.process.stdout.readline().decode().strip()
         if not _READY.match(line):
-            raise BenchError(f"a process did not start: {command[1]}")
+            raise BenchError(f"{name} did not start: {child.last_line()}")
         yield line
-    finally:
-        child.terminate()
-        child.wait(10)
 
 
 def far_end() -> None:

@@ -3,20 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from duet_contract.json_data import json_text, rounded
-from duet_tools.files import read
+from duet_tools.files import Strict, read
 from duet_tools.results.figures import Machine
 
 SCHEMA = 1
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class FaultResult(_Model):
+class FaultResult(Strict):
     """One row of the matrix."""
 
     name: str
@@ -31,9 +27,9 @@ class FaultResult(_Model):
     """Number of trials."""
     held: int
     """Trials that showed what was expected."""
-    otherwise: dict[str, int] = {}
+    otherwise: dict[str, int] = Field(default_factory=dict)
     """What the other trials showed, with their number."""
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = Field(default_factory=dict)
     """Measured values by name, with their unit."""
     seconds: float
     """Time that the row took."""
@@ -47,7 +43,7 @@ class FaultResult(_Model):
     """Why there were no trials; empty if there were."""
 
 
-class FaultMatrix(_Model):
+class FaultMatrix(Strict):
     """All rows, and where they were measured."""
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA

@@ -6,19 +6,15 @@ Nothing in it identifies a machine or its user: no paths, no host names, no addr
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from duet_contract.json_data import json_text, rounded
-from duet_tools.files import read
+from duet_tools.files import Strict, read
 
 SCHEMA = 1
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Summary(_Model):
+class Summary(Strict):
     """A figure over its repeats, in the figure's unit. `spread`: (max - min) / median."""
 
     values: Annotated[tuple[float, ...], Field(min_length=1)]
@@ -28,14 +24,14 @@ class Summary(_Model):
     spread: float
 
 
-class Series(_Model):
+class Series(Strict):
     """What one subject measured."""
 
     name: str
     summary: Summary
 
 
-class Target(_Model):
+class Target(Strict):
     """What a figure is to reach."""
 
     comparison: Literal["at least", "at most"]
@@ -46,7 +42,7 @@ class Target(_Model):
         return value >= self.value if self.comparison == "at least" else value <= self.value
 
 
-class Figure(_Model):
+class Figure(Strict):
     """One figure.
 
     `id`: `GROUP.WHAT`, unique in a file. `unit`: of `subject` and `peer`.
@@ -66,7 +62,7 @@ class Figure(_Model):
     judged: Summary
     judged_unit: str
     target: Target | None = None
-    details: dict[str, float] = {}
+    details: dict[str, float] = Field(default_factory=dict)
     warm_ups: int = 1
     load: tuple[float, float] | None = None
     command: str = ""
@@ -83,7 +79,7 @@ class Figure(_Model):
         return self.target.met_by(self.judged.median) if self.target else None
 
 
-class Machine(_Model):
+class Machine(Strict):
     """What the figures depend on. `memory_gib`: of the whole machine. `versions`: by package."""
 
     cpu: str
@@ -104,7 +100,7 @@ class Machine(_Model):
         return f"{words}, {versions}"
 
 
-class Results(_Model):
+class Results(Strict):
     """A results file. `pair`: as `id@version`.
 
     `commit`, `date`: of the file's last run; each figure has the commit that it was taken at.

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from duet_contract.json_data import json_text, rounded
 from duet_report.intervals import Interval
-from duet_tools.files import read
+from duet_tools.files import Strict, read
 from duet_tools.results.cells import Cell, Mode
 from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.settings import RunSettings
@@ -27,11 +27,7 @@ Metric = Literal[
 ]  # fmt: skip
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Percentiles(_Model):
+class Percentiles(Strict):
     """A metric over the questions that were answered and have it (`count` of them)."""
 
     count: int
@@ -42,14 +38,14 @@ class Percentiles(_Model):
     p99: float
 
 
-class Objective(_Model):
+class Objective(Strict):
     """What a question must reach to count as goodput: a metric of at most `most` milliseconds."""
 
     metric: Literal["first_signal_ms", "signal_ms", "first_answer_ms", "total_ms"]
     most: float
 
 
-class Prices(_Model):
+class Prices(Strict):
     """Prices in one currency: an hour of the large model's host, a million tokens of the large
     model, a GiB over the link. None: not given, and then not counted.
     """
@@ -64,7 +60,7 @@ class Prices(_Model):
         return self.model_dump(exclude_none=True) != {}
 
 
-class MarkedLow(_Model):
+class MarkedLow(Strict):
     """Answers that the device judged, right and wrong, and those that it marked as low in
     confidence.
     """
@@ -75,7 +71,7 @@ class MarkedLow(_Model):
     wrong_marked: int
 
 
-class CellReport(_Model):
+class CellReport(Strict):
     """A cell.
 
     `asked`, `answered`: questions; `failures`: how many of them failed, by status. `retries`:
@@ -99,7 +95,7 @@ class CellReport(_Model):
     cell: Cell
     asked: int
     answered: int
-    failures: dict[str, int] = {}
+    failures: dict[str, int] = Field(default_factory=dict)
     retries: int = 0
     complete: bool
     seconds: float
@@ -107,18 +103,20 @@ class CellReport(_Model):
     marked_low: MarkedLow | None = None
     accuracy_gaps: dict[Mode, Interval] | None = None
     break_even_tokens: float | None = None
-    metrics: dict[Metric, Percentiles] = {}
+    metrics: dict[Metric, Percentiles] = Field(default_factory=dict)
     answers_per_s: float
     large_tokens_per_s: float
     goodput_per_s: float | None = None
     ipt: float | None = None
     host_s: float | None = None
     cost_per_correct: float | None = None
-    joules: dict[str, float] = {}
-    series: dict[Metric | Literal["correct"], tuple[float | None, ...]] = {}
+    joules: dict[str, float] = Field(default_factory=dict)
+    series: dict[Metric | Literal["correct"], tuple[float | None, ...]] = Field(
+        default_factory=dict
+    )
 
 
-class LinkFacts(_Model):
+class LinkFacts(Strict):
     """A link as it was emulated; rates in bits a second, None: no limit."""
 
     name: str
@@ -128,14 +126,14 @@ class LinkFacts(_Model):
     down_bit_s: float | None = None
 
 
-class Lane(_Model):
+class Lane(Strict):
     """Spans of one question on one lane of its waterfall; milliseconds from when it was asked."""
 
     name: Literal["device", "link", "cloud"]
     spans: tuple[tuple[str, float, float], ...]
 
 
-class Waterfall(_Model):
+class Waterfall(Strict):
     """The question of median latency of a cell."""
 
     cell: str
@@ -143,14 +141,14 @@ class Waterfall(_Model):
     lanes: tuple[Lane, ...]
 
 
-class Handshake(_Model):
+class Handshake(Strict):
     """Bytes that a connection costs which asks nothing, its closing included."""
 
     up: int
     down: int
 
 
-class Untrained(_Model):
+class Untrained(Strict):
     """What the reasoner needed by itself before its training for the split, by the pair's manifest."""
 
     data: str
@@ -161,7 +159,7 @@ class Untrained(_Model):
     """Share of right answers; None: not measured."""
 
 
-class Report(_Model):
+class Report(Strict):
     """A run. `partial`: why it does not hold all that was asked for; None: it does.
 
     `handshake`: of a connection to the service. `bytes_per_token`: down the wire on a connection
@@ -181,7 +179,7 @@ class Report(_Model):
     prices: Prices = Prices()
     links: tuple[LinkFacts, ...]
     handshake: Handshake | None = None
-    bytes_per_token: dict[str, float] = {}
+    bytes_per_token: dict[str, float] = Field(default_factory=dict)
     cells: tuple[CellReport, ...]
     waterfall: Waterfall | None = None
     figures: tuple[Figure, ...] = ()

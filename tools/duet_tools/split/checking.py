@@ -23,7 +23,6 @@ class Check(Protocol):
 
     def right(self, answer: str, question: Question) -> bool:
         """Return whether `answer` is right; the question has its reference."""
-        ...
 
 
 @dataclass(frozen=True)

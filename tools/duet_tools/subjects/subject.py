@@ -45,15 +45,12 @@ class Subject(Protocol):
 
     async def run(self, questions: Sequence[str], budget: int) -> Round:
         """Generate the signals of all questions side by side, greedily."""
-        ...
 
     def spread_out(self) -> set[int]:
         """Keep its processes off its workers' cores; return the cores left for others."""
-        ...
 
     def stop(self) -> None:
         """End its process."""
-        ...
 
 
 async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]) -> Round:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from duet_cloud.errors import Exit
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import certificates
-from duet_cloud.identity.security import counts_beside, open_counts
+from duet_cloud.identity.counts import counts_beside, open_counts
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import EnrollmentCode
 from tests.doubles import identities
@@ -288,7 +288,8 @@ def test_what_was_spent(run, made):
         "[limits.default]\ntokens = 1000\n[limits.laptop]\ntokens = 4000\n"
     )
     # Next to a service that has the counts open.
-    open_counts(made / "counts.db", None).begin()
+    beside = open_counts(made / "counts.db", None)
+    beside.begin()
     for name, tokens in (("desk", 250), ("laptop", 3000)):
         _spend(made / "counts.db", name, tokens)
     rows = [line.split() for line in run("usage")[1].splitlines()[1:]]
@@ -299,6 +300,8 @@ def test_what_was_spent(run, made):
     (made / "access.toml").unlink()
     entry = json.loads(run("usage", "--json", "--days", "7")[1].splitlines()[0])
     assert (entry["name"], entry["tokens"], entry["limit"]) == ("laptop", 3000, None)
+    # An open connection of this process would still read what it was.
+    beside.close()
     (made / "counts.db").write_bytes(b"no database" * 100)
     for name in ("counts.db-wal", "counts.db-shm"):
         (made / name).unlink(missing_ok=True)

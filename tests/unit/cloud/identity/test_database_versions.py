@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 from duet_cloud.errors import CredentialsError, Exit, UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import migrations
+from duet_cloud.identity.counts import open_counts
 from duet_cloud.identity.database import Database, DatabaseError
 from duet_cloud.identity.registry import Registry
-from duet_cloud.identity.security import check_database, open_counts, open_security
+from duet_cloud.identity.security import check_database, open_security
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from tests.doubles import identities

@@ -9,7 +9,7 @@ from grpc_status import rpc_status
 
 from duet_cloud.identity.access import Access
 from duet_cloud.identity.certificates import pem
-from duet_cloud.identity.security import open_counts
+from duet_cloud.identity.counts import open_counts
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel

@@ -56,4 +56,3 @@ class Mode(Protocol):
             DeviceError: it was not answered.
             Interrupted: `stop` was set meanwhile.
         """
-        ...
