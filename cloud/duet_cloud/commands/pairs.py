@@ -97,9 +97,9 @@ def _is_ready(
 
     Args:
         target: directory of the pair.
-        version: that it is to have.
-        command: that it is to be built with.
-        calibration: file that it is to have; any, or none, will do if None.
+        version: that it has to have.
+        command: that built it.
+        calibration: file that it has to have; None accepts any, and none.
     """
     if not target.exists():
         return False

@@ -111,13 +111,14 @@ def collect_private(out: Path) -> dict[str, Any]:
         steps = {role: torch.load(file, weights_only=True)["step"] for role, file in states.items()}
     except (OSError, RuntimeError, KeyError) as error:
         raise DataError(f"the training in {out} cannot be read: {error}") from error
+    marks = _read(out / "marks.json")
     return {
         "steps": steps,
         "served": _of_this_pair(out, "served.json"),
         "formulas": _read(out / "accuracy.json"),
         "wall_clock": _of_this_pair(out, "wall_clock.json"),
         # Written by `duet-bench marks`, of the pair with its calibration.
-        "marks": _read(out / "marks.json"),
+        "marks": marks and {name: each for name, each in marks.items() if name != "further"},
     }
 
 
