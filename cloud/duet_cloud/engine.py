@@ -208,6 +208,9 @@ class VllmEngine:
             while not (await asyncio.wait({call}, timeout=_POLL_S))[0]:
                 if self._llm.errored:
                     raise EngineError(_DIED)
+            if call.cancelled():
+                # By the sockets to the core, which vLLM closes when it ends.
+                raise EngineError(_DIED)
             call.result()
         except EngineDeadError as error:
             raise EngineError(_DIED) from error

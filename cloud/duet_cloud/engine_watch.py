@@ -6,7 +6,7 @@ counts as failed.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -25,21 +25,18 @@ class EngineWatch:
 
     Args:
         engine: what is watched.
-        running: how many requests the engine works on.
         timeout_s: seconds in which the engine must answer or emit a token; longer than its longest
             step. None: the engine's own.
     """
 
-    def __init__(
-        self, engine: Engine, running: Callable[[], int], timeout_s: float | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, timeout_s: float | None = None) -> None:
         self._engine = engine
-        self._running = running
+        self._generating = 0
         self._timeout_s = timeout_s or engine.timeout_s
         self._requests: set[asyncio.Task[Any]] = set()
         self._error: EngineError | None = None
         self.progressed = time.monotonic()
-        """When a request got a token, or the first one began, on the monotonic clock."""
+        """When a request got a token, or the first one reached the engine, on the monotonic clock."""
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -50,9 +47,6 @@ class EngineWatch:
         """
         task = asyncio.current_task()
         assert task is not None
-        if not self._running():
-            # Later ones must not hide that those before get no token.
-            self.progressed = time.monotonic()
         self._requests.add(task)
         try:
             yield
@@ -63,6 +57,22 @@ class EngineWatch:
             raise self._error from None
         finally:
             self._requests.discard(task)
+
+    @asynccontextmanager
+    async def generating(self) -> AsyncIterator[None]:
+        """Cover the time in which the engine works on a request.
+
+        Not the whole time in a slot: what else a request waits for, such as the database of counts,
+        says nothing of the engine.
+        """
+        if not self._generating:
+            # Later ones must not hide that those before get no token.
+            self.progressed = time.monotonic()
+        self._generating += 1
+        try:
+            yield
+        finally:
+            self._generating -= 1
 
     async def run(self) -> NoReturn:
         """Watch until the engine fails, then end every request with the error.
@@ -100,8 +110,14 @@ class EngineWatch:
             # A long step delays the answer, but not the tokens of the step before.
             if self.progressed < began:
                 return f"no answer within {self._timeout_s:g} s"
+        except EngineError:
+            raise
+        except Exception as error:
+            # vLLM reports a call that its core failed to serve as an `Exception`.
+            await asyncio.sleep(_PAUSE_S)
+            return f"a check failed: {error}"
         stalled_s = time.monotonic() - self.progressed
-        if self._running() and stalled_s > _STALL_TIMEOUTS * self._timeout_s:
+        if self._generating and stalled_s > _STALL_TIMEOUTS * self._timeout_s:
             await asyncio.sleep(_PAUSE_S)
             return f"requests are running, and no token came for {stalled_s:.0f} s"
         return ""

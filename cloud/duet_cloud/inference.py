@@ -199,7 +199,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         async with self._charge(job) as charge:
             # Counted before the first token, too: the engine has computed the prompt by then.
             charge.spent = done.prompt_tokens = len(job.prompt_ids)
-            async with aclosing(serving.engine.generate(job)) as steps:
+            generated = serving.engine.generate(job)
+            async with serving.watch.generating(), aclosing(generated) as steps:
                 async for step in steps:
                     now = serving.watch.progressed = time.monotonic()
                     charge.spent += len(step.ids)
@@ -222,6 +223,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     metrics.chunks.labels(route.name).inc()
                     metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
                     yield message
+            # Before the charge ends, which may wait for the database.
             place.release()
         asked.span.ended(done)
         last = ReasonResponse(end=done)

@@ -1,4 +1,4 @@
-"""The server's one interceptor: authorization, malformed requests, bounded writes, statuses.
+"""The server's one interceptor: authorization, malformed requests, bounded reads and writes, statuses.
 
 Service methods are coroutines that write their messages to the context and raise `Refusal`. A write
 that is stopped (its time, a cancelled call) raises where the message was written, so that a method
@@ -6,7 +6,7 @@ frees what it holds at once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from inspect import isasyncgen
 from typing import Any, Protocol, cast
@@ -18,6 +18,8 @@ from duet_cloud.end_call import WRITE_PENDING
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+# Of a call, for its request: 70 kB at 9.6 kbit/s.
+_REQUEST_S = 60.0
 
 
 class Authorizer(Protocol):
@@ -70,6 +72,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             bounded = cast(Context, _BoundedContext(context, self._write_s))
             try:
                 async with self._authorized(method, context):
+                    if not handler.request_streaming:
+                        request = await _only(request)
                     if isinstance(request, Exception):
                         raise invalid("request", "not a valid message (is its text UTF-8?)")
                     result = behaviour(request, bounded)
@@ -82,15 +86,31 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             except Refusal as refusal:
                 await refusal.abort(context)
 
-        changes: dict[str, Any] = {kind: serve}
-        if not handler.request_streaming:
-            changes["request_deserializer"] = parse
-        return handler._replace(**changes)
+        if handler.request_streaming:
+            return handler._replace(**{kind: serve})
+        # gRPC itself leaves a call without a request open, with no status, and tells no one.
+        streaming = {kind: None, kind.replace("unary_", "stream_", 1): serve}
+        return handler._replace(request_streaming=True, request_deserializer=parse, **streaming)
 
     def _authorized(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
         if self._authorizer is None:
             return nullcontext()
         return self._authorizer.authorize(method, context)
+
+
+async def _only(requests: AsyncIterator[Any]) -> Any:
+    """Return the one request of a call.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT, as the client sends none; UNAVAILABLE, as it takes too long.
+    """
+    try:
+        async with asyncio.timeout(_REQUEST_S):
+            async for request in requests:
+                return request
+    except TimeoutError as error:
+        raise unavailable(f"the device has sent no request for {_REQUEST_S:g} s", 0.0) from error
+    raise invalid("request", "the call has none")
 
 
 class _BoundedContext:

@@ -2,11 +2,12 @@
 
 `grpc.aio` decodes the path of a call in the loop that accepts calls, and an exception there ends the
 loop: after one call whose path is not UTF-8, the server accepts no connection any more (grpcio
-1.85). Here another server then takes its place on the same port. Calls that run are completed.
+1.85; 1.83 logs a traceback). Here another server then takes its place on the same port. Calls that run are completed.
 """
 
 import asyncio
 import inspect
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -70,6 +71,7 @@ class LastingServer(grpc.aio.Server):
         """See grpc.aio.Server."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_report)
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_logged)
         factory, tasks = loop.get_task_factory(), list[asyncio.Task[Any]]()
 
         def noting(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
@@ -159,6 +161,12 @@ def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     compiled = isinstance(task, asyncio.Task) and not inspect.iscoroutine(task.get_coro())
     if not (compiled and isinstance(context.get("exception"), UnicodeDecodeError)):
         loop.default_exception_handler(context)
+
+
+def _is_logged(record: logging.LogRecord) -> bool:
+    """Return False for gRPC's tracebacks about paths, with which a client could fill the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not any(isinstance(each, UnicodeDecodeError) for each in (error, record.msg))
 
 
 def _with_port(address: str, port: int) -> str:

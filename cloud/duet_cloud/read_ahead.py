@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
+from duet_cloud.errors import EngineError
+
 _Item = TypeVar("_Item")
 
 
@@ -19,6 +21,7 @@ async def read_ahead(source: AsyncGenerator[_Item]) -> AsyncGenerator[_Item]:
     closes the source.
 
     Raises:
+        EngineError: the source was cancelled by what it waits for.
         Exception: what the source raises, after the items before it.
     """
     items: asyncio.Queue[_Item | _End | Exception] = asyncio.Queue()
@@ -28,6 +31,9 @@ async def read_ahead(source: AsyncGenerator[_Item]) -> AsyncGenerator[_Item]:
             async with aclosing(source):
                 async for item in source:
                     items.put_nowait(item)
+        except asyncio.CancelledError:
+            # vLLM's sockets cancel what waits for them when they close. No one reads it if this generator is closed.
+            items.put_nowait(EngineError("the engine aborted the request"))
         except Exception as error:
             items.put_nowait(error)
         else:

@@ -198,10 +198,9 @@ class CloudServer:
             route.pair.manifest, len(route.pair.prompt([])), engine.max_context
         )
         self.metrics.keep_engine()
-        admission = route.admission
-        watch = EngineWatch(engine, lambda: admission.running, self._options.engine_timeout_s)
+        watch = EngineWatch(engine, self._options.engine_timeout_s)
         route.serving, route.failure = Serving(engine, limits, watch), None
-        admission.open(self._options.max_running or engine.max_sequences)
+        route.admission.open(self._options.max_running or engine.max_sequences)
         self._watches[route.name] = asyncio.create_task(self._watch(route, watch))
         await self._report_ready()
 

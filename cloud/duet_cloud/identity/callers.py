@@ -138,8 +138,8 @@ class _Certificate:
 
 def _certificate(auth: AuthContext) -> _Certificate:
     """Return the certificate that TLS verified, from gRPC's authentication context."""
-    versions = tuple(auth.get("ssl_tls_version", ()))
-    if versions != (TLS_VERSION.encode(),):
+    # The handshake requires it (`duet_contract.transport`); gRPC names the version from 1.84 on.
+    if any(version != TLS_VERSION.encode() for version in auth.get("ssl_tls_version", ())):
         raise unauthenticated(f"{TLS_VERSION} is required", "TLS_VERSION")
     found = tuple(auth.get("x509_pem_cert", ()))
     if len(found) != 1:

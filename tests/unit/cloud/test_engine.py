@@ -88,6 +88,18 @@ async def test_a_check_of_a_dead_core():
         await VllmEngine(llm).check()
 
 
+async def test_a_check_whose_sockets_close_is_no_answer():
+    """vLLM's sockets cancel what waits for them; a cancelled watch would end without a word."""
+    llm = FakeLlm()
+
+    async def closed():
+        raise asyncio.CancelledError
+
+    llm.is_paused = closed
+    with pytest.raises(EngineError, match="the engine died"):
+        await VllmEngine(llm).check()
+
+
 async def _steps(llm):
     return [(step.ids, step.finish) async for step in VllmEngine(llm).generate(JOB)]
 

@@ -114,13 +114,12 @@ async def test_one_strike_is_no_failure():
 
     class Slow(ScriptedEngine):
         async def check(self):
-            await asyncio.sleep(next(answers))
+            if (answer := next(answers, None)) is None:
+                raise EngineError("past the four answers, none of which failed it")
+            await asyncio.sleep(answer)
 
-    watch = EngineWatch(Slow(), lambda: 0, 0.05)
-    watching = asyncio.create_task(watch.run())
-    await asyncio.sleep(0.15)
-    with pytest.raises(RuntimeError):  # Past the four answers, none of which failed it.
-        await asyncio.wait_for(watching, 60)
+    with pytest.raises(EngineError, match="past the four answers"):
+        await asyncio.wait_for(EngineWatch(Slow(), 0.05).run(), 10)
 
 
 async def test_idle_is_not_stalled(cloud):
@@ -130,7 +129,7 @@ async def test_idle_is_not_stalled(cloud):
 
 
 async def test_a_cancelled_request_is_not_mistaken_for_a_failure():
-    watch = EngineWatch(ScriptedEngine(), lambda: 1, 60.0)
+    watch = EngineWatch(ScriptedEngine(), 60.0)
 
     async def ask():
         async with watch.request():
@@ -147,7 +146,7 @@ async def test_the_error_of_a_dead_engine_is_raised():
     engine = ScriptedEngine()
     engine.crash()
     with pytest.raises(EngineError, match="died"):
-        await EngineWatch(engine, lambda: 0).run()
+        await EngineWatch(engine).run()
 
 
 async def _all(call):
