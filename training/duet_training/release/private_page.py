@@ -4,6 +4,7 @@ from typing import Any
 
 from duet_contract.manifest import Manifest
 from duet_report.tables import markdown
+from duet_training.release.page import measured_with
 from duet_training.release.stages import PRIVATE_HELD_OUT
 from duet_training.release.tables import answered_cell, marked_cells
 from duet_training.release.targets import percent
@@ -138,10 +139,7 @@ def _commands(manifest: Manifest, served: dict[str, Any] | None) -> str:
     parts = [f"duet-train release build OUT --pair {manifest.id} --base SMOLLM2"]
     parts += ["--worked gsm8k_train.jsonl", f"--into cloud/pairs/duet_pairs/{manifest.id}"]
     real = [name for name in (served["sets"] if served else ()) if name not in SETS]
-    if real:
-        parts.append(" ".join(f"--real {name}.jsonl" for name in real))
-    if served and served["peer"]:
-        parts.append(f"--peer {served['peer'].split('@')[0]}")
+    parts += measured_with(real, served)
     parts.append("--serving-python .venv/bin/python")
     return "    $ " + " \\\n        ".join(parts)
 

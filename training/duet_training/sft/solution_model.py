@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,19 +25,17 @@ from duet_contract.quantities import compute
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_contract.vocabulary import HubTokenizer
 from duet_report.intervals import bootstrap_mean, bounds
-from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.annotated import annotated_rows, read_annotated
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
+from duet_training.sft import UNFINISHED
 from duet_training.sft.adapted_training import PAIR
 from duet_training.sft.adapter import Adapter, AdapterStudent
-from duet_training.sft.command import UNFINISHED, report
-from duet_training.sft.examples import Example
-from duet_training.sft.formula_measure import Formulas, is_right
+from duet_training.sft.examples import Example, in_rounds
+from duet_training.sft.formula_measure import Formulas, is_right, part_of
 from duet_training.sft.formula_pair import GRAIN, make_pair
-from duet_training.sft.rounds import in_rounds
 from duet_training.sft.trainer import Plan
 
 LONGEST = 256
@@ -91,12 +88,8 @@ class SolutionTeacher:
             share: of generated problems among the examples.
             seed: of the order of the others.
         """
-        self._prompts, self._worked, self._share, self._seed = (
-            PairPrompts(pair),
-            worked,
-            share,
-            seed,
-        )
+        self._prompts, self._worked = PairPrompts(pair), worked
+        self._share, self._seed = share, seed
         self._tokenizer = HubTokenizer.from_directory(pair.reasoner.path)
         self._end = self._tokenizer.encode_template(pair.reasoner.end_of_reasoning)
 
@@ -150,7 +143,7 @@ def _train(arguments: SimpleNamespace) -> int:
     done = student.train(
         lambda rng, count: teacher.examples(rng, count, student.chunk),
         until=until,
-        report=partial(report, "solutions", arguments.steps),
+        name="solutions",
     )
     student.merge(pair.reasoner.path)
     return 0 if done else UNFINISHED
@@ -161,9 +154,7 @@ def _measure(arguments: SimpleNamespace) -> int:
     model = Formulas(pair, arguments.base, arguments.out / "adapter", limit=LONGEST)
     sets: list[dict[str, Any]] = []
     for file in arguments.measure:
-        rows, _ = read_jsonl(file, "math")
-        if arguments.part and arguments.part < len(rows):
-            rows = random.Random(f"{file.stem}/{arguments.seed}").sample(rows, arguments.part)
+        rows = part_of(file, arguments.part, arguments.seed)
         began = time.monotonic()
         written = model.write([row.question for row in rows])
         sets.append(
