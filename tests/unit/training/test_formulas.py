@@ -16,9 +16,8 @@ from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import formula_pack
+from duet_training.sft import UNFINISHED, formula_pack
 from duet_training.sft.adapter import Adapter, AdapterStudent
-from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.solution_model import worked_steps
@@ -267,7 +266,7 @@ def _trained(base, teacher, out, monkeypatch, stops):
         def draw(rng, count, student=student):
             return teacher.examples("reasoner", rng, count, student.chunk)
 
-        student.train(draw, until=50.0, report=lambda *_: None)
+        student.train(draw, until=50.0)
         monkeypatch.undo()
         assert student.step == steps
     return student

@@ -18,7 +18,8 @@ from duet_training.paper.estimate import QWEN, Assumed, Estimates, response_toke
 from duet_training.paper.plan import AGGREGATION, PaperRecipe, make_plan
 from duet_training.paper.runner import PaperRunner
 from duet_training.paper.trainings import TRAININGS
-from duet_training.settings.run import Settings, compose_settings
+from duet_training.settings.compose import compose_settings
+from duet_training.settings.run import Settings
 from tests.doubles.commands import train_data
 from tests.doubles.commands import train_paper as main
 

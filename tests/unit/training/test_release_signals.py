@@ -12,7 +12,7 @@ from duet_training.data.rows import read_rows
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments.processes import Processes
 from duet_training.pair.description import load_pair
-from duet_training.settings.run import compose_settings
+from duet_training.settings.compose import compose_settings
 from tests.doubles.commands import train_release_signals as main
 from tests.doubles.manifests import manifest_data
 

@@ -22,7 +22,8 @@ from duet_training.release.package import collect, package, renew_figures, tell
 from duet_training.release.stage import ReleaseStage
 from duet_training.release.stages import HELD_OUT
 from duet_training.release.stories import make_plan
-from duet_training.settings.run import Settings, compose_settings
+from duet_training.settings.compose import compose_settings
+from duet_training.settings.run import Settings
 from tests.doubles.commands import train_release
 from tests.doubles.small_pairs import write_pair
 

@@ -19,8 +19,7 @@ from duet_training.data.story_problems.traces import SHORT, answer, trace
 from duet_training.errors import CheckpointError, ConfigError
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import trainer
-from duet_training.sft.command import UNFINISHED
+from duet_training.sft import UNFINISHED, trainer
 from duet_training.sft.examples import DRILLED, LESSONS, Example, Teacher
 from duet_training.sft.muon import Float32Muon, orthogonalised
 from duet_training.sft.start import make_start
@@ -128,9 +127,7 @@ def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch
         # The clock stops for so many steps, and then the time is up.
         ticks = chain(repeat(0.0, steps + 1), repeat(100.0))
         monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda: next(ticks))
-        done = student.train(
-            partial(teacher.examples, "decoder"), until=50.0, report=lambda *_: None
-        )
+        done = student.train(partial(teacher.examples, "decoder"), until=50.0)
         monkeypatch.undo()
         return done, student
 
@@ -159,7 +156,7 @@ def test_termination_saves_after_the_step(start, teacher, tmp_path, monkeypatch)
     monkeypatch.setattr(student, "_learn", terminated)
     before = signal.getsignal(signal.SIGTERM)
     examples = partial(teacher.examples, "decoder")
-    assert not student.train(examples, until=float("inf"), report=lambda *_: None)
+    assert not student.train(examples, until=float("inf"))
     assert (student.step, Student(model, state, plan).step) == (1, 1)
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -292,7 +289,7 @@ def test_other_lessons_go_on_from_where_the_first_were_stopped(start, tmp_path, 
     assert terse < broad - 1
     for examples, steps in zip(lessons, (broad - 1, broad + 3), strict=True):
         student = Student(model, tmp_path / "state.pt", Plan(steps, tokens=512))
-        assert student.train(examples, until=float("inf"), report=lambda *_: None)
+        assert student.train(examples, until=float("inf"))
         assert student.step == steps
 
 

@@ -17,7 +17,7 @@ from duet_training.experiments.plan import SCALES
 from duet_training.release import private_sums, stories
 from duet_training.release.real import known_sets
 from duet_training.settings import run as settings
-from duet_training.settings.run import compose_settings
+from duet_training.settings.compose import compose_settings
 from duet_training.sft.examples import LESSONS
 from duet_training.sft.start import SIZES
 from tests.doubles.commands import run_as

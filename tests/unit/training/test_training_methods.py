@@ -16,7 +16,7 @@ from duet_training.evaluation.metrics import (
     intelligence_per_token,
 )
 from duet_training.evaluation.run import EvaluationSettings, evaluate, summary, write_answers
-from duet_training.settings.run import compose_settings
+from duet_training.settings.compose import compose_settings
 from duet_training.verl_backend.generation import Response
 from tests.doubles.commands import train_evaluate as main
 from tests.doubles.policies import ScriptedPolicy

@@ -29,7 +29,7 @@ def export(run: Path, out: Path, overrides: tuple[str, ...], push: str | None) -
     from duet_training.export.build import export as export_run
     from duet_training.export.parity import report_lines
     from duet_training.export.settings import ExportSettings
-    from duet_training.settings.run import compose_settings
+    from duet_training.settings.compose import compose_settings
 
     chosen = compose_settings("export", list(overrides), ExportSettings)
     if push:

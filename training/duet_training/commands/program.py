@@ -18,7 +18,7 @@ PROGRAM = Program(
         "export": (f"{_HERE}.export:export", "Export a run as a pair to serve."),
         "push": (f"{_HERE}.export:push", "Upload an exported pair to the hub."),
         "converter": (f"{_HERE}.export:converter", "Fetch llama.cpp's converter."),
-        "sign": (f"{_HERE}.sign:sign", "Sign a pair; create a publisher's key."),
+        "sign": (f"{_HERE}.pair:sign", "Sign a pair; create a publisher's key."),
         "pair": (f"{_HERE}.pair:pair", "Create a tiny random pair."),
         "data": (f"{_HERE}.data:data", "Prepare data sets; generate problems."),
         "sft": (f"{_HERE}.sft:sft", "Supervised fine-tuning of pairs."),

@@ -24,7 +24,7 @@ from duet_training.errors import (
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.run import EvaluationSettings, evaluated, outcome
-from duet_training.settings.run import compose_settings
+from duet_training.settings.compose import compose_settings
 from duet_training.verl_backend.cluster import worker_failed
 
 

@@ -30,7 +30,8 @@ from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
-from duet_training.settings.run import Adapters, Settings, compose_settings
+from duet_training.settings.compose import compose_settings
+from duet_training.settings.run import Adapters, Settings
 from duet_training.settings.types import Count, Part, Share, Temperature, TopK
 from duet_training.verl_backend.cluster import worker_failed
 from duet_training.verl_backend.generation import Sampling

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from transformers import AutoConfig
 
 from duet_contract.integrity import describe_directory, describe_file
-from duet_contract.json_data import read_json
+from duet_contract.json_data import faults, read_json
 from duet_contract.manifest import (
     SCHEMA,
     Decoder,
@@ -106,11 +106,7 @@ def build_manifest(
             evaluation=evaluation,
         )
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'pair'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ConfigError(f"the manifest would be invalid: {faults}") from error
+        raise ConfigError(f"the manifest would be invalid: {faults(error, 'pair')}") from error
 
 
 def evaluation_of(measured: Mapping[str, Any], kind: str) -> Evaluation:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from duet_contract.json_data import faults
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_training.errors import ConfigError
 
@@ -121,11 +122,7 @@ def read_pair(file: Path) -> Pair:
     try:
         return Pair.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'pair'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ConfigError(f"{file} is invalid: {faults}") from error
+        raise ConfigError(f"{file} is invalid: {faults(error, 'pair')}") from error
 
 
 def hub_id(file: Path, path: Path) -> str | None:

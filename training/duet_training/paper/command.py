@@ -16,7 +16,8 @@ from duet_training.paper.trainings import TRAININGS, UNTRAINED
 from duet_training.preflight import run as preflight
 from duet_training.preflight.findings import Finding
 from duet_training.preflight.memory import ModelShape, shape_of
-from duet_training.settings.run import Settings, compose_settings
+from duet_training.settings.compose import compose_settings
+from duet_training.settings.run import Settings
 from duet_training.verl_backend.config import policy_config
 
 

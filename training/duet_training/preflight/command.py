@@ -14,7 +14,8 @@ from duet_training.pair.prompting import PairPrompts
 from duet_training.preflight import host, run
 from duet_training.preflight.findings import Finding, lines, verdict
 from duet_training.preflight.memory import ModelShape, memory_table, shape_of
-from duet_training.settings.run import Settings, compose_settings
+from duet_training.settings.compose import compose_settings
+from duet_training.settings.run import Settings
 
 Made = TypeVar("Made")
 

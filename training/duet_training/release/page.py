@@ -5,7 +5,28 @@ from typing import Any
 from duet_contract.manifest import Manifest
 from duet_training.release import tables
 from duet_training.release.targets import percent
-from duet_training.release.words import BEFORE, HOW, REACH, Asked, command
+
+_REACH = (
+    "It answers short English word problems of the templates that it was trained on: people, "
+    "things, money and ages, whole numbers up to 99, one to four steps of arithmetic. It "
+    "cannot answer anything else: no other templates, longer chains, facts, fractions, larger "
+    "numbers or conversation. Real questions are worded more freely than the templates"
+)
+"""Questions that the pair answers; a figure of real questions follows."""
+_BEFORE = "writes long reasoning and an answer"
+"""Description of the reasoner's output before joint training."""
+_HOW = (
+    "The stages, on two processor cores: a tokenizer, SFT of both models on synthetic word "
+    "problems (`training/duet_training/data/story_problems`), joint training with "
+    "length-penalized GRPO (`training/duet_training/release/stories.py` has every setting), "
+    "export. This page is generated from `figures.json`.",
+    "SFT of these weights was interrupted several times and resumed with other shares of "
+    "the solution styles (the reasoner after some 1,600 to 2,200 steps, the decoder after "
+    "1,300). The command above therefore gives weights of the same kind, not the same "
+    "weights. The time of a whole run was not measured; at the logged 1,500 tokens per "
+    "second, SFT alone takes about 3.5 hours.",
+)
+"""How the pair was trained."""
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
@@ -16,12 +37,12 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         f"# {manifest.id}",
         _what(manifest),
         "## What it can and cannot answer",
-        *_reach(figures, kind, REACH, manifest.defaults.confidence),
+        *_reach(figures, kind, manifest.defaults.confidence),
         "## Figures",
     ]
     parts.append(tables.targets(figures, kind))
     if evaluations:
-        parts.append(tables.trained(evaluations, BEFORE))
+        parts.append(tables.trained(evaluations, _BEFORE))
         parts += _joint(figures)
     if "signals" in figures:
         parts.append(tables.signals(figures["signals"]))
@@ -31,7 +52,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         parts.append(_parity(figures["parity"], kind))
     if figures["wall_clock"]:
         parts.append(tables.seconds(figures["wall_clock"]))
-    parts += ["## How it was trained", _command(manifest, figures), *HOW]
+    parts += ["## How it was trained", _command(manifest, figures), *_HOW]
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,12 +65,19 @@ def _real(figures: dict[str, Any]) -> dict[str, Any]:
 def _command(manifest: Manifest, figures: dict[str, Any]) -> str:
     real, served = list(_real(figures)), figures["served"]
     vllm = figures["parity"]["reasoner"]["vllm"] if figures["parity"] else {}
-    asked = Asked(
-        tuple(real),
-        served["peer"].split("@")[0] if served and served["peer"] else None,
-        bool(served or figures["wall_clock"] or vllm.get("measured")),
-    )
-    return f"    $ {command(manifest.id, asked)}"
+    parts = [f"duet-train release build OUT --into cloud/pairs/duet_pairs/{manifest.id}"]
+    parts += measured_with(real, served)
+    if served or figures["wall_clock"] or vllm.get("measured"):
+        parts.append("--serving-python .venv/bin/python")
+    return "    $ " + " \\\n        ".join(parts)
+
+
+def measured_with(real: list[str], served: dict[str, Any] | None) -> list[str]:
+    """Options of the build command for the sets of real questions and for the other pair."""
+    parts = [" ".join(f"--real {name}.jsonl" for name in real)] if real else []
+    if served and served["peer"]:
+        parts.append(f"--peer {served['peer'].split('@')[0]}")
+    return parts
 
 
 def _what(manifest: Manifest) -> str:
@@ -61,12 +89,12 @@ def _what(manifest: Manifest) -> str:
     )
 
 
-def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | None) -> list[str]:
+def _reach(figures: dict[str, Any], kind: str, confidence: float | None) -> list[str]:
     said = ", and few of them are answered right"
     if shares := [found["split"]["accuracy"] for found in _real(figures).values()]:
         least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
         said = f": it answers {least if least == most else f'{least} to {most}'} of each set right"
-    lines = [f"{reach}{said}."]
+    lines = [f"{_REACH}{said}."]
     doubt = figures["parity"]["decoder"][kind]["confidence"] if figures["parity"] else {}
     if doubt.get("threshold") is not None:
         share = doubt["wrong_marked"]

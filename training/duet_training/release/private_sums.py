@@ -10,7 +10,7 @@ from pathlib import Path
 
 from duet_training.release.stage import ReleaseStage
 from duet_training.release.stages import served, wall_clock
-from duet_training.sft.command import PRIVATE_PAIR
+from duet_training.sft import PRIVATE_PAIR
 
 NAME = PRIVATE_PAIR
 REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 850

@@ -14,7 +14,8 @@ def settings_from(overrides: list[str]) -> Settings:
     Raises:
         ConfigError: an override that Hydra cannot read, a value missing, or one that is invalid.
     """
-    from duet_training.settings.run import Settings, compose_settings
+    from duet_training.settings.compose import compose_settings
+    from duet_training.settings.run import Settings
 
     return compose_settings("train", overrides, Settings)
 

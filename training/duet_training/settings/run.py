@@ -2,16 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from duet_training.errors import ConfigError
 from duet_training.objective.aggregation import LossAggregation
 from duet_training.objective.lengths import Counted
 from duet_training.objective.reads import Read
@@ -413,34 +407,3 @@ class Settings(Part):
         for policy in self.policies:
             bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
         return bound
-
-
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
-    """Compose the settings from `conf/NAME.yaml` and the overrides.
-
-    Raises:
-        ConfigError: The settings are invalid; the message names every fault in one line.
-    """
-    if options := [each for each in overrides if each.startswith("-")]:
-        raise ConfigError(f"there is no option {options[0]}: settings are KEY=VALUE; see --help")
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("duet_training.settings.conf", version_base="1.3"):
-            config = compose(name, overrides=overrides)
-        missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
-            raise ConfigError(f"missing: {', '.join(f'{key}=...' for key in missing)}")
-        return kind.model_validate(OmegaConf.to_container(config, resolve=True))
-    except RecursionError as error:
-        raise ConfigError("cannot read the settings: a value is nested too deeply") from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ConfigError(f"the settings are invalid: {faults}") from error

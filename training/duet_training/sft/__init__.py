@@ -1,1 +1,6 @@
 """The start of a pair from scratch: tokenizer, models, supervised training on worked stories."""
+
+UNFINISHED = 3
+"""Exit code of a command that the time limit ended."""
+PRIVATE_PAIR, PRIVATE_VERSION = "private-sums-135m", "0.1.0"
+"""The pair with private quantities."""

@@ -19,7 +19,6 @@ from transformers.utils import logging as hub_logging
 from duet_training.errors import ConfigError
 from duet_training.pair.description import Pair
 from duet_training.sft.adapter import Adapter, AdapterStudent
-from duet_training.sft.command import report
 from duet_training.sft.examples import Example
 from duet_training.sft.start import Shape, decoder_format, make_model
 from duet_training.sft.tokenizer import tokenizer_of
@@ -110,7 +109,7 @@ def train_models(
         if student.step >= steps:
             continue
         examples = partial(_examples, teacher, student, role)
-        done = student.train(examples, until=until, report=partial(report, role, steps))
+        done = student.train(examples, until=until, name=role)
         if isinstance(student, AdapterStudent):
             student.merge(pair.reasoner.path)
         if not done:

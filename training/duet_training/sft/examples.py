@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from duet_contract.vocabulary import HubTokenizer
 from duet_training.data.story_problems.draw import Scope, stories
@@ -24,6 +25,8 @@ from duet_training.data.story_problems.traces import (
 from duet_training.evaluation.methods.one_model import NOTE
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
+
+T = TypeVar("T")
 
 # Of the decoder's examples: with an empty signal, with one that ends early.
 EMPTY, SHORTENED = 0.08, 0.08
@@ -140,3 +143,26 @@ class Teacher:
 
     def _answer(self, story: Story) -> list[int]:
         return [*self._text.encode_text(answer(story)), *self._end]
+
+
+def in_rounds(items: Sequence[T], first: int, count: int, seed: int) -> list[T]:
+    """Take `count` items of endless rounds, each in its own order, from the `first` on.
+
+    Args:
+        items: at least one.
+        first: how many were taken before.
+        count: how many to take.
+        seed: of the orders.
+
+    Examples:
+        >>> sorted(in_rounds("abc", 0, 3, seed=1)), in_rounds("abc", 1, 2, seed=1)
+        (['a', 'b', 'c'], ['b', 'c'])
+    """
+    shown: list[T] = []
+    number, place = divmod(first, len(items))
+    while len(shown) < count:
+        order = list(items)
+        random.Random(f"{seed}/{number}").shuffle(order)
+        shown += order[place : place + count - len(shown)]
+        number, place = number + 1, 0
+    return shown

@@ -30,14 +30,14 @@ from duet_contract.quantities.formula import NO_FORMULA
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_report.tables import markdown
 from duet_training.data.jsonl import json_lines, read_jsonl
+from duet_training.data.rows import Problem
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.notes import generated_notes
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import DataError
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.verl_backend.cpu.batch import respond
-from duet_training.verl_backend.cpu.sampler import SeededSampler
+from duet_training.sft.measure import by_length
 
 LIMIT = 64
 """Tokens of a formula."""
@@ -102,18 +102,13 @@ class Formulas:
     ) -> list[tuple[str, list[float]]]:
         """A formula for each masked question, and its tokens' log-probabilities."""
         prompts = [self._prompts.reasoner(question) for question in questions]
-        order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        found: dict[int, tuple[str, list[float]]] = {}
+        seeds = range(seed, seed + len(prompts))
         stops = [self._prompts.end_of_reasoning]
-        for start in range(0, len(order), ROWS):
-            chosen = order[start : start + ROWS]
-            sampler = SeededSampler([seed + place for place in chosen], temperature)
-            rows = [prompts[place] for place in chosen]
-            responses = respond(self._model, rows, sampler, self._limit, stops)
-            for place, (ids, log_probs) in zip(chosen, responses, strict=True):
-                text = self._prompts.signal_text(self._prompts.signal(ids))
-                found[place] = text, log_probs
-        return [found[place] for place in range(len(prompts))]
+        written = by_length(self._model, prompts, seeds, temperature, self._limit, stops, ROWS)
+        return [
+            (self._prompts.signal_text(self._prompts.signal(ids)), log_probs)
+            for ids, log_probs in written
+        ]
 
 
 def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> Outcome:
@@ -257,14 +252,20 @@ def as_table(summaries: Sequence[dict[str, Any]]) -> str:
     return markdown(head, rows)
 
 
+def part_of(file: Path, count: int, seed: int) -> list[Problem]:
+    """The questions of a file with answers, or `count` of them drawn by `seed`; 0: all."""
+    rows, _ = read_jsonl(file, "math")
+    if count and count < len(rows):
+        rows = random.Random(f"{file.stem}/{seed}").sample(rows, count)
+    return rows
+
+
 def _problems(arguments: SimpleNamespace) -> dict[str, list[MaskedProblem]]:
     sets: dict[str, list[MaskedProblem]] = {}
     for file in arguments.files:
-        rows, _ = read_jsonl(file, "math")
-        if arguments.part and arguments.part < len(rows):
-            rows = random.Random(f"{file.stem}/{arguments.seed}").sample(rows, arguments.part)
         sets[file.stem] = [
-            MaskedProblem(row.id, row.question, "", row.answer, file.stem) for row in rows
+            MaskedProblem(row.id, row.question, "", row.answer, file.stem)
+            for row in part_of(file, arguments.part, arguments.seed)
         ]
     count = arguments.generated
     if count:

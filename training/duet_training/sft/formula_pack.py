@@ -17,7 +17,7 @@ from duet_training.errors import DataError
 from duet_training.export.converter import converter_directory
 from duet_training.export.gguf_files import write_gguf
 from duet_training.pair.description import Pair
-from duet_training.sft.command import PRIVATE_PAIR, PRIVATE_VERSION
+from duet_training.sft import PRIVATE_PAIR, PRIVATE_VERSION
 
 KIND = "Q8_0"
 _WEIGHTS = "adapter_model.safetensors"

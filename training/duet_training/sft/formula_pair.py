@@ -22,8 +22,8 @@ from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.parts import read_parts
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
+from duet_training.sft import UNFINISHED
 from duet_training.sft.adapted_training import PAIR, set_up, train_models, write_pair
-from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_pack import pack
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.start import Shape

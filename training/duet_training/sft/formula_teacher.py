@@ -9,8 +9,7 @@ from duet_training.data.word_problems.notes import generated_notes
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft.examples import Example
-from duet_training.sft.rounds import in_rounds
+from duet_training.sft.examples import Example, in_rounds
 
 ALONE, SHORTENED = 0.2, 0.15
 """Shares of the decoder's examples without a signal, and with one that lacks its last step."""

@@ -15,7 +15,7 @@ import torch
 from duet_contract.json_data import json_text
 from duet_training.data.story_problems.draw import SCOPES
 from duet_training.pair.description import load_pair
-from duet_training.sft.command import UNFINISHED, report
+from duet_training.sft import UNFINISHED
 from duet_training.sft.examples import Teacher
 from duet_training.sft.measure import measure
 from duet_training.sft.start import SIZES, make_start
@@ -57,9 +57,6 @@ def train(arguments: SimpleNamespace) -> int:
         student = Student(path, out / "state" / f"{role}.pt", plan)
         if student.step >= steps:
             continue
-
-        examples = partial(teacher.examples, role)
-        done = student.train(examples, until=until, report=partial(report, role, steps))
-        if not done:
+        if not student.train(partial(teacher.examples, role), until=until, name=role):
             return UNFINISHED
     return 0

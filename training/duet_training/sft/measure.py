@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -25,6 +26,26 @@ from duet_training.verl_backend.cpu.batch import respond
 from duet_training.verl_backend.cpu.sampler import SeededSampler
 
 
+def by_length(
+    model: Any,
+    prompts: Sequence[list[int]],
+    seeds: Sequence[int],
+    temperature: float,
+    limit: int,
+    stops: list[int],
+    rows: int,
+) -> list[tuple[list[int], list[float]]]:
+    """Responses in the order of the prompts, in batches of `rows` of similar length."""
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    found: dict[int, tuple[list[int], list[float]]] = {}
+    for start in range(0, len(order), rows):
+        chosen = order[start : start + rows]
+        sampler = SeededSampler([seeds[place] for place in chosen], temperature)
+        asked = [prompts[place] for place in chosen]
+        found |= zip(chosen, respond(model, asked, sampler, limit, stops), strict=True)
+    return [found[place] for place in range(len(prompts))]
+
+
 class Greedy:
     """A model that writes down what it finds likeliest."""
 
@@ -34,16 +55,9 @@ class Greedy:
 
     def respond(self, prompts: Sequence[list[int]], limit: int, rows: int = 64) -> list[list[int]]:
         """A response for each prompt, without the token that ended it."""
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        found: dict[int, list[int]] = {}
-        for start in range(0, len(order), rows):
-            chosen = order[start : start + rows]
-            likeliest = SeededSampler([0] * len(chosen), temperature=0.0)
-            asked = [prompts[i] for i in chosen]
-            responses = respond(self._model, asked, likeliest, limit, self._stops)
-            for i, (tokens, _) in zip(chosen, responses, strict=True):
-                found[i] = tokens[:-1] if tokens[-1] in self._stops else tokens
-        return [found[i] for i in range(len(prompts))]
+        seeds = [0] * len(prompts)
+        written = by_length(self._model, prompts, seeds, 0.0, limit, self._stops, rows)
+        return [ids[:-1] if ids[-1] in self._stops else ids for ids, _ in written]
 
 
 def measure(file: Path, scope_name: str, count: int, limit: int = 320) -> dict[str, float]:

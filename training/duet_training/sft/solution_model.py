@@ -8,7 +8,6 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,12 +23,11 @@ from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
+from duet_training.sft import UNFINISHED
 from duet_training.sft.adapted_training import PAIR
 from duet_training.sft.adapter import Adapter, AdapterStudent
-from duet_training.sft.command import UNFINISHED, report
-from duet_training.sft.examples import Example
+from duet_training.sft.examples import Example, in_rounds
 from duet_training.sft.formula_pair import GRAIN, make_pair
-from duet_training.sft.rounds import in_rounds
 from duet_training.sft.trainer import Plan
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
@@ -68,12 +66,8 @@ class SolutionTeacher:
             share: of generated problems among the examples.
             seed: of the order of the others.
         """
-        self._prompts, self._worked, self._share, self._seed = (
-            PairPrompts(pair),
-            worked,
-            share,
-            seed,
-        )
+        self._prompts, self._worked = PairPrompts(pair), worked
+        self._share, self._seed = share, seed
         self._tokenizer = HubTokenizer.from_directory(pair.reasoner.path)
         self._end = self._tokenizer.encode_template(pair.reasoner.end_of_reasoning)
 
@@ -123,7 +117,7 @@ def train_solutions(arguments: SimpleNamespace) -> int:
     done = student.train(
         lambda rng, count: teacher.examples(rng, count, student.chunk),
         until=until,
-        report=partial(report, "solutions", arguments.steps),
+        name="solutions",
     )
     student.merge(pair.reasoner.path)
     return 0 if done else UNFINISHED

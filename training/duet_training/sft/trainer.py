@@ -131,23 +131,23 @@ class Student:
         draw: Callable[[random.Random, int], list[Example]],
         *,
         until: float,
-        report: Callable[[int, float, float], None],
+        name: str = "",
     ) -> bool:
         """Train until the plan is done (True), or save and stop early (False).
 
         Args:
             draw: Function that draws the examples of a chunk.
             until: Time to stop, on the monotonic clock. SIGTERM also stops training after the step.
-            report: Function that training calls at intervals with step, loss and tokens per second.
+            name: First word of the lines of progress: loss in nats a token, and tokens a second.
         """
         with _terminated() as terminated:
-            return self._train(draw, until, report, terminated)
+            return self._train(draw, until, name, terminated)
 
     def _train(
         self,
         draw: Callable[[random.Random, int], list[Example]],
         until: float,
-        report: Callable[[int, float, float], None],
+        name: str,
         terminated: threading.Event,
     ) -> bool:
         started, tokens, losses = time.monotonic(), 0, list[float]()
@@ -167,7 +167,9 @@ class Student:
             self.step += 1
             self._place += 1
             if self.step % 50 == 0:
-                report(self.step, fmean(losses), tokens / (time.monotonic() - started))
+                speed = tokens / (time.monotonic() - started)
+                at = f"{name} {self.step}/{self._plan.steps}"
+                print(f"{at}  loss {fmean(losses):.4f}  {speed:.0f} tokens/s", flush=True)
                 losses.clear()
             if self.step % SAVE_EVERY == 0:
                 self.save()
