@@ -18,10 +18,10 @@ import style_check
 from drawing import SCHEMES
 from duet_report.blocks import put_block
 from duet_tools.marks.figures import Report
+from duet_tools.privacy.table import privacy_table, relations_table
 from duet_tools.report.fault_table import fault_table
 from duet_tools.report.figures import markdown as figures_table
 from duet_tools.report.marks_table import further_table, marks_table
-from duet_tools.report.privacy_table import privacy_table, relations_table
 from duet_tools.results.faults import read_matrix
 from duet_tools.results.figures import read_results
 from duet_tools.results.privacy import read_privacy

@@ -41,7 +41,8 @@ def preflight(overrides: tuple[str, ...]) -> int:
 
 def _refuse_unknown(overrides: tuple[str, ...]) -> None:
     """Refuse wrong settings before VERL, Ray and torch are imported, which takes many seconds."""
-    from duet_training.settings.run import Settings, compose_settings
+    from duet_training.settings.compose import compose_settings
+    from duet_training.settings.run import Settings
 
     compose_settings("train", list(overrides), Settings)
 
