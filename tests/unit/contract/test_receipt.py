@@ -42,8 +42,8 @@ def test_receipt_is_the_documented_json():
     data = json.loads(receipt.model_dump_json())
     assert list(data) == [
         "answer", "signal", "source", "pair", "request_id", "finish", "tokens", "bytes", "ms",
-        "flops", "value", "confidence", "low_confidence", "work", "doubts", "numbers_sent",
-        "outcome", "server", "resumed", "rounds", "route",
+        "flops", "value", "confidence", "chance", "low_confidence", "work", "doubts",
+        "numbers_sent", "outcome", "server", "resumed", "rounds", "route",
     ]  # fmt: skip
     assert list(data["ms"]) == ["connect", "first_signal", "signal", "first_answer", "total"]
     assert Receipt.model_validate(data) == receipt

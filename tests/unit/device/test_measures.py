@@ -69,5 +69,5 @@ def test_agreement_is_with_the_first_value(values: tuple[str | None, ...], share
 
 
 def test_a_calibration_can_name_every_measure() -> None:
-    evidence = Evidence((odds(0.9), odds(0.6)), ("9", "9"), (True,))
+    evidence = Evidence((odds(0.9), odds(0.6)), ("9", "9"), (True,), 0.5)
     assert set(measures(evidence)) == set(MEASURES)
