@@ -5,6 +5,7 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -34,7 +35,9 @@ def options(options: ServeOptions, monkeypatch: pytest.MonkeyPatch) -> ServeOpti
     "method",
     ["InferenceService/Reason", "ControlService/GetCapacity", "PairService/FetchFile"],
 )
-async def test_a_call_without_a_request_ends(cloud, method, monkeypatch):
+async def test_a_call_without_a_request_ends(
+    cloud: Any, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """gRPC itself would leave such calls open for as long as their connection lasts."""
 
     async def nothing() -> AsyncIterator[bytes]:
@@ -54,10 +57,10 @@ async def test_a_call_without_a_request_ends(cloud, method, monkeypatch):
     monkeypatch.setattr(interceptor, "_REQUEST_S", 0.1)
     error = await refused(call(later(), timeout=20))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
-    assert "has sent no request for 0.1 s" in error.details()
+    assert "has sent no request for 0.1 s" in str(error.details())
 
 
-async def test_a_request_that_the_engine_cancels_ends_with_a_status(cloud):
+async def test_a_request_that_the_engine_cancels_ends_with_a_status(cloud: Any) -> None:
     """As futures of vLLM's sockets do when these close: without one, the device would wait on."""
 
     async def generate(_: Job) -> AsyncIterator[None]:
@@ -68,12 +71,14 @@ async def test_a_request_that_the_engine_cancels_ends_with_a_status(cloud):
     cloud.engine.generate = generate
     error = await refused(cloud.inference.Reason(QUESTION, timeout=20))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
-    assert "the engine aborted the request" in error.details()
+    assert "the engine aborted the request" in str(error.details())
     cloud.engine.generate = scripted
     assert [response async for response in cloud.inference.Reason(QUESTION, timeout=20)]
 
 
-async def test_a_slow_database_is_no_failure_of_the_engine(cloud, monkeypatch):
+async def test_a_slow_database_is_no_failure_of_the_engine(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @asynccontextmanager
     async def charge(_: Job) -> AsyncIterator[Charge]:
         await asyncio.sleep(TIMEOUT_S * 15)
@@ -87,7 +92,9 @@ async def test_a_slow_database_is_no_failure_of_the_engine(cloud, monkeypatch):
     assert not cloud.server.engine_failed.is_set()
 
 
-async def test_a_slot_does_not_wait_for_a_refund(cloud, monkeypatch):
+async def test_a_slot_does_not_wait_for_a_refund(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted, refunding = asyncio.Event(), 0
 
     @asynccontextmanager
@@ -99,7 +106,7 @@ async def test_a_slot_does_not_wait_for_a_refund(cloud, monkeypatch):
 
     monkeypatch.setattr(cloud.server.inference, "_charge", charge)
 
-    async def ask():
+    async def ask() -> int:
         return len([each async for each in cloud.inference.Reason(QUESTION, timeout=20)])
 
     asking = [asyncio.create_task(ask()) for _ in range(2)]
@@ -110,7 +117,7 @@ async def test_a_slot_does_not_wait_for_a_refund(cloud, monkeypatch):
     assert all(await asyncio.gather(*asking))
 
 
-async def test_a_check_that_fails_in_any_way_is_a_strike(monkeypatch):
+async def test_a_check_that_fails_in_any_way_is_a_strike(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch would otherwise end, and no one would hear of it."""
     monkeypatch.setattr(engine_watch, "_PAUSE_S", 0.01)
     answers = iter([True, False, True, False, False])
@@ -125,7 +132,7 @@ async def test_a_check_that_fails_in_any_way_is_a_strike(monkeypatch):
     assert next(answers, None) is None
 
 
-async def test_cancelled_anywhere_it_leaves_nothing(cloud):
+async def test_cancelled_anywhere_it_leaves_nothing(cloud: Any) -> None:
     """At each of the awaits between arrival and last message, as far as a clock can hit them."""
     cloud.engine.pause_s = 0.002
     began = time.monotonic()
