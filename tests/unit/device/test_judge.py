@@ -113,7 +113,7 @@ def test_a_doubtful_formula_is_asked_for_again(private: Pair) -> None:
     assert not receipt.low_confidence
 
 
-def test_one_sure_formula_weighs_more_than_two_doubtful_ones_that_agree(private: Pair) -> None:
+def test_one_sure_formula_counts_for_more_than_two_doubtful_ones_that_agree(private: Pair) -> None:
     store(judged_by("reasoner_least", 1.0, 1.0), private.manifest)
     sent = iter([("c", -3.0), ("c", -2.0), ("a*b", -0.1)])
 
