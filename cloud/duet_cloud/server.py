@@ -15,11 +15,11 @@ from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine, Job
 from duet_cloud.engine_watch import EngineWatch
 from duet_cloud.errors import AddressError, EngineError
+from duet_cloud.grpc_server import make_server
 from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
 from duet_cloud.inference import ChunkLimits, InferenceService
 from duet_cloud.interceptor import CallInterceptor
-from duet_cloud.lasting_server import LastingServer
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.probes import Probes
@@ -100,7 +100,7 @@ class CloudServer:
         )
         authorizer = self.security.authorizer if self.security else None
         self._health = health.aio.HealthServicer()
-        self._server = LastingServer(
+        self._server = make_server(
             interceptors=[CallInterceptor(options.write_s, authorizer)],
             options=list(_CHANNEL_OPTIONS),
         )
@@ -124,7 +124,7 @@ class CloudServer:
             reflection.enable_server_reflection(names, self._server)
         self.port = self._bind()
         self._probes = Probes(self.reasons)
-        self._health_server = LastingServer(options=list(_CHANNEL_OPTIONS))
+        self._health_server = make_server(options=list(_CHANNEL_OPTIONS))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
         self.health_port: int | None = None
         """Port of the HTTP endpoint for health, once started."""

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from duet_cloud import logs
 from duet_cloud.errors import AddressError
+from duet_cloud.grpc_server import make_server
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.certificates import der, serial_text
@@ -19,7 +20,6 @@ from duet_cloud.identity.database import DatabaseError
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.interceptor import CallInterceptor
-from duet_cloud.lasting_server import LastingServer
 from duet_cloud.status import (
     Context,
     Refusal,
@@ -207,7 +207,7 @@ class EnrollmentServer:
         Raises:
             AddressError: it cannot be bound.
         """
-        self._server = LastingServer(
+        self._server = make_server(
             interceptors=[CallInterceptor(_WRITE_S)],
             options=list(_SERVER_OPTIONS),
             maximum_concurrent_rpcs=_MOST_CALLS,
