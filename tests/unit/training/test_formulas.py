@@ -12,11 +12,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from duet_cloud.pairs.recipe import load_recipe
+from duet_contract.vocabulary import HubTokenizer
 from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import UNFINISHED, formula_pack
+from duet_training.sft.adapted_training import PAIR
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
@@ -244,7 +246,10 @@ def test_one_model_learns_whole_solutions(base, annotated, tmp_path) -> None:
     arguments = [str(out), *options, "--steps", "1"]
     assert train_solutions([*arguments, "--minutes", "0"]) == UNFINISHED
     assert train_solutions(arguments) == 0
-    assert (out / "reasoner" / "model.safetensors").is_file()
+    end = load_pair(out / PAIR).reasoner.end_of_reasoning
+    ends = HubTokenizer.from_directory(out / "reasoner").encode_template(end)
+    settings = json.loads((out / "reasoner" / "generation_config.json").read_text())
+    assert settings["eos_token_id"] == list(ends)
 
 
 def test_generated_problems_are_solved_step_by_step() -> None:

@@ -5,6 +5,7 @@ adapter has a hundredth of their size, so a release can contain the adapter with
 Training is resumable, as in `duet_training.sft.trainer`.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,16 @@ class AdapterStudent(Student):
         self._adapter, self._out = adapter, out
         super().__init__(model, state, plan)
 
-    def merge(self, target: Path) -> None:
-        """Write the model with the adapter merged into its weights, as bfloat16."""
+    def merge(self, target: Path, ends: Sequence[int] = ()) -> None:
+        """Write the model with the adapter merged into its weights, as bfloat16.
+
+        Args:
+            target: directory to write.
+            ends: ids of the tokens that end its texts [the base model's].
+        """
         merged = self.model.merge_and_unload()
+        if ends:
+            merged.generation_config.eos_token_id = list(ends)
         merged.to(torch.bfloat16).save_pretrained(target)
 
     def _made(self) -> Any:

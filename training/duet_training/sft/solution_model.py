@@ -69,7 +69,8 @@ class SolutionTeacher:
         self._prompts, self._worked = PairPrompts(pair), worked
         self._share, self._seed = share, seed
         self._tokenizer = HubTokenizer.from_directory(pair.reasoner.path)
-        self._end = self._tokenizer.encode_template(pair.reasoner.end_of_reasoning)
+        self.end = self._tokenizer.encode_template(pair.reasoner.end_of_reasoning)
+        """Ids of the tokens that end a solution."""
 
     def examples(self, rng: random.Random, count: int, chunk: int) -> list[Example]:
         """`count` examples: those of the `chunk`-th draw."""
@@ -80,7 +81,7 @@ class SolutionTeacher:
         return [
             Example(
                 self._prompts.reasoner(question),
-                [*self._tokenizer.encode_text(solution), *self._end],
+                [*self._tokenizer.encode_text(solution), *self.end],
             )
             for question, solution in shown
         ]
@@ -119,5 +120,6 @@ def train_solutions(arguments: SimpleNamespace) -> int:
         until=until,
         name="solutions",
     )
-    student.merge(pair.reasoner.path)
+    # Served alone, it ends where it was taught to, which is not where the base model ends.
+    student.merge(pair.reasoner.path, teacher.end)
     return 0 if done else UNFINISHED
