@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,11 +27,15 @@ SERVER = (Endpoint("gpu-host:8000"), "reasoner")
 
 
 @pytest.fixture
-def workload(manifest: Manifest) -> Any:
+def workload(manifest: Manifest, tmp_path: Path) -> Any:
     """The pair without its models; a token a word."""
     tokenizer = SimpleNamespace(encode_text=str.split)
     return SimpleNamespace(
-        manifest=manifest, tokenizer=tokenizer, stop_id=99, prompt_text=lambda text: f"Q:{text}"
+        manifest=manifest,
+        model=tmp_path,
+        tokenizer=tokenizer,
+        stop_id=99,
+        prompt_text=lambda text: f"Q:{text}",
     )
 
 
@@ -130,6 +135,15 @@ def test_reasoning_and_answer_are_told_apart(
     assert (record.large_tokens, record.signal_tokens, record.answer_tokens) == (8, 5, 3)
     moments = [record.first_signal_ms, record.signal_ms, record.first_answer_ms, record.total_ms]
     assert moments == sorted(moments)  # type: ignore[type-var]
+
+
+def test_reasoning_ends_with_the_turn_where_the_model_says_so(
+    thinking: Any, completions: ScriptedCompletions
+) -> None:
+    (thinking.model / "generation_config.json").write_text('{"eos_token_id": [2, 99]}')
+    completions.says = lambda prompt: "40-24 = 16 #### 16"
+    record = ask(LargeAlone(asking(thinking), thinking, SERVER), completions.address)
+    assert (record.answer, record.signal) == ("40-24 = 16 #### 16", "")
 
 
 def test_reasoning_that_never_ends_gives_no_answer(

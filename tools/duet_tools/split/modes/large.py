@@ -6,6 +6,7 @@ reasoning ends; and through the service itself where the end of reasoning is the
 
 import threading
 
+from duet_contract.json_data import read_json
 from duet_contract.manifest import SlotPart
 from duet_contract.prompts import split_at_signal
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, ReasonRequest
@@ -124,7 +125,13 @@ def _as_text(request: ReasonRequest) -> None:
 def answers_in_reasoning(workload: Workload) -> bool:
     """Return whether the token that closes reasoning also ends the model's turn."""
     manifest = workload.manifest
-    return manifest.reasoner.end_of_reasoning in manifest.decoder.end_of_answer
+    if manifest.reasoner.end_of_reasoning in manifest.decoder.end_of_answer:
+        return True
+    try:
+        ends = read_json(workload.model / "generation_config.json").get("eos_token_id")
+    except (OSError, ValueError):
+        return False
+    return workload.stop_id in (ends if isinstance(ends, list) else [ends])
 
 
 def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
