@@ -75,7 +75,7 @@ _MOST_FAILURES = 5
     "--decide",
     type=click.Choice(("gate", "stop", "more", "mark")),
     multiple=True,
-    help="Fit this decision alone. Repeatable. [all]",
+    help="Fit this decision alone [all]. Repeatable.",
 )
 @click.option(
     "--samples",

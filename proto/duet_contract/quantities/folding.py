@@ -84,11 +84,15 @@ def _folded(character: str) -> str:
     if value is not None or category in ("No", "Nl"):
         return VULGAR if value and 0 < value < 1 else OTHER
     plain = unicodedata.normalize("NFKC", character)
-    # One sign for "day 1" or "1 o'clock"; a unit such as ㎡ begins with a letter.
-    if unicodedata.numeric(plain[0], None) is not None:
+    # One sign for "day 1" or "1 o'clock", or for a number in brackets; a unit such as ㎡ begins with a letter.
+    if _is_numeric(plain[0]) or (not plain[0].isalpha() and any(map(_is_numeric, plain))):
         return IDEOGRAPH if category == "Lo" else OTHER
     if category in ("So", "Cf") and _is_picture(character):
         return OTHER
     if len(plain) == 1 and plain.isascii() and not plain.isspace():
         return plain
     return _LIKE.get(character, character)
+
+
+def _is_numeric(character: str) -> bool:
+    return unicodedata.numeric(character, None) is not None

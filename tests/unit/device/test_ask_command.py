@@ -305,7 +305,7 @@ def test_bad_options(options: list[str], cloud: ScriptedCloud, capsys: Captured)
 
 
 def test_unknown_pair(home: Path, capsys: Captured) -> None:
-    assert main(["ask", "why?", "--pair", "nosuch"]) == ExitCode.MODEL
+    assert main(["ask", "why?", "--pair", "nosuch"]) == ExitCode.UNREACHABLE
     assert "there are: bytes" in capsys.readouterr().err
 
 

@@ -91,7 +91,7 @@ def test_comments_order_links_and_tables_of_a_hand_written_file_stay(
     ("content", "said"),
     [
         ("timeout = ", "Invalid value (at end of document)"),
-        ('timeout = "soon"', "timeout: 'soon' is not a valid float"),
+        ('timeout = "soon"', "timeout: 'soon' is not a valid number"),
         ("threads = true", "True is not a value of --threads"),
         ("budget = 0", "0 is not in the range"),
         ("\xff", "codec can't decode"),

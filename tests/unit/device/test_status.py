@@ -122,8 +122,8 @@ def test_purge_asks(filled: MemoryKeyring, capsys: Captured) -> None:
 def test_alone_on_a_terminal_it_says_what_to_do_next(places: Path) -> None:
     with Terminal(columns=40) as terminal:
         assert terminal.end() == ExitCode.OK
-        assert "next:  duet-device ask" in terminal.shown
-        assert "duet-device enroll HOST CODE" in terminal.shown
+        assert "next:  duet-device enroll HOST CODE" in terminal.shown
+        assert "or:  duet-device ask" in terminal.shown
 
 
 def test_alone_elsewhere_it_shows_its_help(capsys: Captured) -> None:

@@ -38,7 +38,7 @@ _NUMBERS = frozenset(
     ]
 )
 # Units of measure that are one sign and have an exponent, such as the square metre.
-_UNIT_SIGNS = frozenset("㎟㎠㎡㎢㎣㎤㎥㎦㎨㎯")
+_UNIT_SIGNS = frozenset("㎟㎠㎡㎢㎣㎤㎥㎦㎨㎯㍸㍹")
 # Pictures of a number: dice, clocks, tiles, cards, 10, 100, 18, tag digits.
 _PICTURES = (
     (0x2680, 0x2685), (0x1F550, 0x1F567), (0x1F51F, 0x1F51F), (0x1F4AF, 0x1F4AF),
@@ -74,7 +74,7 @@ def numbers_in(text: str) -> list[str]:
 
     Examples:
         >>> numbers_in("Two of [a] pens, 3kg, half of Ⅳ")
-        ['3', 'Ⅳ', 'two']
+        ['3', 'Ⅳ', 'two', 'IV']
         >>> numbers_in("twenty-first, World War II")
         ['twenty', 'II']
     """

@@ -191,8 +191,8 @@ async def test_a_question_that_could_not_begin_holds_no_place(brief, make, tmp_p
     quotas = make(concurrency=1)
     counts, store = quotas.counts, quotas.counts._store
 
-    def store_and_fail(connection, name):
-        store(connection, name)
+    def store_and_fail(*given):
+        store(*given)
         raise databases.DatabaseError("full")
 
     counts._store = store_and_fail
