@@ -371,7 +371,7 @@ def test_a_sweep_measures_rates_in_between(
     script = service.script
 
     def slow(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
-        time.sleep(0.05)
+        time.sleep(0.3)
         yield from script(request, context)
 
     service.script = slow
