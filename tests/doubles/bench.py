@@ -43,6 +43,14 @@ report = {"pair": pathlib.Path(given("--pair")).name + "@1.0.0",
           "settings": {"engine_flags": args[args.index("--") + 1:]},
           "cells": [cell(mode) for mode in given("--modes").split(",")]}
 if "partial" in told: report["partial"] = told["partial"]
+lines = [json.loads(line) for line in open(given("--data")) if line.strip()][:asked]
+with (out / "questions.jsonl").open("w") as file:
+    for mode in given("--modes").split(","):
+        name = (mode + "@64" if mode == "duet" else mode) + "/none/1 at once"
+        for number, line in enumerate(lines, 1):
+            row = {"cell": name, "id": str(line.get("id", number)), "signal": "a-b",
+                   "correct": number % 10 > 0}
+            file.write(json.dumps(row) + "\\n")
 (out / "report.json").write_text(json.dumps(report))
 if "partial" in told: sys.exit("duet-bench: " + told["partial"])
 """

@@ -97,7 +97,7 @@ def test_what_is_packed_is_what_a_recipe_needs(out, base, tmp_path, monkeypatch)
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
     # The released recipe names packages instead, and is else the same.
     places = {"source", "adapter", "individual_digits"}
-    left_out = {"description", "base_models"}
+    left_out = {"description", "base_models", "calibration"}
     packed, released = (
         each.model_dump(
             exclude={**dict.fromkeys(left_out, True), "reasoner": places, "decoder": places}

@@ -305,7 +305,7 @@ def test_a_peer_of_the_same_size_is_asked_everything_and_compared(scripted, real
     asked = {Path(_value(call, "--out")).name: call for call in told.calls}
     assert _value(asked["wide-peer"], "--limit") == "500"
     assert _value(asked["apples-peer"], "--limit") == "70"
-    for name, mode, right in (("apples", "duet", 40), ("apples-peer", "large-alone", 33)):
+    for name, mode, right in (("apples", "duet@64", 40), ("apples-peer", "large-alone", 33)):
         rows = [
             {"cell": f"{mode}/none", "id": f"apples/{number}", "correct": number < right}
             for number in range(70)

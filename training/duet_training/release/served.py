@@ -177,7 +177,9 @@ def _right(folder: Path, mode: str) -> dict[str, bool]:
         return {}
     rows = map(json.loads, file.read_text("utf-8").splitlines())
     return {
-        row["id"]: bool(row.get("correct")) for row in rows if row["cell"].startswith(f"{mode}/")
+        row["id"]: bool(row.get("correct"))
+        for row in rows
+        if row["cell"].startswith((f"{mode}@", f"{mode}/"))
     }
 
 
