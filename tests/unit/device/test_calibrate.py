@@ -25,6 +25,11 @@ QUESTIONS = 60
 LOOSE = ("--alpha", "0.2", "--delta", "0.1")
 
 
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "kept"))
+
+
 def knows_easy_ones(ids: Sequence[int]) -> int:
     """Answers 7 to easy questions, and to others what the signal says, in full."""
     text = bytes(token for token in ids if token < END).decode("utf-8", "replace")

@@ -23,6 +23,11 @@ from tests.unit.device.conftest import manifest_data
 ASKED = "Ann has 3 bags of 4 pens and 2 cups. How many pens?"
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def private(tmp_path: Path) -> Pair:
     data = manifest_data(schema=2, quantities="private", answers="computed")
