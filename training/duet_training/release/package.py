@@ -107,6 +107,8 @@ def collect_private(out: Path) -> dict[str, Any]:
         DataError: A file cannot be read, or is of another pair.
     """
     states = {role: out / "start" / "state" / f"{role}.pt" for role in ("reasoner", "decoder")}
+    peer = out / "peer" / "state" / "reasoner.pt"
+    states |= {"peer": peer} if peer.is_file() else {}
     try:
         steps = {role: torch.load(file, weights_only=True)["step"] for role, file in states.items()}
     except (OSError, RuntimeError, KeyError) as error:

@@ -118,12 +118,20 @@ def _figures(figures: dict[str, Any]) -> list[str]:
         parts.append(
             f"The *peer* (`{peer}`) is the same base model with an adapter of the same shape, taught "
             "on the same problems to write whole solutions in words with their numbers "
-            "(`duet-train sft solutions`). It answers by itself in vLLM. *split - peer*: difference "
-            "in points, with its 95% CI over questions that both answered."
+            f"(`duet-train sft solutions`{_steps(figures['steps'])}). It answers by itself in vLLM. "
+            "*split - peer*: difference in points, with its 95% CI over questions."
         )
     if clock:
         parts.append(seconds(clock, "peer"))
     return parts
+
+
+def _steps(steps: dict[str, int]) -> str:
+    return (
+        f", {steps['peer']:,} steps, where the pair has {steps['reasoner']:,}"
+        if "peer" in steps
+        else ""
+    )
 
 
 def _difference(peer: dict[str, Any] | None) -> str:
@@ -233,7 +241,8 @@ def _marks(report: dict[str, Any] | None) -> list[str]:
         "The pair comes with a calibration (`calibration.json`), which its manifest names. Its judge "
         "weighs the checks of a formula, the reasoner's probabilities of it, and the decoder's of "
         "the answer; the receipt's `chance` is the probability that the answer is right. It was "
-        f"fitted on {report['fitted_on']}, none of which is in a set below. *Right, surer half*: "
+        f"fitted on `{report['fitted_on']}`, of which no question is in a set below; the reasoner was "
+        "trained on those of GSM8K's training set among them. *Right, surer half*: "
         "if the less sure half of the answers is marked.",
         markdown((*head, "right, surer half"), rows),
     ]
