@@ -31,6 +31,7 @@ _OTHER_WAYS = 50
     type=Integer(2, 10**6),
     default=10_000,
     show_default=True,
+    metavar="N",
     help="Number of random questions.",
 )
 @click.option(
@@ -40,11 +41,14 @@ _OTHER_WAYS = 50
     metavar="FILE",
     help="JSONL file of questions that are asked as well. Repeatable.",
 )
-@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seed", type=options.SEED, default=0, show_default=True, metavar="N", help="Random seed."
+)
 @click.option(
     "--cloud/--no-cloud",
     default=True,
-    help="Also search a service's log, metrics and traces [default: on].",
+    help="Also search a service's log, metrics and traces.",
+    show_default=True,
 )
 @click.option(
     "--out",
