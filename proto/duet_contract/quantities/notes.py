@@ -88,6 +88,8 @@ def needed(question: str, known: Sequence[str]) -> tuple[str, ...]:
         >>> known = facts("Bus: $180\nTicket: $7.50\nTicket for dogs: $2\nRent: $900")
         >>> needed("What do the bus and a ticket cost?", known)
         ('Bus: $180.', 'Ticket: $7.50.', 'Ticket for dogs: $2.')
+        >>> needed("She buys three tickets.", facts("Ticket: $7.50\nRent: three hundred dollars"))
+        ('Ticket: $7.50.',)
     """
     words = [_words(fact) for fact in known]
     counts = Counter(word for each in words for word in each)
@@ -156,9 +158,13 @@ def _numbers(text: str) -> bool:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(
-        _stem(word) for word in _WORD.findall(text.lower()) if word not in _COMMON and len(word) > 1
-    )
+    # Without number words: which facts are sent must not tell which numbers they have.
+    kept, place = [], 0
+    for numeral in find_numerals(text):
+        kept.append(text[place : numeral.start])
+        place = numeral.end
+    words = _WORD.findall(" ".join([*kept, text[place:]]).lower())
+    return frozenset(_stem(word) for word in words if word not in _COMMON and len(word) > 1)
 
 
 def _stem(word: str) -> str:
