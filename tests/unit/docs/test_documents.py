@@ -145,6 +145,14 @@ def test_figures_in_sentences_are_the_committed_ones() -> None:
     assert f"**{1 - split['large_tokens'] / alone['large_tokens']:.0%} fewer large-model" in readme
     assert f"at {(alone['accuracy'] - split['accuracy']) * 100:.0f} point less accuracy" in readme
     assert private.held_out["numbers_sent"] == 0
+    own, peer = (
+        sum(
+            each[one]["large_tokens"] * each["questions"]
+            for each in private.figures["served"]["sets"].values()
+        )
+        for one in ("split", "peer")
+    )
+    assert f"takes {1 - own / peer:.0%} fewer tokens" in readme
     measured = json.loads((ROOT / "tools/duet_tools/results/split_cpu.json").read_text("utf-8"))
     (wire,) = (each for each in measured["figures"] if each["id"] == "bytes.ids-cold")
     ratio = wire["peer"]["summary"]["median"] / wire["subject"]["summary"]["median"]
