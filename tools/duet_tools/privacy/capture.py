@@ -1,6 +1,7 @@
 """Ask questions of a real client through a recorder, and judge every request."""
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _FREE = {
     "traceparent": re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
 }
 _FRAMING = 5
+_LATE_S = 0.1
+"""For requests that were cancelled, to arrive."""
 _BATCH = 100
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 # Of a redaction: the count of names so far, not of the question's numbers.
@@ -178,19 +181,33 @@ class Capture:
         way: Way,
         texts: Sequence[str],
     ) -> list[list[SentRequest]]:
-        """Ask one after the other; return the requests of each."""
-        sent = []
-        for text in texts:
-            cloud.is_first, refused = True, False
+        """Ask one after the other; return the requests of each.
+
+        A request that was cancelled may arrive while the next question is asked: ids tell them apart.
+        """
+        sent: list[list[SentRequest]] = [[] for _ in texts]
+        numbers: dict[str, int] = {}
+        refused = set()
+
+        def take(number: int) -> None:
+            for request in recorder.taken():
+                sent[numbers.get(_message(request).request_id, number)].append(request)
+
+        for number, text in enumerate(texts):
+            cloud.is_first = True
             with way.around(text):
                 try:
-                    for _ in client.stream(way.question(text, self._pair.manifest)):
-                        pass
+                    for event in client.stream(way.question(text, self._pair.manifest)):
+                        if isinstance(event, Sent):
+                            numbers[event.request.request_id] = number
                 except UsageProblem:  # It is too long; the decoder may say so when it was sent.
-                    refused = True
-            sent.append(recorder.taken())
-            if not sent[-1] and not refused:
-                raise BenchError("the device sent nothing")
+                    refused.add(number)
+            take(number)
+        if refused:
+            time.sleep(_LATE_S)
+            take(len(texts) - 1)
+        if any(not found and number not in refused for number, found in enumerate(sent)):
+            raise BenchError("the device sent nothing")
         return sent
 
     def _ask_all(
