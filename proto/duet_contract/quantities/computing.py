@@ -104,7 +104,9 @@ def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
             raise FormulaError(
                 f"the formula names a step {step.name}, which is a label of the question"
             )
-        known = {name: _known(name, values, results) for name in names_in(step.expression)}
+        # In order, so that of several faults the same one is named each time.
+        names = sorted(names_in(step.expression))
+        known = {name: _known(name, values, results) for name in names}
         results[step.name] = _evaluate(step.expression, known)
         numbers = "".join(
             _written(known[symbol]) if symbol in known else symbol for symbol in step.symbols

@@ -51,7 +51,7 @@ def formula(text: str) -> Script:
         (
             "🕒 or 🔟?",
             "a+b",
-            "No answer: the formula computes with label b, which is a code.",
+            "No answer: the formula computes with label a, which is a code.",
             None,
         ),
     ],
