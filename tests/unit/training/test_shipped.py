@@ -382,7 +382,7 @@ def test_marks_of_a_private_pair_are_on_its_page(private, tmp_path):
     tell(private, tmp_path / "into")
     page = (tmp_path / "into" / "README.md").read_text()
     assert "AUROC at least 0.75 | 0.74 (348 questions) | missed" in page
-    assert "fitted on sums.jsonl" in page
+    assert "fitted on `sums.jsonl`" in page
     assert "| `multiarith` | 348 | 65.5% | 0.74 | 0.040 | 50% | 98.3% | 91.0% |" in page
     assert "| all sets of real questions | 348 | 65.5% |  |  | 50% |  | 91.0% |" in page
 
