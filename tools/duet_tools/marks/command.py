@@ -9,35 +9,39 @@ from pathlib import Path
 
 import click
 
+from duet_contract.commands import Integer
 from duet_contract.json_data import json_text, rounded
+from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.commands.batch import read_items
 from duet_device.errors import DeviceError
 from duet_device.pairs.pair import load_decoder, open_pair
 from duet_device.policy.calibrations import calibration_of
+from duet_tools import options
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.marks.answers import Answerer
 from duet_tools.marks.figures import Report, Tries, marks_of, of_sets, ways_of
 from duet_tools.marks.signals import TEMPERATURE, Asked, SignalRow, ask, missing
-from duet_tools.options import EXIT_CODES, FILE
 from duet_tools.results.machine import commit
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=options.EXIT_CODES)
 @click.option(
     "--set",
     "sets",
-    type=(str, FILE),
+    type=(str, options.FILE),
     multiple=True,
     required=True,
     metavar="NAME FILE",
     help="Questions with answers, JSON lines. Repeatable.",
 )
-@click.option("--pair", "pair_name", default="private-sums-135m", show_default=True, help="Pair.")
+@options.pair(DEFAULT_PAIR)
 @click.option("--server", metavar="HOST:PORT", help="Service; not needed if SIGNALS is complete.")
-@click.option("--signals", type=FILE, required=True, help="Record the signals in this file.")
+@click.option(
+    "--signals", type=options.FILE, required=True, help="Record the signals in this file."
+)
 @click.option(
     "--samples",
-    type=click.IntRange(0, 64),
+    type=Integer(0, 64),
     default=0,
     show_default=True,
     metavar="N",
@@ -45,7 +49,7 @@ from duet_tools.results.machine import commit
 )
 @click.option(
     "--further",
-    type=click.IntRange(1),
+    type=Integer(1),
     default=300,
     show_default=True,
     metavar="N",
@@ -53,17 +57,17 @@ from duet_tools.results.machine import commit
 )
 @click.option(
     "--streams",
-    type=click.IntRange(1, 1024),
+    type=Integer(1, 1024),
     default=16,
     show_default=True,
     metavar="N",
     help="Requests at a time.",
 )
 @click.option("--generated", multiple=True, metavar="NAME", help="Set that is generated.")
-@click.option("--out", type=FILE, required=True, help="Write the figures to this file.")
+@click.option("--out", type=options.FILE, required=True, help="Write the figures to this file.")
 def marks(
     sets: tuple[tuple[str, Path], ...],
-    pair_name: str,
+    pair: str,
     server: str | None,
     signals: Path,
     samples: int,
@@ -78,21 +82,21 @@ def marks(
     calibration. A second run asks nothing that SIGNALS has.
     """
     try:
-        pair = open_pair(pair_name)
-        calibration = calibration_of(pair)
+        opened = open_pair(pair)
+        calibration = calibration_of(opened)
         if calibration is None or calibration.mark is None:
-            raise UsageProblem(f"{pair_name} has no calibration that marks: duet-device calibrate")
+            raise UsageProblem(f"{pair} has no calibration that marks: duet-device calibrate")
         asked = {name: _read(name, file) for name, file in sets}
         real = [name for name in asked if name not in generated]
         firsts = [each for name in real for each in asked[name][:further]]
         held = _held(signals)
-        rows = [*held, *_ask(asked, held, signals, server, firsts, samples, streams, pair_name)]
+        rows = [*held, *_ask(asked, held, signals, server, firsts, samples, streams, pair)]
         by_question: dict[tuple[str, str], dict[int, SignalRow]] = defaultdict(dict)
         for row in rows:
             by_question[row.set, row.id][row.number] = row
         tries: dict[str, list[Tries]] = {}
-        with closing(load_decoder(pair)) as decoder:
-            answerer = Answerer(pair, decoder, calibration)
+        with closing(load_decoder(opened)) as decoder:
+            answerer = Answerer(opened, decoder, calibration)
             for name, questions in asked.items():
                 tries[name] = [
                     [
@@ -110,7 +114,7 @@ def marks(
         {
             "date": datetime.now(UTC).date().isoformat(),
             "commit": commit(),
-            "pair": pair.manifest.reference,
+            "pair": opened.manifest.reference,
             "calibration_sha256": sha256(calibration.to_json().encode()).hexdigest(),
             "fitted_on": calibration.data,
             "temperature": TEMPERATURE,
@@ -143,7 +147,7 @@ def _ask(
     firsts: list[Asked],
     samples: int,
     streams: int,
-    pair_name: str,
+    pair: str,
 ) -> list[SignalRow]:
     """Ask for what is not held: greedy signals, and samples for `firsts`; append it to the file."""
     every = [each for questions in asked.values() for each in questions]
@@ -153,7 +157,7 @@ def _ask(
         return []
     if server is None:
         raise UsageProblem(f"{len(wanted)} signals are not in {signals}: give --server")
-    manifest = open_pair(pair_name).manifest
+    manifest = open_pair(pair).manifest
 
     async def run() -> list[SignalRow]:
         found = []

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from duet_device.calibration.fitting import chance_of
 from duet_device.calibration.ranking import auroc, ece, isotonic
 from duet_report.intervals import Interval, difference_of_means, proportion
+from duet_tools.files import Strict
 from duet_tools.marks.answers import Answered, of_all, with_rounds
 
 RESAMPLES = 1000
@@ -19,11 +19,7 @@ TOGETHER = (3, 5)
 Tries = list[Answered]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Marks(_Model):
+class Marks(Strict):
     """How good the marks of a set's answers are."""
 
     questions: int
@@ -46,7 +42,7 @@ class Marks(_Model):
     """That share, divided by the share of all answers."""
 
 
-class Way(_Model):
+class Way(Strict):
     """One way to use further signals to a question, against the greedy signal."""
 
     right: float
@@ -59,7 +55,7 @@ class Way(_Model):
     """Share of right answers of each trial."""
 
 
-class Report(_Model):
+class Report(Strict):
     """What the command writes."""
 
     schema_version: int = 1

@@ -3,19 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from duet_contract.json_data import json_text
-from duet_tools.files import read
+from duet_tools.files import Strict, read
 
 SCHEMA = 1
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Captured(_Model):
+class Captured(Strict):
     """Questions of one source that were asked in one way."""
 
     way: str
@@ -42,7 +38,7 @@ class Captured(_Model):
     """Of them, those with another count of requests; the same bytes otherwise."""
 
 
-class Written(_Model):
+class Written(Strict):
     """What processes wrote while questions with numbers that occur nowhere else were asked."""
 
     what: str
@@ -55,7 +51,7 @@ class Written(_Model):
     """Numbers of these questions in it, in any of their forms."""
 
 
-class PrivacyResults(_Model):
+class PrivacyResults(Strict):
     """All that was captured, and with which code."""
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA

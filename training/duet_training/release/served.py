@@ -94,10 +94,11 @@ def measure_served(
     sets: dict[str, Any] = dict(told["sets"]) if told else {}
     machine = told["machine"] if told else None
     (work / "sets").mkdir(parents=True, exist_ok=True)
+    is_large = bool(peer) and _large(str(peer), pair)
     for name in (*held_out, *real):
+        file = real[name] if name in real else _generated(name, work / "sets")
         count = _count(real[name]) if name in real else QUESTIONS
         if name not in sets or sets[name]["questions"] != count:
-            file = real[name] if name in real else _generated(name, work / "sets")
             asked = BenchRun(str(pair), file, count, modes, STREAMS, work / name)
             report = run_bench(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in held_out}
@@ -105,9 +106,8 @@ def measure_served(
                 recorded = work / name / "questions.jsonl"
                 sets[name]["answer_in_signal"] = stated_answers(recorded, file)
             machine = report["machine"]
-        if peer and (name in real or not _large(peer, pair)):
-            file = real[name] if name in real else _generated(name, work / "sets")
-            questions = min(count, PEER_QUESTIONS) if _large(peer, pair) else count
+        if peer and (name in real or not is_large):
+            questions = min(count, PEER_QUESTIONS) if is_large else count
             sets[name]["peer"] = _peer(peer, file, questions, work / name, python)
         print(f"{name}: {_line(sets[name])}", flush=True)
     elsewhere = told.get("elsewhere") if told else None
