@@ -132,7 +132,10 @@ def test_one_server_at_a_time_and_none_after_a_kill(device: Device) -> None:
     assert (device.home / SOCKET_NAME).exists()
     left = device.run("ask", "why?", "--quiet")
     assert left.returncode == 0
-    assert left.stderr.count("\n") == 1  # of --allow-unsigned
+    # An answer of random weights may be marked; of the dead server there is no word.
+    said = [line for line in left.stderr.splitlines() if "low confidence" not in line]
+    assert len(said) == 1, left.stderr
+    assert "--allow-unsigned" in said[0]
     with device.serving():
         device.receipt()
 
