@@ -34,10 +34,10 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-training lint docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-unit test-processes test-training test-engine lint docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 setup: $(READY) ## make the environment (.venv)
 
@@ -95,19 +95,27 @@ check-code: $(READY)
 check-tests: $(READY)
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/unit/contract tests/unit/device
 
-# Unit tests share nothing, and wait a lot, as do the files that start no engine; an engine or Ray has
-# the machine to itself.
+# Each part runs, whatever the part before it found: one run names everything that fails.
 WORKERS ?= 2
-test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
+test: $(READY) $(TRAINING_READY) pair measured-pair ## lint, types, and every test
+	@$(MAKE) --no-print-directory --keep-going lint test-unit test-processes test-training test-engine
+
+# Unit tests share nothing, and wait a lot.
+test-unit: $(READY) ## the unit tests, training's aside
 	$(BIN)/python -m pytest -n $(WORKERS) tests/unit
+
+# So do the files that start no engine; an engine or Ray has the machine to itself.
+test-processes: $(READY) pair measured-pair ## integration and e2e tests without an engine
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not engine and not alone' tests/integration tests/e2e
+
+test-engine: $(READY) pair measured-pair ## integration and e2e tests with a real engine
 	$(BIN)/python -m pytest -m 'engine or alone' tests/integration tests/e2e
 
 # An exported reasoner is compared in the other environment's vLLM, where that is there.
 test-training: $(TRAINING_READY) ## the tests of training/ alone
 	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
-	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) tests/unit/training && \
-	  $(TRAINING_VENV)/bin/python -m pytest tests/integration/training
+	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) tests/unit/training; failed=$$?; \
+	  $(TRAINING_VENV)/bin/python -m pytest --durations=12 tests/integration/training && exit $$failed
 
 lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets
 	$(BIN)/ruff check .
