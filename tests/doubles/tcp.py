@@ -7,6 +7,9 @@ from contextlib import contextmanager, suppress
 
 Handler = Callable[[socket.socket], None]
 
+# The discard port: nothing listens there. A port that was free a moment ago may be another test's.
+NOWHERE = "127.0.0.1:9"
+
 
 @contextmanager
 def serving(handler: Handler) -> Iterator[str]:

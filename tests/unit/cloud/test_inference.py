@@ -18,6 +18,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
 )
 from tests.doubles.refusals import details, refused
+from tests.doubles.unread import until
 
 
 def _request(cloud, **changes):
@@ -29,14 +30,6 @@ def _request(cloud, **changes):
         "pair": "toy@1.2.3",
     }
     return ReasonRequest(**{**values, **changes})
-
-
-async def _until(condition):
-    for _ in range(200):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("did not happen within 2 s")
 
 
 async def test_pair_is_named_where_the_request_did_not(cloud):
@@ -172,7 +165,7 @@ async def test_two_requests_with_one_id(cloud):
     error = await refused(cloud.inference.Reason(_request(cloud, request_id="twice")))
     assert error.code() == grpc.StatusCode.ALREADY_EXISTS
     first.cancel()
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     cloud.engine.pause_s = 0
     again = [r async for r in cloud.inference.Reason(_request(cloud, request_id="twice"))]
     assert again[-1].HasField("end")
@@ -181,7 +174,7 @@ async def test_two_requests_with_one_id(cloud):
 async def test_full_is_said_at_once_with_when_to_retry(cloud):
     cloud.engine.pause_s = 0.05
     calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]  # 2 run, 1 waits
-    await _until(lambda: cloud.server.admission.waiting == 1)
+    await until(lambda: cloud.server.admission.waiting == 1)
     capacity = await cloud.control.GetCapacity(GetCapacityRequest())
     assert (capacity.running, capacity.waiting) == (2, 1)
     error = await refused(cloud.inference.Reason(_request(cloud)))
@@ -191,7 +184,7 @@ async def test_full_is_said_at_once_with_when_to_retry(cloud):
     assert detail.retry_delay.ToMilliseconds() > 0
     for call in calls:
         call.cancel()
-    await _until(lambda: cloud.engine.running == 0 and cloud.server.admission.waiting == 0)
+    await until(lambda: cloud.engine.running == 0 and cloud.server.admission.waiting == 0)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +194,7 @@ async def test_full_is_said_at_once_with_when_to_retry(cloud):
 async def test_what_cannot_be_asked_is_said_without_waiting_for_a_place(cloud, changes):
     cloud.engine.pause_s = 5
     calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]
-    await _until(lambda: cloud.server.admission.waiting == 1)
+    await until(lambda: cloud.server.admission.waiting == 1)
     error = await refused(cloud.inference.Reason(_request(cloud, **changes)))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     for call in calls:
@@ -213,16 +206,16 @@ async def test_cancel_aborts_generation(cloud):
     call = cloud.inference.Reason(_request(cloud))
     await call.read()
     call.cancel()
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
 async def test_client_gone_before_the_first_token(cloud):
     cloud.engine.pause_s = 0.5
     call = cloud.inference.Reason(_request(cloud))
-    await _until(lambda: cloud.engine.running == 1)
+    await until(lambda: cloud.engine.running == 1)
     call.cancel()
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
@@ -230,7 +223,7 @@ async def test_deadline_aborts_generation(cloud):
     cloud.engine.pause_s = 0.05
     error = await refused(cloud.inference.Reason(_request(cloud), timeout=0.2))
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
@@ -272,7 +265,7 @@ async def test_drain_gives_up_after_the_grace_period(cloud, options, monkeypatch
     monkeypatch.setattr(cloud.server, "_options", replace(options, grace_s=0.1))
     cloud.engine.pause_s = 1
     call = cloud.inference.Reason(_request(cloud))
-    await _until(lambda: cloud.engine.running == 1)
+    await until(lambda: cloud.engine.running == 1)
     assert await cloud.server.drain() is False
     call.cancel()
 

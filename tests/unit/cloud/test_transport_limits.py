@@ -65,7 +65,7 @@ async def test_a_connection_that_says_nothing_is_closed(cloud, data):
 async def test_an_idle_connection_is_closed_and_the_channel_lasts(cloud):
     assert [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
     busy = sockets()
-    await until(lambda: sockets() < busy, within_s=8)
+    await until(lambda: sockets() < busy)
     assert [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
 
 
