@@ -156,7 +156,12 @@ def test_ctrl_c_once_a_command_has_ended_shows_no_traceback(where: str) -> None:
     program = (
         "import atexit, sys, threading, time\n"
         "from duet_contract.console import run\n"
-        "def wait():\n    time.sleep(0.2)\n    print('ends', flush=True)\n    time.sleep(60)\n"
+        "main = threading.main_thread().ident\n"
+        "def wait():\n"
+        "    while sys._current_frames()[main].f_code.co_name not in ('wait', '_shutdown'):\n"
+        "        time.sleep(0.01)\n"
+        "    print('ends', flush=True)\n"
+        "    time.sleep(60)\n"
         f"{where}\n"
         "sys.exit(run('prog', lambda: 0, ends_process=True))"
     )

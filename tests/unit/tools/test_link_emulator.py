@@ -215,27 +215,6 @@ def test_a_reset_by_the_server_reaches_the_client() -> None:
             client.recv(1)
 
 
-def test_slices_arrive_apart() -> None:
-    settings = link(down=Direction(slice_bytes=10, slice_gap_ms=40))
-
-    def send(connection: socket.socket) -> None:
-        connection.sendall(b"x" * 50)
-
-    with (
-        serving(send) as target,
-        LinkEmulator(target, settings) as emulator,
-        connect(emulator.address) as client,
-    ):
-        reads = []
-        began = time.perf_counter()
-        while data := client.recv(100):
-            reads.append(data)
-        took = time.perf_counter() - began
-    assert b"".join(reads) == b"x" * 50
-    assert took >= 0.155
-    assert len(reads) > 1
-
-
 def test_a_stalled_link_passes_nothing_until_it_is_mended() -> None:
     with (
         serving(echo) as target,

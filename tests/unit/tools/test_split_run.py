@@ -233,16 +233,19 @@ def test_an_output_folder_that_exists_is_kept(
 def test_refusals_of_a_full_service_are_counted(
     bench: SimpleNamespace, service: ScriptedService
 ) -> None:
-    running = threading.Semaphore(1)
+    running, refused = threading.Semaphore(1), threading.Event()
     script = service.script
 
     def one_at_a_time(
         request: ReasonRequest, context: grpc.ServicerContext
     ) -> Iterator[ReasonResponse]:
         if not running.acquire(blocking=False):
+            refused.set()
             wait = RetryInfo(retry_delay=Duration(nanos=10**7))
             cloud.abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "full", wait)
         try:
+            # Busy until another was refused, and for as long as that one may ask again.
+            assert refused.wait(60)
             time.sleep(0.3)
             yield from script(request, context)
         finally:
@@ -258,7 +261,7 @@ def test_refusals_of_a_full_service_are_counted(
     assert found.partial is None
     # A question that was refused was not answered right.
     assert cell.accuracy
-    assert cell.accuracy.value <= cell.answered / 3
+    assert cell.accuracy.value <= cell.answered / 3 + 1e-6
 
 
 def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
