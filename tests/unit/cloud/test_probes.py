@@ -30,7 +30,7 @@ async def server(toy_pair):
 
 
 async def ask(server, path):
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(f"http://127.0.0.1:{server.health_port}{path}")
         return answer.status_code, answer.text
 

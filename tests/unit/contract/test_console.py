@@ -45,7 +45,7 @@ def test_an_answer_is_written_or_its_loss_is_told(
 def test_no_one_reads() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    process = subprocess.run([sys.executable, "-c", WRITES], stdout=writer, stderr=-1, timeout=30)
+    process = subprocess.run([sys.executable, "-c", WRITES], stdout=writer, stderr=-1, timeout=60)
     os.close(writer)
     assert (process.returncode, process.stderr) == (141, b"note\n")
 

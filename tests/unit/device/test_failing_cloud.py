@@ -52,27 +52,9 @@ def test_broken_signal_is_dropped_and_said(name: str, pair: Pair, decoder: Scrip
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
     (note,) = notes(events)
     assert note.endswith("the device answers alone")
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_signal_fails_where_the_cloud_is_required(
-    name: str, pair: Pair, decoder: ScriptedDecoder
-) -> None:
     with pytest.raises(CloudUnreachable) as caught:
         ask(BROKEN[name], pair, decoder, require_cloud=True)
     assert caught.value.exit_code == ExitCode.UNREACHABLE
-
-
-def test_no_cloud_is_answered_alone_or_refused(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with ScriptedCloud(says()) as cloud:
-        gone = cloud.address
-    events: list[Event] = []
-    alone = answer(pair, decoder, events, server=gone).receipt
-    assert alone.source == "device"
-    assert alone.answer == "häppy 🙂"
-    assert gone in notes(events)[0]
-    with pytest.raises(CloudUnreachable, match="no cloud at"):
-        answer(pair, decoder, server=gone, require_cloud=True)
 
 
 def refusing(code: grpc.StatusCode, message: str, *details: object) -> Script:
@@ -170,21 +152,6 @@ def test_cloud_that_stays_busy(pair: Pair, decoder: ScriptedDecoder) -> None:
     assert caught.value.exit_code == ExitCode.REFUSED
 
 
-def test_no_second_try_that_would_not_fit(pair: Pair, decoder: ScriptedDecoder) -> None:
-    script = refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_in(90))
-    _, cloud = ask(script, pair, decoder, timeout=60)
-    assert len(cloud.requests) == 1
-
-
-def test_unavailable_before_anything_is_tried_once_more(
-    pair: Pair, decoder: ScriptedDecoder
-) -> None:
-    script = refusing(grpc.StatusCode.UNAVAILABLE, "draining")
-    outcome, cloud = ask(script, pair, decoder)
-    assert outcome.receipt.source == "device"
-    assert len(cloud.requests) == 2
-
-
 @pytest.mark.parametrize("how", ["Socket closed", "recvmsg:Connection reset by peer"])
 def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
     how: str, pair: Pair, decoder: ScriptedDecoder
@@ -195,7 +162,7 @@ def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
 
 
 @pytest.mark.parametrize("reset", [False, True])
-@pytest.mark.parametrize("after", [1, 9, 20, 30, 33, 36, 39, 42, 45])
+@pytest.mark.parametrize("after", [1, 9, 30, 45])
 def test_a_link_that_breaks_while_it_connects_is_tried_again(
     after: int, reset: bool, pair: Pair, decoder: ScriptedDecoder
 ) -> None:

@@ -105,12 +105,6 @@ def test_the_device_continues_alone(name: str, pair: Pair, decoder: ScriptedDeco
     assert one_line(note) == note
     assert note.endswith("; the device answers alone")
     assert cloud.ended.wait(60)
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_it_ends_with_one_error_where_the_cloud_is_required(
-    name: str, pair: Pair, decoder: ScriptedDecoder
-) -> None:
     with pytest.raises(CloudUnreachable) as caught:
         ask(HOSTILE[name], pair, decoder, budget=BUDGET, require_cloud=True)
     assert caught.value.exit_code == ExitCode.UNREACHABLE

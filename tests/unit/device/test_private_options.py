@@ -181,7 +181,7 @@ def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCl
         capture_output=True,
         text=True,
         env=os.environ,
-        timeout=30,
+        timeout=60,
     )
     assert result.returncode == ExitCode.USAGE
     assert result.stderr.startswith("duet-device: the context has ")

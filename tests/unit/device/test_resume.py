@@ -19,7 +19,6 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.async_client import AsyncClient
 from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, UsageProblem
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
@@ -143,15 +142,6 @@ def test_another_server_continues_where_one_died(pair: Pair, decoder: ScriptedDe
     assert receipt.signal.encode() == bytes(SIGNAL)
     assert (receipt.outcome, receipt.resumed, receipt.server) == ("moved", 1, second.address)
     assert receipt.tokens.signal == len(SIGNAL)
-
-
-def test_a_server_that_is_not_there_costs_nothing(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with ScriptedCloud(serves()) as cloud:
-        events: list[Event] = []
-        servers = f"{NOWHERE},{cloud.address}"
-        receipt = answer(pair, decoder, events, server=servers, budget=20).receipt
-    assert (receipt.outcome, receipt.server) == ("complete", cloud.address)
-    assert len(cloud.requests) == 1
 
 
 def stops(seconds: float, code: grpc.StatusCode = UNAVAILABLE) -> Script:
@@ -326,18 +316,6 @@ def test_a_server_that_loses_every_call_is_not_asked_for_ever(
         receipt = answer(pair, decoder, server=cloud.address, budget=20).receipt
     assert (receipt.outcome, receipt.tokens.signal) == ("partial", 4)
     assert len(cloud.requests) == 3
-
-
-async def test_an_asyncio_client_continues_as_well(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with ScriptedCloud(serves([6])) as cloud:
-        async with AsyncClient(
-            pair,
-            decoder=decoder,  # type: ignore[arg-type]
-            server=f" {cloud.address} , {cloud.address}",
-            budget=20,
-        ) as client:
-            receipt = (await client.ask(QUESTION)).receipt
-    assert (receipt.signal.encode(), receipt.outcome) == (bytes(SIGNAL), "continued")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import store
 from duet_device.policy.measures import measures
 from duet_device.policy.readiness import CalibratedStop, readiness_along
-from tests.doubles.asking import QUESTION, ask, everything_has_arrived, happens, notes
+from tests.doubles.asking import QUESTION, ask, everything_has_arrived, happens
 from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.cloud import ScriptedCloud, done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
@@ -185,25 +185,6 @@ def test_drafts_that_agree_are_enough(
     store(calibration(stop=threshold("agreement", agreeing)), pair.manifest)
     receipt = ask(Verbose(never_sure, verdicts), pair, never_sure, budget=30)[0].receipt
     assert (receipt.answer, receipt.tokens.signal) == ("9", used)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"decoder_sha256": "f" * 64}, "another decoder file of bytes"),
-        ({"pair": "bytes@0.9.0"}, "is of bytes@0.9.0"),
-    ],
-)
-def test_thresholds_of_another_decoder_are_left_out_with_the_command_that_mends_it(
-    pair: Pair, decoder: ScriptedDecoder, changes: Any, said: str
-) -> None:
-    store(calibration(stop=STOP, **changes), pair.manifest)
-    events: list[Event] = []
-    receipt = ask(Verbose(decoder), pair, decoder, events, budget=30)[0].receipt
-    assert receipt.finish == "end"
-    (note,) = notes(events)
-    assert said in note
-    assert "duet-device calibrate DATA --pair bytes" in note
 
 
 def test_one_step_a_chunk_and_none_that_delays_the_next(

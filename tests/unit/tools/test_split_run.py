@@ -125,16 +125,6 @@ def test_data_without_answers_leaves_accuracy_out_and_says_so(
     assert "not measured" in (bench.out / "report.md").read_text("utf-8")
 
 
-def test_an_unknown_preset_names_the_known_ones(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(bench, service, "--link", "4g,carrier-pigeon") == 2
-    said = capsys.readouterr().err
-    assert "no link named 'carrier-pigeon'; there are: none, 2g, 3g, 4g, 5g, wifi" in said
-    assert said.count("\n") == 1
-    assert not bench.out.exists()
-
-
 def test_a_service_of_another_pair_is_refused(
     bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,7 +79,7 @@ def enrolled(secure, code, at_home):
 def describe(server, credentials=None):
     with open_channel(server, credentials) as channel:
         try:
-            return ControlServiceStub(channel).DescribePair(DescribePairRequest(), timeout=10).id
+            return ControlServiceStub(channel).DescribePair(DescribePairRequest(), timeout=60).id
         except grpc.RpcError as error:
             raise device_error(error, server) from error
 
