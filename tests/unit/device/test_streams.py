@@ -142,11 +142,6 @@ def test_no_answer_controls_a_terminal(options: tuple[str, ...], installed: Path
         assert json.loads(shown)["answer"] == HOSTILE
 
 
-def test_an_answer_in_a_pipe_is_exact(installed: Path) -> None:
-    process = start(*ASK, env={**os.environ, "TEST_ANSWER": HOSTILE})
-    assert ends(process) == (ExitCode.OK, HOSTILE.encode() + b"\n", b"")
-
-
 def test_a_terminal_that_lacks_a_character_shows_a_question_mark(installed: Path) -> None:
     process = start(*ASK, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert ends(process) == (ExitCode.OK, b"h?ppy ?\n", b"")

@@ -5,8 +5,6 @@ import dataclasses
 import datetime
 import os
 import ssl
-import subprocess
-import sys
 
 import grpc
 import pytest
@@ -14,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_cloud import logs
-from duet_cloud.errors import AddressError, CredentialsError, Exit, UsageError
+from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.identity import certificates
 from duet_cloud.identity.authority import unlock
 from duet_cloud.identity.certificates import key_pem, pem
@@ -230,27 +228,6 @@ def test_the_key_is_not_readable_at_rest(authority):
 async def test_options_that_lack_each_other(toy_pair, own_pki, changes, why):
     with pytest.raises(UsageError, match=why):
         start(toy_pair, dataclasses.replace(own_pki, **changes))
-
-
-@pytest.mark.parametrize("name", ["access", "enrollment_port"])
-async def test_identities_are_needed_for(toy_pair, name):
-    with pytest.raises(UsageError, match="needs identities"):
-        start(toy_pair, ServeOptions(port=0, **{name: 0}))
-
-
-async def test_a_public_address_without_tls(toy_pair):
-    with pytest.raises(AddressError, match="--tls-dir"):
-        start(toy_pair, ServeOptions(host="0.0.0.0", port=0))
-
-
-def test_the_command_says_so_and_ends(toy_pair, tmp_path):
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", str(toy_pair), "--port", "0"]
-    done = subprocess.run(
-        [*command, "--tls-dir", str(tmp_path / "none")], capture_output=True, text=True
-    )
-    assert done.returncode == Exit.CREDENTIALS
-    assert done.stderr.startswith("duet-cloud: there is no authority in")
-    assert done.stderr.count("\n") == 1
 
 
 async def _serial(secure, pair):
