@@ -1,6 +1,7 @@
 """The command line's options of a run, checked."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -29,6 +30,7 @@ class Options(BaseModel):
     warm_up: int
     timeout: float
     connect_timeout: float
+    connections: Literal["new", "kept"]
     threads: int | None
     pair: str
     server: str | None

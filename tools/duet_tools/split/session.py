@@ -105,11 +105,15 @@ class Session:
         mode = self._mode(cell, openai)
         link = link_named(cell.link)
         self.say(cell.id)
-        work = load.Load(cell, mode, target, link, self.asking.seed, self.ways)
+        connections = self.asking.connections
+        work = load.Load(
+            cell, mode, target, link, self.asking.seed, self.ways, connect=connections.kept
+        )
         load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
         outcome = load.run(work, missing)
+        connections.close()
         joules = meter.joules()
         if outcome.asked:
             self.folder.add_stretch(Stretch(cell=cell, seconds=outcome.seconds, joules=joules))
