@@ -24,7 +24,6 @@ from duet_tools.split.wire import Ways
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 
-
 RATE = ("--profile", "constant", "--rate", "4")
 
 
