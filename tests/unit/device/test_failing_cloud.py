@@ -185,7 +185,14 @@ def test_unavailable_before_anything_is_tried_once_more(
     assert len(cloud.requests) == 2
 
 
-@pytest.mark.parametrize("how", ["Socket closed", "recvmsg:Connection reset by peer"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "Socket closed",
+        "recvmsg:Connection reset by peer",
+        "getsockopt(SO_ERROR): Broken pipe",
+    ],
+)
 def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
     how: str, pair: Pair, decoder: ScriptedDecoder
 ) -> None:
