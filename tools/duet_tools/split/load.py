@@ -158,7 +158,7 @@ class _Work:
         self._stack.close()
 
     def _connect(self, ways: Sequence[Wire | None]) -> None:
-        """Open every device's connection; its bytes are no question's."""
+        """Open every device's connection; its bytes count for no question."""
         there = [way for way in ways if way]
         with ThreadPoolExecutor(len(there) or 1) as pool:
             for _ in pool.map(self._try_to_connect, there):
