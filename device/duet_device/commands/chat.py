@@ -3,7 +3,6 @@
 import secrets
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -15,7 +14,7 @@ import click
 from duet_contract.commands import Integer
 from duet_contract.terminal import counted
 from duet_device.ask_request import AskRequest
-from duet_device.commands.input import read_line, stop_on_interrupt
+from duet_device.commands.input import Stop, read_line, stop_on_interrupt
 from duet_device.commands.options import (
     ANSWER,
     FIRST_USE,
@@ -129,7 +128,7 @@ class _Chat:
         client: answers where no local server runs; it opens nothing until then.
         request: what every turn has in common.
         past: turns of a stored chat.
-        stop: set by Ctrl-C.
+        stop: of the command.
         styles: of the output.
     """
 
@@ -138,7 +137,7 @@ class _Chat:
         client: "Client",
         request: AskRequest,
         past: list[Past],
-        stop: threading.Event,
+        stop: Stop,
         styles: dict[str, bool],
     ) -> None:
         self._client = client
@@ -164,7 +163,7 @@ class _Chat:
             try:
                 line = self._read()
             except Interrupted:
-                if not self._interactive:
+                if not self._goes_on:
                     raise
                 note("Ctrl-D or /exit ends the chat")
                 continue
@@ -179,13 +178,18 @@ class _Chat:
             except (OutputClosed, OutputLost):
                 raise
             except Interrupted:
-                if not self._interactive:
+                if not self._goes_on:
                     raise
                 note("interrupted: the chat continues without this turn")
             except DeviceError as error:
                 if not self._interactive:
                     raise
                 note(str(error))
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether an interrupt is for a turn alone."""
+        return self._interactive and not self._stop.ends_command
 
     def _greet(self) -> None:
         manifest = self._client.pair.manifest
