@@ -31,7 +31,6 @@ from duet_device.errors import (
     OutputClosed,
     OutputLost,
     UsageProblem,
-    VaultError,
 )
 from duet_device.serve.connect import connect
 from duet_device.settings import ClientSettings
@@ -351,8 +350,7 @@ def _stored(manifest: "Manifest", wanted: str) -> tuple[list[Past], str]:
     records = history.conversation(wanted)
     if not records:
         which = f"no stored chat with {wanted}" if wanted else "no stored chat"
-        hint = "" if history.enabled else "; duet-device logs on stores them from now on"
-        raise VaultError(f"there is {which}{hint}")
+        raise UsageProblem(f"there is {which}{history.hint}")
     vocabulary = manifest.decoder.vocabulary.sha256
     past: list[Past] = []
     for record in records:
