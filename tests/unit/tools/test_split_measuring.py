@@ -131,21 +131,6 @@ def stop_at(service: ScriptedService, question: int) -> None:
     service.script = presses
 
 
-def test_ctrl_c_among_several_devices_writes_what_there_is(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
-    # The fifth: with two devices, three are answered by then; those in flight may be cancelled.
-    stop_at(service, 4)
-    more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
-    assert main(bench, service, *more) == 130
-    found = report(bench)
-    assert found.partial == "interrupted"
-    assert 3 <= found.cells[0].asked < 6
-    assert not found.cells[0].failures
-    assert main(bench, service, *more, "--resume") == 0
-    assert (report(bench).cells[0].answered, report(bench).partial) == (6, None)
-
-
 def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
     bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
