@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from duet_tools.errors import UsageProblem
-from duet_tools.fleet.check import Asked, replay
+from duet_tools.fleet.check import replay
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.measured import Asked
 from duet_tools.fleet.patterns import KINDS, Pattern
 from duet_tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
 from duet_tools.fleet.simulation import Setup
