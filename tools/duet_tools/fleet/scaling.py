@@ -16,11 +16,10 @@ import click
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_tools import options
-from duet_tools.bench.run import write_figures
+from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, in_turns, summarise
 from duet_tools.fleet.collector import collector, scraping
 from duet_tools.results.figures import Figure, Target
-from duet_tools.results.machine import load_average
 from duet_tools.subjects.asking import Window, reason, stubs
 from duet_tools.subjects.children import free_port
 from duet_tools.subjects.service import Script
@@ -61,7 +60,6 @@ def _replicas_figure(
     pair: Path, request: ReasonRequest, repeats: int, seconds: float, database: str | None
 ) -> Figure:
     """Compare two replicas with one; with a database they share identities and limits."""
-    before = load_average()
     engine = Script(_TOKENS, 1 / _PACE, _SLOTS)
     replica = Start(engine, ("--max-waiting", str(_WAITING)), secured=database is not None)
     with started(pair, replica, replica, database=database) as sides:
@@ -81,7 +79,6 @@ def _replicas_figure(
             "refused, two replicas": summarise(refused[2]).median,
             "slots of a replica": _SLOTS,
         },
-        load=(before, load_average()),
     )
 
 
@@ -91,7 +88,6 @@ def _observed_figure(
     """Compare a service whose metrics and spans are read with one that has neither."""
     pause = 0.0 if name == "saturated" else 1 / _PACE
     engine = Script(_TOKENS, pause)
-    before = load_average()
     port = free_port()
     with collector() as traces:
         plain = Start(replace(engine, unobserved=1))
@@ -112,7 +108,6 @@ def _observed_figure(
         ("neither", without),
         target=Target(comparison="at least", value=0.99),
         details={"spans received": traces.spans, "scrapes": scraped.count},
-        load=(before, load_average()),
     )
 
 
@@ -144,11 +139,15 @@ def _measure(
 )
 @options.results_file
 def replicas(
-    pair: str, repeats: int, seconds: float, figures: str, database: str | None, out: Path | None
+    pair: str,
+    repeats: int,
+    seconds: float,
+    figures: tuple[str, ...],
+    database: str | None,
+    out: Path | None,
 ) -> None:
     """Measure what two replicas carry, and what metrics and traces cost."""
-    chosen = options.chosen(figures, _GROUPS, "figure")
     workload = Workload.open(pair)
     request = workload.request(PLAIN_QUESTION, _TOKENS)
-    measured = _measure(chosen, workload.directory, request, repeats, seconds, database)
-    write_figures(measured, workload.manifest.reference, out)
+    measured = _measure(figures, workload.directory, request, repeats, seconds, database)
+    record(measured, workload.manifest.reference, out)

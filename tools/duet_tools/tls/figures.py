@@ -24,11 +24,10 @@ from duet_contract.json_data import parse_json
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
-from duet_tools.bench.run import write_figures
+from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, differences, in_turns, summarise
 from duet_tools.link.relay import Count, Relay
 from duet_tools.results.figures import Figure, Target
-from duet_tools.results.machine import load_average
 from duet_tools.subjects.asking import reason, stubs
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script
@@ -126,7 +125,6 @@ def _figure(
 
 def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
     """Measure the start with the vault's key derived from a passphrase in each process."""
-    before = load_average()
     took = in_turns(
         repeats, {side.service.port: partial(_link_after_s, side, pair) for side in sides}
     )
@@ -139,7 +137,6 @@ def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
         judged=summarise(secured),
         judged_unit="s",
         target=Target(comparison="at most", value=0.5),
-        load=(before, load_average()),
     )
 
 
@@ -159,7 +156,6 @@ def _throughput_figure(
     repeats: int,
     seconds: float,
 ) -> Figure:
-    before = load_average()
     measures = {
         side.service.port: partial(_throughput, side, own, seconds)
         for side, own in zip(sides, requests, strict=True)
@@ -171,7 +167,6 @@ def _throughput_figure(
         "tokens/s",
         list(took.values()),
         target=Target(comparison="at least", value=0.97),
-        load=(before, load_average()),
     )
 
 
@@ -221,9 +216,10 @@ def _both(
 @options.seconds(0.1, default=4.0)
 @options.figures(_FIGURES)
 @options.results_file
-def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
+def tls(
+    pair: str, repeats: int, seconds: float, figures: tuple[str, ...], out: Path | None
+) -> None:
     """Measure the cost of mutual TLS: handshake bytes, start of a question, throughput."""
-    wanted = options.chosen(figures, _FIGURES, "figure")
     workload = Workload.open(pair)
-    measured = _measure(workload, wanted, repeats, seconds)
-    write_figures(measured, workload.manifest.reference, out)
+    measured = _measure(workload, figures, repeats, seconds)
+    record(measured, workload.manifest.reference, out)
