@@ -30,6 +30,7 @@ from duet_device.events import AnswerText, Event, Note, Result, Sent, SignalText
 from duet_device.identity.channel import open_channel
 from duet_device.pairs.pair import Pair
 from duet_device.settings import ClientSettings, QuestionSettings, Settings
+from duet_device.turn_lock import TurnLock
 from tests.doubles.asking import QUESTION, notes
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
@@ -247,6 +248,17 @@ def test_closing_while_it_warms_up_ends_that(
     with pytest.raises(Interrupted):
         client.warm()
     assert opened.decoders[0].closed
+
+
+def test_a_decoder_that_cannot_be_freed_blocks_no_other_thread(pair: Pair) -> None:
+    def fails() -> None:
+        raise ModelProblem("not now")
+
+    lock = TurnLock(fails)
+    with pytest.raises(ModelProblem), lock.taken(Deadline(5)):
+        lock.close()
+    with pytest.raises(ModelProblem):
+        lock.close()
 
 
 def test_a_renewed_certificate_is_used_for_the_next_question(

@@ -9,8 +9,9 @@ import psutil
 
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY
 from duet_tools.faults.devices import Asked, devices, keep_asking
-from duet_tools.faults.services import Script, Service, settled
+from duet_tools.faults.services import Service, settled
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.service import Script
 
 _NOTICED_S = 10.0
 _LATER_S = 5.0

@@ -7,7 +7,7 @@ and answered one after another once the load is off (`duet_tools.split.modes.rep
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from duet_contract.manifest import Manifest
@@ -21,9 +21,11 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_device.client import Client
 from duet_device.deadline import Deadline
+from duet_device.errors import ModelProblem
 from duet_device.events import Note, Result
 from duet_device.link import Link, Restart
 from duet_device.pairs.pair import Pair
+from duet_device.policy.calibrations import calibration_of
 from duet_device.question import build_request
 from duet_device.servers import Server
 from duet_device.settings import ClientSettings, Settings
@@ -47,7 +49,11 @@ class Split:
         self._decoder = decoder
         self._budget = budget
         self._live = live
-        self._replayed = ReplayedDevice(decoder, asking)
+        calibration = None
+        # Without one that can be used, the device's defaults apply.
+        with suppress(ModelProblem):
+            calibration = calibration_of(pair)
+        self._replayed = ReplayedDevice(decoder, asking, calibration)
 
     def connect(self, address: str) -> None:
         """See `Mode`."""
@@ -62,18 +68,17 @@ class Split:
             "require_cloud": True,
         }
         if self._live:
-            return self._ask_live(question, settings, index, stop)
+            return self._ask_live(question, settings, stop)
         return self._ask_recorded(question, Settings(**settings), index, stop)
 
     def _ask_live(
-        self, question: Question, settings: ClientSettings, index: int, stop: threading.Event
+        self, question: Question, settings: ClientSettings, stop: threading.Event
     ) -> Asked:
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
         record = live_record(result, self._pair.manifest)
 
         def late() -> None:
-            seed = self._asking.seed + index
-            late_ms = self._replayed.late_ms(question.text, result.signal_ids, seed)
+            late_ms = self._replayed.late_ms(question.text, result.signal_ids)
             add_saving(record, late_ms, result.timings.done)
 
         return Asked(record, late)
