@@ -19,6 +19,7 @@ from duet_device import known_servers
 from duet_device import session as session_module
 from duet_device.async_client import AsyncClient
 from duet_device.client import Client
+from duet_device.deadline import Deadline
 from duet_device.errors import (
     CloudUnreachable,
     DeadlineExceeded,
