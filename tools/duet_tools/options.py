@@ -41,7 +41,7 @@ def flags(text: str, option: str) -> tuple[str, ...]:
         raise UsageProblem(f"{option}: {error}") from error
 
 
-class Listed(click.ParamType):
+class Listed(click.ParamType[Any]):
     """A list with commas.
 
     Args:
@@ -59,7 +59,7 @@ class Listed(click.ParamType):
 
     def __init__(
         self,
-        each: click.ParamType | Sequence[str],
+        each: click.ParamType[Any] | Sequence[str],
         kind: str,
         *,
         empty: bool = False,

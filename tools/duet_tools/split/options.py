@@ -50,7 +50,7 @@ class Options(BaseModel):
     resume: bool
 
 
-class ObjectiveType(click.ParamType):
+class ObjectiveType(click.ParamType[Objective]):
     """`first_answer=2`: an objective in seconds.
 
     Examples:
