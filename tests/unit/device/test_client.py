@@ -19,6 +19,7 @@ from duet_device import known_servers
 from duet_device import session as session_module
 from duet_device.async_client import AsyncClient
 from duet_device.client import Client
+from duet_device.deadline import Deadline
 from duet_device.errors import (
     CloudUnreachable,
     DeadlineExceeded,
@@ -30,6 +31,7 @@ from duet_device.events import AnswerText, Event, Note, Result, Sent, SignalText
 from duet_device.identity.channel import open_channel
 from duet_device.pairs.pair import Pair
 from duet_device.settings import ClientSettings, QuestionSettings, Settings
+from duet_device.turn_lock import TurnLock
 from tests.doubles.asking import QUESTION, notes
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
@@ -231,6 +233,33 @@ def test_closing_inside_a_question_ends_it(
     with pytest.raises(Interrupted):
         client.ask(QUESTION)
     assert opened.decoders[0].closed
+
+
+def test_closing_while_it_warms_up_ends_that(
+    pair: Pair, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(pair, device_only=True)
+    become = ScriptedDecoder.become
+
+    def closes(self: ScriptedDecoder, ids: Sequence[int], check: Callable[[], None]) -> None:
+        client.close()
+        become(self, ids, check)
+
+    monkeypatch.setattr(ScriptedDecoder, "become", closes)
+    with pytest.raises(Interrupted):
+        client.warm()
+    assert opened.decoders[0].closed
+
+
+def test_a_decoder_that_cannot_be_freed_blocks_no_other_thread(pair: Pair) -> None:
+    def fails() -> None:
+        raise ModelProblem("not now")
+
+    lock = TurnLock(fails)
+    with pytest.raises(ModelProblem), lock.taken(Deadline(5)):
+        lock.close()
+    with pytest.raises(ModelProblem):
+        lock.close()
 
 
 def test_a_renewed_certificate_is_used_for_the_next_question(

@@ -144,7 +144,14 @@ def test_cloud_that_stays_busy(pair: Pair, decoder: ScriptedDecoder) -> None:
     assert caught.value.exit_code == ExitCode.REFUSED
 
 
-@pytest.mark.parametrize("how", ["Socket closed", "recvmsg:Connection reset by peer"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "Socket closed",
+        "recvmsg:Connection reset by peer",
+        "getsockopt(SO_ERROR): Broken pipe",
+    ],
+)
 def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
     how: str, pair: Pair, decoder: ScriptedDecoder
 ) -> None:

@@ -16,8 +16,10 @@ from duet_device.client import Client
 from duet_device.errors import ExitCode, ModelProblem, UsageProblem
 from duet_device.events import Note, Result, Sent
 from duet_device.gate import DRAFT_TOKENS
+from duet_device.history.store import StoredSignal
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import own_path, store
+from duet_device.question import Question
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.unit.device.conftest import SHA
@@ -161,6 +163,18 @@ def test_without_a_calibration_the_cloud_is_asked_and_a_note_says_how_to_make_on
     assert result(events).receipt.route is None
     [note] = [event.text for event in events if isinstance(event, Note)]
     assert "duet-device calibrate DATA" in note
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_where_the_cloud_is_not_asked_no_note_says_that_it_is(
+    pair: Pair, decoder: ScriptedDecoder, cloud: ScriptedCloud, stored: bool
+) -> None:
+    signal = StoredSignal(ids=(98, 101), text="be", tokens=2, cut=False) if stored else None
+    with Client(pair, decoder=decoder, server=cloud.address, route="auto") as client:  # type: ignore[arg-type]
+        question = Question("How many cars?", signal=signal)
+        events = list(client.stream(question, device_only=not stored))
+    assert [event for event in events if isinstance(event, Note)] == []
+    assert cloud.requests == []
 
 
 def test_questions_of_a_batch_are_judged_one_by_one(

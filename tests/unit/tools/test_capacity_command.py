@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.fleet.check import Asked, replay
+from duet_tools.fleet.check import replay
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.measured import Asked
 from duet_tools.fleet.patterns import KINDS, Pattern
 from duet_tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
 from duet_tools.fleet.simulation import Setup
@@ -158,7 +159,8 @@ def test_the_command_writes_what_it_says(
         (["--link", "6g"], "no link named '6g'; there are: none, 2g"),
         (["--modes", "half"], "no mode 'half'; there are: split, alone"),
         (["--devices", "0"], "Invalid value for '--devices'"),
-        (["--signal-tokens", "many"], "--signal-tokens is 'many'"),
+        (["--signal-tokens", "many"], "'--signal-tokens': 'many' is not a valid number"),
+        (["--signal-tokens", "0"], "signal_tokens"),
         (["--hours", "1,2"], "hours are 24 weights"),
         (
             ["--timeout", "-1"],
@@ -170,6 +172,8 @@ def test_the_command_writes_what_it_says(
         (["--duration", "3e7", "--per-hour", "1e6"], "simulating this means 8.33e+13 questions"),
         (["--devices", "100000000", "--objective", "5"], "more --replicas"),
         (["--hours", ",".join(["1e-320"] * 24)], "hours are 24 weights"),
+        (["--hours", ",".join(["nan"] * 24)], "'--hours': 'nan' is not a finite number"),
+        (["--signal-tokens", "inf"], "'inf' is not a finite number"),
         (["--signal-tokens", "1e300"], "signal_tokens"),
         (["--out", "no/such/file.json"], "there is no directory no/such"),
     ],

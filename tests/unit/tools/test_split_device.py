@@ -30,6 +30,7 @@ from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 from duet_tools.split.modes.split import add_saving
 from duet_tools.split.wire import Ways
+from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.decoder import ScriptedDecoder, answering, likely
 from tests.doubles.tcp import read_all, serving
 
@@ -58,6 +59,7 @@ def decoder(monkeypatch: pytest.MonkeyPatch) -> SlowDecoder:
     made = SlowDecoder(answering("it is 7", " A:"))
     clock = SimpleNamespace(perf_counter=lambda: made.now_s)
     monkeypatch.setattr(replayed, "time", clock)
+    monkeypatch.setattr("duet_device.attempt.time", clock)
     return made
 
 
@@ -149,6 +151,17 @@ def test_an_answer_is_judged_where_a_device_judges_it(
     assert first.text == "it is 7"
     assert (first.low_confidence, again.low_confidence) == (low, low)
     assert bool(judged) == (confidence is not None)
+
+
+@pytest.mark.parametrize(("at_least", "low"), [(0.3, False), (0.5, True)])
+def test_a_calibrated_pair_marks_as_its_calibration_says(
+    decoder: SlowDecoder, manifest: Manifest, at_least: float, low: bool
+) -> None:
+    decoder.odds = lambda: [likely(0.4)]
+    fitted = calibration(mark=threshold("least_probability", at_least))
+    asking = Asking(manifest, 64, 0.0, 0, 60.0, 5.0, 1)
+    device = ReplayedDevice(decoder, asking, fitted)  # type: ignore[arg-type]
+    assert device.answer("What?", arrived((1.0, "s"), done_ms=2.0), 0).low_confidence is low
 
 
 @pytest.mark.parametrize(

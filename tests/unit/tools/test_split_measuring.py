@@ -24,6 +24,8 @@ from duet_tools.split.wire import Ways
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 
+RATE = ("--profile", "constant", "--rate", "4")
+
 
 def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
@@ -66,6 +68,29 @@ def test_the_link_that_was_asked_for_is_in_every_time(
     assert far.metrics["first_signal_ms"].p50 >= 2 * 630
     assert near.metrics["first_signal_ms"].p50 < far.metrics["first_signal_ms"].p50
     assert [link.rtt_ms for link in report(bench).links] == [630, 0.5]
+
+
+@pytest.mark.parametrize("load", [("--concurrency", "1"), ("--concurrency", "3"), RATE])
+def test_a_kept_connection_is_open_before_the_first_question(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    load: tuple[str, ...],
+) -> None:
+    more = ["--modes", "duet,large-alone", "--openai", completions.address, "--link", "satellite"]
+    more += ["--warm-up", "0", "--limit", "4", "--connections", "kept", *load]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "Ways", Ways)
+        assert main(bench, service, *more) == 0
+    split, large = report(bench).cells
+    for cell in (split, large):
+        assert (cell.asked, cell.failures) == (4, {})
+    # A round trip to ask, none to connect; a second one would be 630 ms.
+    rows = [json.loads(row) for row in (bench.out / "questions.jsonl").read_text().splitlines()]
+    firsts = [row.get("first_signal_ms", row["first_answer_ms"]) for row in rows]
+    assert all(630 <= first < 1200 for first in firsts)
+    assert all(row.get("connect_ms", 0) < 300 for row in rows)
+    assert "kept its connection" in (bench.out / "report.md").read_text("utf-8")
 
 
 def test_energy_is_summed_over_the_stretches_of_a_cell(

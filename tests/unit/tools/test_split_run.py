@@ -281,6 +281,11 @@ def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
     assert len(service.requests) == asked + 3
     # What is measured once is kept from the first time.
     assert report(bench).handshake == found.handshake is not None
+    # The cell's clock continues, or the host's seconds of both runs would be counted as one's.
+    lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
+    began = [json.loads(line).get("at_s", 0.0) for line in lines]
+    assert began == sorted(began)
+    assert min(began[3:]) > found.cells[0].seconds * 0.99
 
 
 def test_what_the_large_model_answered_before_ctrl_c_is_whole(

@@ -292,7 +292,11 @@ def test_long_prompts_are_counted_and_left_out(pair_file, tmp_path, capsys):
         (["jsonl"], "jsonl needs --from FILE"),
         (["jsonl", "--from", "/nowhere.jsonl"], "cannot read /nowhere.jsonl"),
         (["math500", "--from", "/nowhere"], "there is no directory /nowhere"),
-        (["gym:chain_sum", "--exclude", "/nowhere.parquet"], "cannot read the data /nowhere"),
+        (
+            ["gym:chain_sum", "--exclude", "/nowhere.parquet"],
+            "cannot read the data /nowhere.parquet: there is no such file; "
+            "`duet-train data prepare NAME --out /` writes one",
+        ),
     ],
 )
 def test_bad_input_is_one_line(command, says, tmp_path, capsys):

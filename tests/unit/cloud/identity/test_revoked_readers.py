@@ -26,7 +26,7 @@ from tests.doubles import identities
 from tests.doubles.refusals import refused
 from tests.doubles.unread import CLOSED_WINDOW, tapped, until
 
-# As a service has it unless it is told otherwise.
+# The default of a service.
 WRITE_S = ServeOptions.write_s
 
 
@@ -41,7 +41,7 @@ async def test_a_signal(secure):
         await asyncio.sleep(0.1)
         assert secure.server.admission._in_flight
         secure.authority.registry.revoke("laptop", int(time.time()))
-        # Sooner than a write is given up.
+        # Before a blocked write is aborted.
         assert await until(lambda: not secure.server.admission._in_flight) < WRITE_S
         error = await refused(call)
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
@@ -86,7 +86,7 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
         await asyncio.sleep(0.1)
         assert b"grpc-status" not in sent
         callers.revoked = True
-        # Sooner than a write is given up.
+        # Before a blocked write is aborted.
         assert await until(lambda: b"grpc-status" in sent) < WRITE_S
         assert not authorizer._running
         error = await refused(call.read())

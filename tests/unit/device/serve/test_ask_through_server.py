@@ -300,7 +300,7 @@ def test_a_server_that_ends_within_an_answer_is_one_line(
 
 
 def test_what_is_not_a_request_is_declined(served: Service, installed: Path) -> None:
-    for sent in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"{}\n", b""):
+    for sent in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"{}\n", b"[" * 200_000 + b"\n", b""):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(installed / SOCKET_NAME))
             connection.sendall(sent)

@@ -15,7 +15,7 @@ from duet_device.errors import ModelProblem
 from duet_device.history.store import History
 from duet_device.serve.service import Service
 from duet_device.vault.vault import Vault
-from tests.doubles.cloud import ScriptedCloud, abort, tokens
+from tests.doubles.cloud import ScriptedCloud, abort, done, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.unit.device.serve.conftest import Api
 
@@ -148,6 +148,8 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
     "stop": ({"stop": "x"}, "stop"),
     "type": ({"seed": "x"}, "seed"),
+    "size": ({"temperature": 10**400}, "temperature"),
+    "bool": ({"max_tokens": True}, "max_tokens"),
     "seed": ({"seed": -1}, None),
     "messages": ({"messages": []}, "messages"),
     "role": ({"messages": [{"role": "tool", "content": "x"}]}, "messages"),
@@ -158,6 +160,7 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "empty": ({"messages": [{"role": "user", "content": ""}]}, None),
     "option": ({"extra_body": {"duet": {"bugdet": 9}}}, "duet.bugdet"),
     "budget": ({"extra_body": {"duet": {"budget": 999}}}, None),
+    "option size": ({"extra_body": {"duet": {"timeout": 10**400}}}, "duet.timeout"),
 }
 
 
@@ -234,16 +237,27 @@ def waiting(cloud: ScriptedCloud) -> ScriptedCloud:
     return cloud
 
 
+def silent(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
+    over = threading.Event()
+    context.add_callback(over.set)
+    over.wait(30)
+    yield done(0)
+
+
 def test_a_client_that_leaves_stops_the_question(
     api: Api, service: Service, waiting: ScriptedCloud
 ) -> None:
     with api.client().chat.completions.create(**ASKED, stream=True) as stream:
         next(iter(stream))
     assert waiting.ended.wait(60)
-    waiting.ended.clear()
-    with pytest.raises(httpx.ReadTimeout):
-        api.post("/v1/chat/completions", ASKED, timeout=0.5)
-    assert waiting.ended.wait(60)
+    # Also before anything of the answer is there, whatever was asked for.
+    waiting.script = silent
+    asked = [("/v1/chat/completions", ASKED), ("/v1/chat/completions", {**ASKED, "stream": True})]
+    for path, body in [*asked, ("/duet/ask", {"question": "why?"})]:
+        waiting.ended.clear()
+        with pytest.raises(httpx.ReadTimeout):
+            api.post(path, body, timeout=1)
+        assert waiting.ended.wait(60)
 
 
 def test_answers_are_stored_where_the_user_wants_it(
@@ -259,7 +273,7 @@ def test_answers_are_stored_where_the_user_wants_it(
     assert history.ids() == [(stored.model_extra or {})["duet"]["stored"]]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 200_000])
 def test_a_body_that_is_no_object_is_an_error(body: bytes, api: Api) -> None:
     with httpx.Client(trust_env=False) as client:
         response = client.post(
