@@ -13,6 +13,7 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent
 PROTOS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("duet_contract/v1/*.proto"))
 # gRPC's plugin writes these without types of messages; mypy-protobuf's stubs have them.
+_EXPERIMENTAL = " # This class is part of an EXPERIMENTAL API."
 OUTPUTS = ("python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out")
 
 
@@ -26,6 +27,11 @@ def generate(target: Path) -> None:
     code = protoc.main(["protoc", f"-I{ROOT}", *flags, *PROTOS])
     if code != 0:
         raise SystemExit(code)
+    for path in target.glob("duet_contract/v1/*_pb2_grpc.py"):
+        # Calls without a channel of their own, which gRPC may take away.
+        path.write_text(
+            path.read_text("utf-8").partition(_EXPERIMENTAL)[0].rstrip() + "\n", "utf-8"
+        )
 
 
 def stale() -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duet_contract.console as console
-from duet_contract.terminal import counted, json_escaped, json_text, one_line, printable
+from duet_contract.terminal import counted, json_escaped, one_line, printable, printable_json
 from duet_device.commands.plain_answer import PlainAnswer
 from duet_device.errors import DeviceError, OutputClosed, OutputLost
 
@@ -194,7 +194,7 @@ def show_error(error: DeviceError) -> None:
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
     """
-    _write(json_text(error_data(error)) + "\n")
+    _write(printable_json(error_data(error)) + "\n")
 
 
 def error_data(error: DeviceError) -> dict[str, object]:

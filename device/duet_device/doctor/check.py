@@ -12,21 +12,21 @@ from typing import Literal
 from duet_device.errors import DeviceError, ModelProblem
 from duet_device.pairs.pair import Pair, default_pair, open_pair
 
-CHECKS = (
-    "library",
-    "memory",
-    "model",
-    "signature",
-    "clock",
-    "certificate",
-    "proxy",
-    "server",
-    "match",
-    "threads",
-)
-"""Modules of this package with a function `check`."""
+CHECKS = {
+    "library": "computer",
+    "memory": "computer",
+    "model": "pair",
+    "signature": "pair",
+    "clock": "computer",
+    "certificate": "servers",
+    "proxy": "servers",
+    "server": "servers",
+    "match": "servers",
+    "threads": "computer",
+}
+"""The checks: functions of these modules of this package."""
 # These look at each server that is set.
-_PER_SERVER = ("certificate", "proxy", "server", "match")
+_PER_SERVER = "servers"
 # It would measure the other checks.
 _ALONE = "threads"
 # From good to bad.
@@ -113,13 +113,13 @@ def run(names: Sequence[str], machine: Machine, load: Callable[[str], Check]) ->
 
 def load(name: str) -> Check:
     """Return the function of a check."""
-    check: Check = import_module(f"duet_device.doctor.{name}").check
+    check: Check = getattr(import_module(f"duet_device.doctor.{CHECKS[name]}"), name)
     return check
 
 
 def _finding(name: str, machine: Machine, load: Callable[[str], Check]) -> Finding:
     began = time.perf_counter()
-    servers = machine.server.split(",") if name in _PER_SERVER else [machine.server]
+    servers = machine.server.split(",") if CHECKS[name] == _PER_SERVER else [machine.server]
     found = [_one(name, replace(machine, server=server), load) for server in servers]
     worst = max(found, key=lambda each: _STATUSES.index(each.status))
     return replace(

@@ -81,7 +81,7 @@ def test_nothing_is_stored_before_it_is_asked_for(
     assert not (home / "vault.json").exists()
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert "there are no stored answers: duet-device logs on" in err
+    assert "there are no stored answers; duet-device logs on" in err
 
 
 def test_answers_are_stored_and_shown(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:

@@ -18,7 +18,7 @@ from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, SignalChunk, SignalEnd
 from duet_device.answer_text import computed_answer
 from duet_device.errors import CloudUnreachable, ModelProblem
-from duet_device.policy.last_result import agrees
+from duet_device.policy.arithmetic import agrees
 from duet_device.question import Question
 from duet_tools.split.modes.base import Asking
 
