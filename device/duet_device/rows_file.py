@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from duet_contract.console import OutputLost
 from duet_contract.json_data import parse_json
 from duet_contract.private_files import write_private
 from duet_contract.terminal import printable_json
-from duet_device.errors import OutputLost, UsageProblem
+from duet_device.errors import UsageProblem
 
 Row = dict[str, Any]
 

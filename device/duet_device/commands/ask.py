@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from duet_contract.commands import Integer, Number
-from duet_contract.console import was_interrupted
+from duet_contract.console import OutputClosed, OutputLost, was_interrupted
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
 from duet_device.commands.input import read_stdin, stop_on_interrupt
@@ -29,8 +29,6 @@ from duet_device.errors import (
     DeviceError,
     Interrupted,
     ModelProblem,
-    OutputClosed,
-    OutputLost,
     UsageProblem,
 )
 from duet_device.settings import (

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from duet_contract.commands import Integer, Number
+from duet_contract.console import OutputLost
 from duet_contract.terminal import printable_json
 from duet_device.commands.batch import Item, bar, read_items
 from duet_device.commands.options import ALLOW_UNSIGNED, ConfiguredCommand, settings_named
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
 from duet_device.deadline import Deadline
-from duet_device.errors import CloudRefused, DeadlineExceeded, OutputLost, UsageProblem
+from duet_device.errors import CloudRefused, DeadlineExceeded, UsageProblem
 from duet_device.rows_file import append, locked, read_rows
 from duet_device.settings import Settings
 

@@ -29,8 +29,6 @@ from duet_device.deadline import Deadline
 from duet_device.errors import (
     DeviceError,
     Interrupted,
-    OutputClosed,
-    OutputLost,
     UsageProblem,
 )
 from duet_device.serve.connect import connect
@@ -162,8 +160,6 @@ class _Chat:
                         return
                 elif line.strip():
                     self._turn(line)
-            except (OutputClosed, OutputLost):
-                raise
             except Interrupted:
                 if not self._goes_on:
                     raise
