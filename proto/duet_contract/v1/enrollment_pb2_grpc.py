@@ -87,3 +87,47 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
             'duet.v1.EnrollmentService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('duet.v1.EnrollmentService', rpc_method_handlers)
+
+
+
+class IdentityServiceStub:
+    """What a device with an identity asks about it, over mutual TLS.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Renew = channel.unary_unary(
+                '/duet.v1.IdentityService/Renew',
+                request_serializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewRequest.SerializeToString,
+                response_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewResponse.FromString,
+                _registered_method=True)
+
+
+class IdentityServiceServicer:
+    """What a device with an identity asks about it, over mutual TLS.
+    """
+
+    def Renew(self, request, context):
+        """A new certificate for the calling device, before its present one ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_IdentityServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewRequest.FromString,
+                    response_serializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'duet.v1.IdentityService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('duet.v1.IdentityService', rpc_method_handlers)
