@@ -241,8 +241,7 @@ async def _server_sent(
             for data in renderer.end():
                 yield line(data)
         except DeviceError as error:
-            body = api_error(error).body()
-            yield line({"type": "error", **body["error"]} if named else body)
+            yield line(renderer.failed(api_error(error)))
     if not named:
         yield "data: [DONE]\n\n"
 

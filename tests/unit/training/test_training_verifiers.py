@@ -67,7 +67,7 @@ def test_math_verify_is_asked_for_expressions_alone(math, monkeypatch):
 
 
 def test_without_math_verify_the_verifier_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("duet_contract.answers.algebra.available", lambda: False)
+    monkeypatch.setattr("duet_training.evaluation.verifiers.algebra.available", lambda: False)
     with pytest.raises(VerifierError, match="math-verify is not installed; run: pip install"):
         make_verifier("math")
 

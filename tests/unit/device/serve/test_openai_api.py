@@ -223,6 +223,11 @@ def test_an_error_within_a_stream_is_an_event(api: Api, decoder: ScriptedDecoder
     decoder.most_likely = fail  # type: ignore[method-assign]
     with pytest.raises(openai.APIError, match=r"llama\.cpp cannot"):
         list(api.client().chat.completions.create(**ASKED, stream=True))
+    events = list(api.client().responses.create(model="bytes", input="why?", stream=True))
+    last = events[-1]
+    assert last.type == "error"
+    assert (last.code, last.sequence_number) == ("model", len(events) - 1)
+    assert "llama.cpp cannot" in last.message
 
 
 @pytest.fixture
