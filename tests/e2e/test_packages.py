@@ -111,8 +111,7 @@ def test_a_wheel_holds_the_package_that_git_tracks_and_nothing_else(
 ) -> None:
     package = PROJECTS[project]
     members = {n for n in _members(built[project].wheel) if ".dist-info/" not in n}
-    tracked = _tracked(f"{project}/{package}")
-    assert members == {f"{package}/{name}" for name in tracked}
+    assert members == {f"{package}/{name}" for name in _tracked(f"{project}/{package}")}
     assert f"{package}/py.typed" in members
 
 
