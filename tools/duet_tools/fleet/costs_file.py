@@ -62,7 +62,7 @@ def costs_from_results(
 
     def figure(wanted: str) -> Any:
         if wanted not in figures:
-            raise UsageProblem(f"{name} has no figure {wanted}: take it with duet-bench split")
+            raise UsageProblem(f"{name} has no figure {wanted}: measure it with duet-bench figures")
         return figures[wanted]
 
     lone = figure("throughput.engine-1")

@@ -69,6 +69,11 @@ class MarkedLow(Strict):
     wrong: int
     wrong_marked: int
 
+    @property
+    def right_share(self) -> float:
+        """Share of right answers that are marked."""
+        return self.right_marked / max(1, self.right)
+
 
 class CellReport(Strict):
     """A cell.
