@@ -25,7 +25,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """One figure: each repeat is the median over the same requests to both."""
-    service, direct = bench.service(), bench.direct()
+    service, direct = bench.service, bench.direct
     numbers = bench.fresh_numbers(REQUESTS * (bench.repeats + 1))
     subjects: list[Subject] = [direct, service]
     measures = {each.name: partial(_first_ms, bench, each, iter(numbers)) for each in subjects}

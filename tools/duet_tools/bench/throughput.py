@@ -25,7 +25,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Two figures for each number of streams."""
-    service, direct, openai = bench.service(), bench.direct(), bench.openai_server()
+    service, direct, openai = bench.service, bench.direct, bench.openai_server
     subjects: list[Subject] = [direct, service, openai]
     with staying_on(set.intersection(*(subject.spread_out() for subject in subjects))):
         for streams, rounds in ROUNDS.items():
