@@ -51,7 +51,7 @@ def test_bytes_pass_unchanged_and_are_counted() -> None:
         assert exchange(emulator.address, data) == data
         assert exchange(emulator.address, b"more") == b"more"
         wait_for(lambda: emulator.count.down == len(data) + 4)
-        assert (emulator.bytes_up, emulator.bytes_down) == (len(data) + 4, len(data) + 4)
+        assert (emulator.count.up, emulator.count.down) == (len(data) + 4, len(data) + 4)
         assert emulator.count.connections == 2
 
 
@@ -177,7 +177,7 @@ def test_a_cut_lets_exactly_so_many_bytes_through_and_ends_in_order() -> None:
         connect(emulator.address) as client,
     ):
         assert read_all(client) == b"x" * 1000
-        assert emulator.bytes_down == 1000
+        assert emulator.count.down == 1000
 
 
 def test_a_reset_is_seen_as_one() -> None:
