@@ -1,12 +1,10 @@
 """State of a benchmark run: settings, subjects started when first needed, progress."""
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
 
 from duet_tools.bench.direct import DirectEngine
 from duet_tools.subjects.openai_server import OpenAIServer
@@ -14,7 +12,6 @@ from duet_tools.subjects.service import Service
 from duet_tools.subjects.workload import Workload
 
 _POLLING_S = 1.2
-_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -33,7 +30,6 @@ class Bench:
     step: Callable[[str], None]
     """Receives what was just measured, for the progress bar."""
     _stack: ExitStack = field(default_factory=ExitStack)
-    _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     _asked: int = 0
 
     @cached_property
@@ -59,10 +55,6 @@ class Bench:
         """
         time.sleep(_POLLING_S)
 
-    def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine on the bench's one event loop, which clients keep connections on."""
-        return self._runner.run(coroutine)
-
     def fresh_numbers(self, count: int) -> list[int]:
         """Return numbers of questions that no subject was asked yet."""
         first = self._asked
@@ -72,4 +64,3 @@ class Bench:
     def close(self) -> None:
         """End every process that was started."""
         self._stack.close()
-        self._runner.close()

@@ -16,6 +16,7 @@ from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
 from duet_tools.link.relay import Relay, reset_when_closed
+from duet_tools.subjects.asking import run
 from duet_tools.subjects.service import Script
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _service(setting: Setting, trials: Trials) -> None:
                 _send_raw(service.address, draws, recorded)
 
         def calls() -> None:
-            asyncio.run(_send_calls(service.address, draws, batch))
+            run(_send_calls(service.address, draws, batch))
 
         batch = setting.count(_BATCH, 40)
         rounds = setting.count(20, 1)
