@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from duet_tools.report import readme_tables
+from duet_tools.report.build import link_facts
 from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
 from duet_tools.results.figures import Results
@@ -31,6 +32,13 @@ def test_table_has_a_row_a_figure_and_says_where_it_was_measured(results: Result
     )
     assert all(line.count("|") == 7 for line in lines[:3])
     assert "A Processor, 2 cores, 23.4 GiB" in lines[-1]
+
+
+def test_the_least_and_the_most_are_found_whatever_their_units_are() -> None:
+    far = SPLIT.model_copy(update={"link": "3g"})
+    cells = [summary(SPLIT, records(SPLIT, wire_down=2_500_000)), summary(far, records(far))]
+    links = [link_facts(name) for name in ("4g", "3g")]
+    assert "| 100 to 2.5M |" in readme(report(*cells, links=links))
 
 
 def test_missing_marks_are_one_line(

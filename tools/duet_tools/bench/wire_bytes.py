@@ -77,7 +77,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """A figure for each encoding and each kind of connection. Nothing here needs warming up."""
-    service, openai = bench.service(), bench.openai_server()
+    service, openai = bench.service, bench.openai_server
     seen: dict[str, list[Pairing]] = {"ids": [], "text": [], "sse": []}
     for _ in range(bench.repeats):
         first, second = (question(number) for number in bench.fresh_numbers(2))

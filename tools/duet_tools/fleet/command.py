@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
 
 from duet_contract.commands import Integer, Number
-from duet_contract.json_data import json_text, rounded
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
@@ -160,15 +158,10 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         step=_tell,
     )
     if out:
-        _write(out, result)
+        out.write_text(result.to_json(), "utf-8")
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print(capacity_table(result))
-
-
-def _write(out: Path, result: BaseModel) -> None:
-    data = rounded(result.model_dump(mode="json"))
-    out.write_text(json_text(data, indent=1) + "\n", "utf-8")
 
 
 def _is_default(context: click.Context, name: str) -> bool:
@@ -215,8 +208,7 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
             f"{found.failed:.2%} unanswered" + f"; {hour:g} an hour" * bool(options["price"])
         )
     if out:
-        sizing = Sizing(objective_s=objective, modes=needed)
-        _write(out, sizing)
+        out.write_text(Sizing(objective_s=objective, modes=needed).to_json(), "utf-8")
     if unreached:
         raise BenchError(
             f"--objective {objective:g} is not reached by {' and '.join(unreached)}: a question "
@@ -235,7 +227,7 @@ def _check(out: Path | None) -> None:
 
     report = check_model(lambda what: print(what, file=sys.stderr))
     if out:
-        _write(out, report)
+        out.write_text(report.to_json(), "utf-8")
     print(check_table(report))
     if not report.met:
         raise BenchError(

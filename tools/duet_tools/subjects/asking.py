@@ -1,6 +1,7 @@
 """Questions to a service over gRPC: one, some at given times, or one after the other for a while."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +19,17 @@ from duet_tools.subjects.subject import Stream
 _Result = TypeVar("_Result")
 Client = Callable[[Callable[[int], None]], Coroutine[Any, Any, object]]
 """Asks one question; is given what to call with the number of tokens of each chunk."""
+
+
+_loop = functools.cache(asyncio.Runner)
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine on the process's one event loop.
+
+    gRPC's completion queue of a loop that is closed would print a traceback in the next one.
+    """
+    return _loop().run(work)
 
 
 async def reason(

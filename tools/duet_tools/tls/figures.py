@@ -28,7 +28,7 @@ from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, differences, in_turns, summarise
 from duet_tools.link.relay import Count, Relay
 from duet_tools.results.figures import Figure, Target
-from duet_tools.subjects.asking import reason, stubs
+from duet_tools.subjects.asking import reason, run, stubs
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script
 from duet_tools.subjects.subject import engine_flags
@@ -81,13 +81,11 @@ def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -
             tokens = sum(await asyncio.gather(*map(stream, opened)))
             return tokens / (time.perf_counter() - began)
 
-    return asyncio.run(streamed())
+    return run(streamed())
 
 
 def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> list[Figure]:
-    counts = [
-        [asyncio.run(_connection_bytes(side, request)) for side in sides] for _ in range(repeats)
-    ]
+    counts = [[run(_connection_bytes(side, request)) for side in sides] for _ in range(repeats)]
     figures = []
     for way, most in (("up", MOST_UP), ("down", MOST_DOWN)):
         for index, (what, title, target) in enumerate(
