@@ -305,7 +305,7 @@ def test_what_is_not_a_request_is_declined(served: Service, installed: Path) -> 
             connection.connect(str(installed / SOCKET_NAME))
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
-            connection.settimeout(10)
+            connection.settimeout(60)
             assert connection.recv(1) == b""
 
 
