@@ -48,14 +48,19 @@ def sockets() -> int:
     return found
 
 
-@pytest.mark.parametrize("data", [b"", HALF_A_HELLO[:1]], ids=["nothing", "a byte"])
-async def test_a_connection_that_says_nothing_is_closed(cloud, data):
-    reader, writer = await asyncio.open_connection("127.0.0.1", cloud.server.port)
+async def read_to_the_end(port: int, data: bytes) -> None:
+    """Send data to a port, and wait until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     async with asyncio.timeout(60):
         while await reader.read(4096):
             pass
     writer.close()
+
+
+@pytest.mark.parametrize("data", [b"", HALF_A_HELLO[:1]], ids=["nothing", "a byte"])
+async def test_a_connection_that_says_nothing_is_closed(cloud, data):
+    await read_to_the_end(cloud.server.port, data)
 
 
 async def test_an_idle_connection_is_closed_and_the_channel_lasts(cloud):
