@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
+from click.core import ParameterSource
 
 from duet_contract.commands import Integer, Number
 from duet_contract.console import OutputClosed, OutputLost, was_interrupted
@@ -199,6 +200,8 @@ def ask(
     text = " ".join(words)
     if questions and words:
         raise UsageProblem("give a QUESTION or --in, not both")
+    if not questions and context.get_parameter_source("answers") is ParameterSource.COMMANDLINE:
+        raise UsageProblem("--out is for the answers of --in: give it too, or redirect stdout")
     if words in ((), ("-",)) and not questions:
         if "-" in (*sources, *note_sources):
             raise UsageProblem("stdin holds the context: give the question as an argument")

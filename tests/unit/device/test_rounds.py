@@ -210,10 +210,10 @@ def test_a_round_that_the_device_cannot_hold_leaves_the_answer_there_is(doubting
     events: list[Event] = []
     reserve = decoder.reserve
 
-    def fails(count: int) -> None:
+    def fails(tokens: int) -> None:
         if any("doubtful" in each for each in notes(events)):
             raise ModelProblem("not enough memory")
-        reserve(count)
+        reserve(tokens)
 
     decoder.reserve = fails  # type: ignore[method-assign]
     result, _ = ask(Reasoner(["ab", "cd"]), doubting, decoder, events, budget=8, rounds=3)

@@ -1,6 +1,7 @@
 """The API with OpenAI's own client: chat completions, responses, models, errors."""
 
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,7 @@ def silent(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped
 
 
 def test_a_client_that_leaves_stops_the_question(
-    api: Api, service: Service, waiting: ScriptedCloud
+    api: Api, service: Service, waiting: ScriptedCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     with api.client().chat.completions.create(**ASKED, stream=True) as stream:
         next(iter(stream))
@@ -263,6 +264,7 @@ def test_a_client_that_leaves_stops_the_question(
         with pytest.raises(httpx.ReadTimeout):
             api.post(path, body, timeout=1)
         assert waiting.ended.wait(60)
+    assert [each.message for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_answers_are_stored_where_the_user_wants_it(
