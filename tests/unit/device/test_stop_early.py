@@ -154,7 +154,7 @@ def test_drafts_that_agree_are_enough(
     pair: Pair, decoder: ScriptedDecoder, agreeing: float, used: int
 ) -> None:
     # Three chunks' drafts are compared; the first with the result is that of the second chunk.
-    never_sure = ScriptedDecoder(decoder._follows, sure=lambda _: 0.5)
+    never_sure = ScriptedDecoder(decoder.follows, sure=lambda _: 0.5)
     store(calibration(stop=threshold("agreement", agreeing)), pair.manifest)
     receipt = ask(Verbose(never_sure), pair, never_sure, budget=30)[0].receipt
     assert (receipt.answer, receipt.tokens.signal) == ("9", used)
