@@ -56,7 +56,7 @@ def test_messages_are_counted_however_bytes_arrive(
 
 def _through(address: str, data: bytes) -> bytes:
     host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
         try:

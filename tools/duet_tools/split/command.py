@@ -119,6 +119,12 @@ _price = Number(0, options.MOST_PRICE)
     metavar="S",
     help="Connection timeout in seconds.",
 )
+@click.option(
+    "--connections",
+    type=click.Choice(("new", "kept")),
+    default="new",
+    help="A new connection for each question, or one that each device keeps.",
+)
 @options.threads
 @options.pair(DEFAULT_PAIR)
 @click.option("--server", metavar="HOST:PORT", help="Running DUET service [one is started].")

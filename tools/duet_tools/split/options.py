@@ -1,7 +1,7 @@
 """The command line's options of a run, checked."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict
@@ -31,6 +31,7 @@ class Options(BaseModel):
     warm_up: int
     timeout: float
     connect_timeout: float
+    connections: Literal["new", "kept"]
     threads: int | None
     pair: str
     server: str | None

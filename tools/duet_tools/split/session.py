@@ -104,13 +104,17 @@ class Session:
         mode = self._mode(cell, openai)
         link = link_named(cell.link)
         self.say(cell.id)
-        work = load.Load(cell, mode, target, link, self.asking.seed, self.ways)
+        connections = self.asking.connections
+        work = load.Load(
+            cell, mode, target, link, self.asking.seed, self.ways, connect=connections.kept
+        )
         load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
         # A run that is resumed continues the cell's clock.
         before = sum(each.seconds for each in self.folder.stretches if each.cell == cell)
         outcome = load.run(work, missing)
+        connections.close()
         for each in outcome.asked:
             each.record.at_s += before
         joules = meter.joules()

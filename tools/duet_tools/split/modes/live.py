@@ -21,6 +21,9 @@ class DeviceAlone:
     def __init__(self, asking: Asking, pair: Pair, decoder: "Decoder") -> None:
         self._asking, self._pair, self._decoder = asking, pair, decoder
 
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
         settings = self._asking.of_device(index)
@@ -35,6 +38,10 @@ class Auto:
     def __init__(self, asking: Asking, pair: Pair, decoder: "Decoder", budget: int) -> None:
         self._asking, self._pair, self._decoder = asking, pair, decoder
         self._budget = budget
+
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+        self._asking.connect_cloud(address)
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
