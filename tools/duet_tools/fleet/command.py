@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from duet_contract.commands import Integer, Number
 from duet_tools.errors import BenchError, UsageProblem
@@ -148,19 +149,18 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
     if options["objective"]:
         _find(setup, options, out)
         return
-    result = simulate(
-        setup,
-        options["modes"],
-        Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
-        seed=options["seed"],
-        replications=options["replications"],
-        most_questions=options["most_questions"],
-        step=_tell,
-    )
+    with Console(stderr=True).status("") as status:
+        result = simulate(
+            setup,
+            options["modes"],
+            Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
+            seed=options["seed"],
+            replications=options["replications"],
+            most_questions=options["most_questions"],
+            step=status.update,
+        )
     if out:
         out.write_text(result.to_json(), "utf-8")
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
     print(capacity_table(result))
 
 
@@ -194,10 +194,9 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
     needed: list[Needed] = []
     unreached: list[Mode] = []
     for mode in options["modes"]:
-        found = fewest_replicas(setup, mode, objective, options["seed"], _tell)
+        with Console(stderr=True).status("") as status:
+            found = fewest_replicas(setup, mode, objective, options["seed"], status.update)
         needed.append(Needed(mode=mode, fewest=found))
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr)
         if found is None:
             print(f"{mode}: no number of replicas answers 95% within {objective:g} s")
             unreached.append(mode)
@@ -214,11 +213,6 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
             f"--objective {objective:g} is not reached by {' and '.join(unreached)}: a question "
             "alone takes longer"
         )
-
-
-def _tell(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
 def _check(out: Path | None) -> None:
