@@ -4,6 +4,7 @@ vLLM could serve an adapter next to its model; a merged one costs nothing per to
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from duet_cloud.errors import PairBuildError
 
@@ -28,7 +29,10 @@ def add(adapter: Path, model: Path) -> None:
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PairBuildError(f"the adapter in {adapter} cannot be added: {reason}") from error
-    # The weights may be hard links to files of another program, which must not change.
+    # Files may be hard links to those of another program, which must not change: each is replaced.
     for file in model.glob("*.safetensors*"):
         file.unlink()
-    merged.save_pretrained(model)
+    with TemporaryDirectory(dir=model.parent) as scratch:
+        merged.save_pretrained(scratch)
+        for file in Path(scratch).iterdir():
+            file.replace(model / file.name)
