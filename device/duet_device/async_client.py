@@ -171,9 +171,8 @@ class AsyncClient:
         try:
             async with asyncio.timeout(deadline.remaining()):
                 await self._turn.acquire()
-        except TimeoutError:
-            deadline.check()
-            raise
+        except TimeoutError as error:
+            raise deadline.exceeded() from error
         self._task, self._deadline = asyncio.current_task(), deadline
         try:
             yield

@@ -70,4 +70,8 @@ class Deadline:
         if is_interrupted or self.stop.is_set():
             raise Interrupted("interrupted")
         if time.perf_counter() >= self._end:
-            raise DeadlineExceeded(f"no complete answer within {self.seconds:g} s (--timeout)")
+            raise self.exceeded()
+
+    def exceeded(self) -> DeadlineExceeded:
+        """Return the error of a question whose time limit has passed."""
+        return DeadlineExceeded(f"no complete answer within {self.seconds:g} s (--timeout)")

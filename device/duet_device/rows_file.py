@@ -1,13 +1,13 @@
 """A file of rows, JSON lines with ids: a run that is stopped in any way loses none of them."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from duet_contract.json_data import parse_json
 from duet_contract.private_files import write_private
 from duet_contract.terminal import json_text
 from duet_device.errors import OutputLost, UsageProblem
@@ -44,7 +44,7 @@ def read_rows(file: IO[bytes], path: Path) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for number, line in enumerate(file.read().splitlines(keepends=True), start=1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             rows[row["id"]] = row
         except (ValueError, KeyError, TypeError) as error:
             if not line.endswith(b"\n"):

@@ -37,7 +37,7 @@ log = logging.getLogger("duet_device")
 
 
 @dataclass(frozen=True)
-class Asked:
+class SentQuestion:
     """A question that was sent; its signal is buffered until the decoder reads it."""
 
     question: Question
@@ -119,7 +119,7 @@ class Session:
             Interrupted: the user, or the program that asked, stopped the questions.
         """
         numbered = enumerate(questions)
-        waiting: deque[tuple[int, Asked | DeviceError]] = deque()
+        waiting: deque[tuple[int, SentQuestion | DeviceError]] = deque()
         server = None
         try:
             while True:
@@ -142,7 +142,7 @@ class Session:
                     yield number, _failure(error)
         finally:
             for _, asked in waiting:
-                if isinstance(asked, Asked) and asked.link:
+                if isinstance(asked, SentQuestion) and asked.link:
                     asked.link.cancel()
         # Only now: it closes connections.
         for note in self._servers.renew(server):
@@ -176,7 +176,7 @@ class Session:
 
     def _ask_or_fail(
         self, question: str | Question | DeviceError, settings: Settings, deadline: Deadline
-    ) -> Asked | DeviceError:
+    ) -> SentQuestion | DeviceError:
         if isinstance(question, DeviceError):
             return question
         try:
@@ -184,16 +184,19 @@ class Session:
         except (ContractError, DeviceError) as error:
             return _failure(error)
 
-    def _ask(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
+    def _ask(self, question: Question, settings: Settings, deadline: Deadline) -> SentQuestion:
         """Send a question, unless the device is to answer it alone."""
         manifest = self._pair.manifest
         request = build_request(question, manifest, settings)
         notes: list[Note] = []
-        calibration = self._calibration(settings, notes)
+        judges = settings.route == "auto" and not settings.device_only and question.signal is None
+        calibration = self._calibration(notes, judges=judges)
 
-        def asked(link: Link | None, route: Route | None = None) -> Asked:
+        def asked(link: Link | None, route: Route | None = None) -> SentQuestion:
             id_ = request.request_id
-            return Asked(question, settings, deadline, id_, tuple(notes), calibration, link, route)
+            return SentQuestion(
+                question, settings, deadline, id_, tuple(notes), calibration, link, route
+            )
 
         def ask() -> Link | None:
             servers = self._servers.open(settings, deadline, notes)
@@ -203,7 +206,7 @@ class Session:
             return asked(None)
         if settings.route == "device":
             return asked(None, by_user(manifest, force=settings.force))
-        threshold = calibration.gate if calibration and settings.route == "auto" else None
+        threshold = calibration.gate if calibration and judges else None
         if calibration is None or threshold is None:
             return asked(ask())
         is_loaded = bool(self._given_decoder or self._decoder)
@@ -223,7 +226,7 @@ class Session:
             route = route.model_copy(update={"unused_tokens": self._count(link.held)})
         return asked(link, route)
 
-    def _finish(self, asked: Asked) -> Generator[Event]:
+    def _finish(self, asked: SentQuestion) -> Generator[Event]:
         """Answer a question that was sent; its link is cancelled in the end."""
 
         def events() -> Generator[Event]:
@@ -242,16 +245,15 @@ class Session:
         with closing(cancelled(asked.link, events())) as stream:
             yield from stream
 
-    def _calibration(self, settings: Settings, notes: list[Note]) -> Calibration | None:
-        """Return the pair's calibration; note why it is missing, where the user expects one."""
-        is_auto = settings.route == "auto"
+    def _calibration(self, notes: list[Note], *, judges: bool) -> Calibration | None:
+        """Return the pair's calibration; note why it is missing, where the device is to judge."""
         try:
             calibration = calibration_of(self._pair)
         except ModelProblem as error:
-            asked = "the cloud is asked, and " if is_auto else ""
+            asked = "the cloud is asked, and " if judges else ""
             notes.append(Note(f"{error}; {asked}the policy's defaults apply"))
             return None
-        if is_auto and not (calibration and calibration.gate):
+        if judges and not (calibration and calibration.gate):
             pair = self._pair.manifest.id
             notes.append(Note(f"{pair} has no gate, the cloud is asked: {HOW} makes one"))
         return calibration

@@ -32,7 +32,7 @@ _IN_STATE = {
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredFile:
     """A file or directory that the device wrote."""
 
     path: Path
@@ -60,7 +60,7 @@ class Stored:
             self.path.unlink(missing_ok=True)
 
 
-def everything() -> list[Stored]:
+def everything() -> list[StoredFile]:
     """Return what there is, of every place that can be named."""
     found = []
     for place in (_settings, _home, _state, _pairs):
@@ -72,7 +72,7 @@ def everything() -> list[Stored]:
     return found
 
 
-def delete_all(stored: list[Stored]) -> None:
+def delete_all(stored: list[StoredFile]) -> None:
     """Delete what `everything` returned, the vault's key in the keyring, and emptied directories.
 
     Raises:
@@ -86,31 +86,31 @@ def delete_all(stored: list[Stored]) -> None:
             directory.rmdir()
 
 
-def _settings() -> Iterator[Stored]:
+def _settings() -> Iterator[StoredFile]:
     yield from _there(config_path(), "settings")
 
 
-def _home() -> Iterator[Stored]:
+def _home() -> Iterator[StoredFile]:
     for pattern, what in _IN_HOME.items():
         for path in sorted(home(create=False).glob(pattern)):
             yield from _there(path, what)
 
 
-def _state() -> Iterator[Stored]:
+def _state() -> Iterator[StoredFile]:
     for name, what in _IN_STATE.items():
         yield from _there(state_directory() / name, what)
     yield from _there(data_directory() / "builder", "key of pairs that were built here")
 
 
-def _pairs() -> Iterator[Stored]:
+def _pairs() -> Iterator[StoredFile]:
     root = pairs_home()
     for name, path in pairs_in(root).items():
-        yield Stored(path, f"pair {name}")
+        yield StoredFile(path, f"pair {name}")
     # Downloads, and what a deletion left; their names begin with a dot.
     for path in sorted(root.glob(".*")):
-        yield Stored(path, "unfinished downloads")
+        yield StoredFile(path, "unfinished downloads")
 
 
-def _there(path: Path, what: str) -> Iterator[Stored]:
+def _there(path: Path, what: str) -> Iterator[StoredFile]:
     if path.exists() or path.is_symlink():
-        yield Stored(path, what)
+        yield StoredFile(path, what)

@@ -91,9 +91,11 @@ class TurnLock:
             yield
         finally:
             self._thread = self._deadline = self._stream = None
-            if self.is_closed:
-                self._free()
-            self._lock.release()
+            try:
+                if self.is_closed:
+                    self._free()
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         """Stop the question that is being answered, and free; from any thread at any time."""
@@ -102,15 +104,12 @@ class TurnLock:
             if deadline := self._deadline:
                 deadline.interrupt()
             stream = self._stream() if self._stream else None
-            if stream is None:
-                continue
-            if inspect.getgeneratorstate(stream) == inspect.GEN_RUNNING:
-                if self._thread == threading.get_ident():
-                    # Called from inside the question, as from a signal handler, which ends by it.
-                    return
-                continue
-            with suppress(ValueError):  # Another thread has continued it since.
-                stream.close()
+            if stream and inspect.getgeneratorstate(stream) != inspect.GEN_RUNNING:
+                with suppress(ValueError):  # Another thread has continued it since.
+                    stream.close()
+            elif self._thread == threading.get_ident():
+                # Called from inside the question, as from a signal handler, which ends by it.
+                return
         try:
             self._free()
         finally:

@@ -8,7 +8,7 @@ signed by its manifest, or on the device of the user who fitted it.
 import math
 import operator
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -64,10 +64,13 @@ class Threshold(_Model):
             >>> threshold.chance(0.0), threshold.chance(0.3), threshold.chance(0.5)
             (0.2, 0.2, 0.9)
         """
-        if not self.chances:
-            return None
-        at = bisect_right([least for least, _ in self.chances], value)
-        return self.chances[max(0, at - 1)][1]
+        return chance_at(self.chances, value) if self.chances else None
+
+
+def chance_at(chances: Sequence[tuple[float, float]], value: float) -> float:
+    """Return the probability of a value, by at least one value and probability in rising order."""
+    at = bisect_right([least for least, _ in chances], value)
+    return chances[max(0, at - 1)][1]
 
 
 class Probe(_Model):

@@ -8,8 +8,7 @@ import importlib
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from duet_contract.console import (
     EXIT_OUTPUT_CLOSED,
     OutputClosed,
     OutputLost,
+    signals_go_to,
     was_interrupted,
 )
 from duet_contract.errors import ContractError
@@ -219,8 +219,6 @@ class Program:
     """Exit code when stdout cannot take the output."""
     memory_code: int = 1
     """Exit code when memory or threads run out."""
-    sigterm_interrupts: bool = False
-    """Whether SIGTERM ends a command as Ctrl-C does, so that it ends its child processes."""
 
     def group(self) -> LazyGroup:
         """Build the click group."""
@@ -244,6 +242,9 @@ class Program:
     def run(self, arguments: Sequence[str] | None = None, obj: object = None) -> int:
         """Run a command line and return its exit code. Call it inside `console.run`.
 
+        SIGTERM ends a command as Ctrl-C does, unless it handles the signal itself: it restores the
+        terminal that it draws on or reads a passphrase from, and ends its child processes.
+
         Args:
             arguments: the command line; None: the process's own.
             obj: `click.Context.obj` of the command.
@@ -253,7 +254,7 @@ class Program:
             the error that ended it.
         """
         try:
-            with _sigterm() if self.sigterm_interrupts else _unchanged():
+            with signals_go_to(signal.default_int_handler, signal.SIGTERM):
                 code = self.group().main(
                     arguments, prog_name=self.name, standalone_mode=False, obj=obj
                 )
@@ -391,17 +392,3 @@ def _out_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-@contextmanager
-def _sigterm() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _unchanged() -> Iterator[None]:
-    yield

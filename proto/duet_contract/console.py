@@ -9,6 +9,8 @@
   that is full is waited for.
 - Writing to stderr never fails: an answer is not lost because a note could not be written.
 - No traceback: what no package mapped ends in one line. `DUET_TRACEBACK=1` prints it.
+
+`signals_go_to` is for the signals that ask a command to end.
 """
 
 import contextlib
@@ -18,9 +20,11 @@ import select
 import shlex
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from duet_contract.errors import ContractError
@@ -129,6 +133,37 @@ def was_interrupted(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+@contextlib.contextmanager
+def signals_go_to(
+    handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals
+) -> Iterator[None]:
+    """Handle signals inside the block. Outside the main thread, nothing changes.
+
+    Args:
+        handler: see `signal.signal`.
+        numbers: signals; one that the process ignores, as a background job of a script ignores
+            SIGINT, stays ignored.
+
+    Examples:
+        >>> heard = []
+        >>> with signals_go_to(lambda number, _: heard.append(number), signal.SIGTERM):
+        ...     signal.raise_signal(signal.SIGTERM)
+        >>> heard == [signal.SIGTERM]
+        True
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in numbers}
+    handled = [number for number, old in before.items() if old is not signal.SIG_IGN]
+    for number in handled:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])
 
 
 def _let_interrupts_kill() -> None:

@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Self
 
 # The installed program, with a decoder that needs no model.
@@ -48,6 +49,7 @@ class Terminal:
         program: str = PROGRAM,
     ) -> None:
         self._ours, theirs = pty.openpty()
+        self._modes = termios.tcgetattr(theirs)
         self.resize(columns)
         self.output = ""
         # They go before the terminal's own size.
@@ -76,6 +78,16 @@ class Terminal:
         """Gives the terminal another width."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
+    def terminate(self) -> None:
+        """Sends SIGTERM."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def is_as_before(self) -> bool:
+        """Whether typed characters are echoed in whole lines, and the cursor shows."""
+        modes = termios.tcgetattr(self._ours)
+        cursor_shows = self.output.rfind("\x1b[?25h") >= self.output.rfind("\x1b[?25l")
+        return modes == self._modes and cursor_shows
+
     def type(self, text: str) -> None:
         """Types."""
         os.write(self._ours, text.encode())
@@ -89,10 +101,18 @@ class Terminal:
 
     def end(self, timeout_s: float = 60) -> int:
         """Reads until the program ends; its exit code."""
+        code = self.ended(timeout_s)
+        assert code is not None, self.output
+        return code
+
+    def ended(self, timeout_s: float) -> int | None:
+        """Reads until the program ends; None if it does not in time."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until and self.read():
             pass
-        return self._process.wait(max(1.0, until - time.monotonic()))
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(max(1.0, until - time.monotonic()))
+        return None
 
     @property
     def shown(self) -> str:

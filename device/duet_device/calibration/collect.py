@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from duet_contract.answers import final_answer
 from duet_contract.v1.inference_pb2 import SignalEnd
 from duet_device.attempt import Attempt, judged_attempt
 from duet_device.calibration.rows import Outcome, Row, packed
 from duet_device.client import Client
 from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
-from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.events import Result
 from duet_device.exchange import Exchange
 from duet_device.gate import Gate
@@ -26,7 +24,7 @@ _SAMPLE_TEMPERATURE = 0.7
 
 
 @dataclass(frozen=True)
-class Asked:
+class DataQuestion:
     """A question of the data."""
 
     id: str
@@ -64,7 +62,7 @@ class Collector:
         self._samples = samples
         self._budget = client.settings.budget_for(self._manifest)
 
-    def row(self, asked: Asked, deadline: Deadline) -> Row:
+    def row(self, asked: DataQuestion, deadline: Deadline) -> Row:
         """Record a question.
 
         Raises:
@@ -83,15 +81,14 @@ class Collector:
         else:
             ids = tuple(decoder.encode_text(asked.signal)[: self._budget])
             tokens, cut = len(ids), False
-        prompts = build_prompts(decoder, manifest, question, self._budget)
-        full = self._after(exchange, prompts, ids, tokens, cut=cut, end=end)
+        full = self._after(exchange, ids, tokens, cut=cut, end=end)
         count = self._samples if asked.signal is None else 0
         samples = [self._sample(question, seed, deadline) for seed in range(1, count + 1)]
         values = (full.value, *(value for value, _ in samples))
-        stops = self._stops(exchange, prompts, ids, tokens)
+        stops = self._stops(exchange, ids, tokens)
         gate = Gate(exchange)
         state, drafts = packed(gate.state()), gate.drafts(two=True)
-        decoder.become(prompts.alone(), deadline.check)
+        exchange.become(exchange.prompts.alone())
         alone = judged_attempt(exchange, None)
         return Row(
             id=asked.id,
@@ -127,31 +124,28 @@ class Collector:
             temperature=_SAMPLE_TEMPERATURE,
             seed=seed,
         )
-        final = final_answer(result.answer)
-        outcome = Outcome(text=result.answer, tokens=result.receipt.tokens.signal)
-        return final.text if final else None, outcome
+        receipt = result.receipt
+        return receipt.value, Outcome(text=receipt.answer, tokens=receipt.tokens.signal)
 
-    def _stops(
-        self, exchange: Exchange, prompts: Prompts, ids: Sequence[int], tokens: int
-    ) -> list[Outcome]:
+    def _stops(self, exchange: Exchange, ids: Sequence[int], tokens: int) -> list[Outcome]:
         """Return the answers from parts of a signal, as if the device had ended it there."""
         size = max(_CHUNK_TOKENS, -(-len(ids) // _MOST_CHUNKS))
         # Without the last part, where nothing is left to spare.
         chunks = [ids[start : start + size] for start in range(0, len(ids) - size, size)]
-        self._become(exchange, prompts.prefix, len(ids) + len(prompts.suffix))
+        prompts = exchange.prompts
+        exchange.become(prompts.prefix, more=len(ids) + len(prompts.suffix))
         along = readiness_along(self._decoder, chunks, prompts.suffix, exchange.ends)
         evidence = [(length, measures(each)) for length, each in along]
         outcomes = []
         for length, found in evidence:
             spent = tokens * length / len(ids)
-            one = self._after(exchange, prompts, ids[:length], round(spent), enough=True)
+            one = self._after(exchange, ids[:length], round(spent), enough=True)
             outcomes.append(Outcome(text=one.text, tokens=spent, measures=found))
         return outcomes
 
     def _after(
         self,
         exchange: Exchange,
-        prompts: Prompts,
         ids: Sequence[int],
         tokens: int,
         *,
@@ -160,16 +154,8 @@ class Collector:
         end: SignalEnd | None = None,
     ) -> Attempt:
         """Return the answer after a signal."""
-        self._become(exchange, [*prompts.prefix, *ids, *prompts.suffix], 0)
+        exchange.become([*exchange.prompts.prefix, *ids, *exchange.prompts.suffix])
         spelled = b"".join(self._decoder.detokenize(token, special=True) for token in ids)
         text = spelled.decode("utf-8", "replace")
         signal = Signal(text, tuple(ids), tokens, cut, enough=enough, done=end)
         return judged_attempt(exchange, signal)
-
-    def _become(self, exchange: Exchange, prompt: Sequence[int], more: int) -> None:
-        """Make a prompt the decoder's sequence, with room for `more` tokens and an answer."""
-        manifest, size = self._manifest, len(prompt) + more
-        check_room(manifest, size)
-        room = min(manifest.decoder.context, size + manifest.defaults.answer)
-        self._decoder.reserve(room)
-        self._decoder.become(prompt, exchange.deadline.check)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from duet_contract.calibration import Threshold
+from duet_contract.calibration import Threshold, chance_at
 from duet_device.calibration.cases import Case, Replay, judged, measures_of, replay
 from duet_device.calibration.guarantee import in_sequence, most_wrong, needed, p_value
 from duet_device.calibration.ranking import Judged, aurc, auroc, ece, isotonic
@@ -159,13 +159,8 @@ def _guaranteed(
 def _rank(name: str, first: Sequence[Case], test: Sequence[Case], *, usable: bool) -> Ranked:
     fitted, tested = judged(first, name), judged(test, name)
     knots = isotonic(_finite(fitted))
-    stated = [(chance_of(knots, value), right) for value, right in tested]
+    stated = [(chance_at(knots, value), right) for value, right in tested]
     return Ranked(name, aurc(fitted), aurc(tested), auroc(tested), ece(stated), usable)
-
-
-def chance_of(knots: Sequence[tuple[float, float]], value: float) -> float:
-    """Return the probability of a right answer with a value, by knots of `isotonic`."""
-    return next((chance for least, chance in reversed(knots) if value >= least), knots[0][1])
 
 
 def _finite(values: Sequence[Judged]) -> list[Judged]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from duet_contract.answers import final_answer, is_right
 from duet_contract.calibration import Decision
@@ -79,7 +79,8 @@ def parse_row(data: Mapping[str, object], pair: str, decoder_sha256: str, source
     """
     try:
         row = Row.model_validate(data)
-    except ValidationError as error:
+        _ = row.vector
+    except ValueError as error:
         raise UsageProblem(
             f"{source} holds a row that is not of a calibration: give another --rows"
         ) from error

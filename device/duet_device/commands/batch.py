@@ -4,7 +4,6 @@ A row is written when its question is answered, so that a run that is stopped in
 nothing. At the end the rows are brought into the questions' order.
 """
 
-import json
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from duet_contract.json_data import parse_json
 from duet_contract.terminal import json_text
 from duet_device.commands.output import error_data, note, show
 from duet_device.errors import (
@@ -101,7 +101,7 @@ class Batch:
                 if isinstance(event, Note):
                     note(f"{item.id}: {event.text}")
                 elif isinstance(event, Result):
-                    write({**head, **json.loads(event.receipt.model_dump_json())})
+                    write({**head, **parse_json(event.receipt.model_dump_json())})
                     last, in_a_row = None, 0
                     advance(1)
                 elif isinstance(event, DeviceError):
@@ -156,8 +156,8 @@ def read_items(path: Path) -> list[Item]:
 
 def _item(line: str, number: int) -> Item | None:
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
+        data = parse_json(line)
+    except ValueError:
         return None
     if isinstance(data, str):
         data = {"question": data}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import threading
 
     from duet_contract.calibration import Decision
-    from duet_device.calibration.collect import Asked
+    from duet_device.calibration.collect import DataQuestion
     from duet_device.calibration.fitting import Goal
     from duet_device.calibration.rows import Row
     from duet_device.calibration.study import Baseline, Study
@@ -125,19 +125,20 @@ def calibrate(
     probability 1 - delta, for questions like those of DATA. It holds for each decision by itself,
     and for this decoder file alone.
     """
-    from duet_device.calibration.study import study
+    from duet_device.calibration.study import check_rows, study
     from duet_device.commands.input import stop_on_interrupt
     from duet_device.pairs.pair import chosen_pair, open_pair
     from duet_device.policy.calibrations import store
 
     goal = _goal(target, alpha, delta)
     stop = stop_on_interrupt(context)
-    items = read_items(data)
-    _check(items, data, goal, against_cloud=against_cloud)
+    asked = [_asked(item, data) for item in read_items(data)]
+    missing = [] if against_cloud else [each.id for each in asked if each.answer is None]
+    # Before any question is asked.
+    check_rows(len(asked), missing, goal, data.name)
     pair = open_pair(chosen_pair(settings.pop("pair_name")), allow_unsigned=allow_unsigned)
-    rows = _recorded(
-        items, rows_path or Path(f"{data}.rows"), pair, settings, samples=samples, stop=stop
-    )
+    path = rows_path or Path(f"{data}.rows")
+    rows = _recorded(asked, path, pair, settings, samples=samples, stop=stop)
     chosen = {"decisions": frozenset(decide)} if decide else {}
     found = study(
         rows, goal, data=data.name, against_cloud=against_cloud, seed=split_seed, **chosen
@@ -168,14 +169,6 @@ def _goal(target: tuple[str, float] | None, alpha: float | None, delta: float) -
     return Goal(1 - target[1] if target else alpha or _ALPHA, delta)
 
 
-def _check(items: list[Item], data: Path, goal: "Goal", *, against_cloud: bool) -> None:
-    """Refuse data that no run could calibrate by, before any question is asked."""
-    from duet_device.calibration.study import check_rows
-
-    missing = [each.id for each in items if _answer(each, data) is None]
-    check_rows(len(items), [] if against_cloud else missing, goal, data.name)
-
-
 def _answer(item: Item, data: Path) -> str | None:
     from duet_contract.answers.worked import reference_text
 
@@ -186,7 +179,7 @@ def _answer(item: Item, data: Path) -> str | None:
 
 
 def _recorded(
-    items: list[Item],
+    asked: "list[DataQuestion]",
     path: Path,
     pair: "Pair",
     settings: Mapping[str, Any],
@@ -204,7 +197,6 @@ def _recorded(
             id_: parse_row(row, manifest.reference, manifest.decoder_sha256, str(path))
             for id_, row in read_rows(file, path).items()
         }
-        asked = [_asked(item, path) for item in items]
         missing = [each for each in asked if not _is_held(held.get(each.id), each, samples, budget)]
         again = {each.id for each in missing} & held.keys()
         if again:
@@ -213,8 +205,8 @@ def _recorded(
             )
             for id_ in again:
                 del held[id_]
-        if len(missing) < len(items):
-            note(f"{len(items) - len(missing)} of {len(items)} questions are recorded already")
+        if len(missing) < len(asked):
+            note(f"{len(asked) - len(missing)} of {len(asked)} questions are recorded already")
         for row in _record(missing, pair, settings, samples=samples, stop=stop):
             held[row.id] = row
             append(file, row.model_dump(mode="json"), path)
@@ -226,16 +218,16 @@ def _recorded(
     ]
 
 
-def _asked(item: Item, path: Path) -> "Asked":
-    from duet_device.calibration.collect import Asked
+def _asked(item: Item, data: Path) -> "DataQuestion":
+    from duet_device.calibration.collect import DataQuestion
 
     signal = item.data.get("signal")
     if signal is not None and not isinstance(signal, str):
-        raise UsageProblem(f"id {item.id}: the signal is not text")
-    return Asked(item.id, item.question, _answer(item, path), signal)
+        raise UsageProblem(f"{data}, id {item.id}: the signal is not text")
+    return DataQuestion(item.id, item.question, _answer(item, data), signal)
 
 
-def _is_held(row: "Row | None", asked: "Asked", samples: int, budget: int) -> bool:
+def _is_held(row: "Row | None", asked: "DataQuestion", samples: int, budget: int) -> bool:
     enough = 0 if asked.signal is not None else samples
     return (
         row is not None
@@ -246,7 +238,7 @@ def _is_held(row: "Row | None", asked: "Asked", samples: int, budget: int) -> bo
 
 
 def _record(
-    missing: "list[Asked]",
+    missing: "list[DataQuestion]",
     pair: "Pair",
     settings: Mapping[str, Any],
     *,

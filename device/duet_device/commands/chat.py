@@ -3,7 +3,6 @@
 import secrets
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -15,7 +14,7 @@ import click
 from duet_contract.commands import Integer
 from duet_contract.terminal import counted
 from duet_device.ask_request import AskRequest
-from duet_device.commands.input import read_line, stop_on_interrupt
+from duet_device.commands.input import Stop, read_line, stop_on_interrupt
 from duet_device.commands.options import (
     ANSWER,
     FIRST_USE,
@@ -32,7 +31,6 @@ from duet_device.errors import (
     OutputClosed,
     OutputLost,
     UsageProblem,
-    VaultError,
 )
 from duet_device.serve.connect import connect
 from duet_device.settings import ClientSettings
@@ -129,7 +127,7 @@ class _Chat:
         client: answers where no local server runs; it opens nothing until then.
         request: what every turn has in common.
         past: turns of a stored chat.
-        stop: set by Ctrl-C.
+        stop: of the command.
         styles: of the output.
     """
 
@@ -138,7 +136,7 @@ class _Chat:
         client: "Client",
         request: AskRequest,
         past: list[Past],
-        stop: threading.Event,
+        stop: Stop,
         styles: dict[str, bool],
     ) -> None:
         self._client = client
@@ -164,7 +162,7 @@ class _Chat:
             try:
                 line = self._read()
             except Interrupted:
-                if not self._interactive:
+                if not self._goes_on:
                     raise
                 note("Ctrl-D or /exit ends the chat")
                 continue
@@ -179,13 +177,18 @@ class _Chat:
             except (OutputClosed, OutputLost):
                 raise
             except Interrupted:
-                if not self._interactive:
+                if not self._goes_on:
                     raise
                 note("interrupted: the chat continues without this turn")
             except DeviceError as error:
                 if not self._interactive:
                     raise
                 note(str(error))
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether an interrupt is for a turn alone."""
+        return self._interactive and not self._stop.ends_command
 
     def _greet(self) -> None:
         manifest = self._client.pair.manifest
@@ -347,8 +350,7 @@ def _stored(manifest: "Manifest", wanted: str) -> tuple[list[Past], str]:
     records = history.conversation(wanted)
     if not records:
         which = f"no stored chat with {wanted}" if wanted else "no stored chat"
-        hint = "" if history.enabled else "; duet-device logs on stores them from now on"
-        raise VaultError(f"there is {which}{hint}")
+        raise UsageProblem(f"there is {which}{history.hint}")
     vocabulary = manifest.decoder.vocabulary.sha256
     past: list[Past] = []
     for record in records:

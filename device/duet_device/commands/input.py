@@ -3,10 +3,13 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import click
 
+from duet_contract.console import signals_go_to
 from duet_contract.terminal import one_line
 from duet_device.errors import Interrupted, UsageProblem
 from duet_device.text import decode_text
@@ -56,31 +59,36 @@ def read_line() -> str | None:
         raise UsageProblem("the line on stdin is not UTF-8") from error
 
 
-def stop_on_interrupt(context: click.Context) -> threading.Event:
-    """Return an event that Ctrl-C sets, until the command has ended.
+class Stop(threading.Event):
+    """Set by Ctrl-C and by SIGTERM."""
+
+    ends_command = False
+    """Whether it was SIGTERM, which ends the command and not one question alone."""
+
+
+def stop_on_interrupt(context: click.Context) -> Stop:
+    """Return an event that Ctrl-C and SIGTERM set, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
     event is still set then, and looked at before the next step, so the print says nothing new.
     """
-    stop = threading.Event()
+    stop = Stop()
 
     def report(unraisable: "sys.UnraisableHookArgs") -> None:
         if not isinstance(unraisable.exc_value, Interrupted):
             sys.__unraisablehook__(unraisable)
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        stop.ends_command = stop.ends_command or number == signal.SIGTERM
         stop.set()
         raise Interrupted("interrupted")
 
-    if threading.current_thread() is threading.main_thread():
-        before = sys.unraisablehook, signal.signal(signal.SIGINT, interrupt)
-        sys.unraisablehook = report
+    def restore(before: "Callable[[sys.UnraisableHookArgs], object]") -> None:
+        sys.unraisablehook = before
 
-        def restore() -> None:
-            sys.unraisablehook = before[0]
-            signal.signal(signal.SIGINT, before[1])
-
-        context.call_on_close(restore)
+    context.call_on_close(partial(restore, sys.unraisablehook))
+    sys.unraisablehook = report
+    context.with_resource(signals_go_to(interrupt, signal.SIGINT, signal.SIGTERM))
     return stop
 
 

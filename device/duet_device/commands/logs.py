@@ -48,7 +48,7 @@ def logs(context: click.Context, count: int, search: str | None, as_json: bool) 
 
     history = History.of(home(create=False))
     if not history.ids():
-        note("there are no stored answers" + _hint(history))
+        note("there are no stored answers" + history.hint)
         return
     damaged: list[str] = []
 
@@ -181,7 +181,3 @@ def _show(id_: str, record: "Record", as_json: bool) -> None:
         lines.append(f"signal: {record.signal.text}")
     lines += [f"answer: {record.receipt.answer}", receipt_details(record.receipt), ""]
     show("\n".join(lines))
-
-
-def _hint(history: "History") -> str:
-    return "" if history.enabled else ": duet-device logs on stores them from now on"

@@ -61,8 +61,7 @@ def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) ->
     elif found:
         show(_chart(found, total, price))
     else:
-        on = "" if history.enabled else ": duet-device logs on stores them from now on"
-        note("there are no stored answers" + on)
+        note("there are no stored answers" + history.hint)
     if damaged:
         raise VaultError(f"{damaged} stored answers cannot be read and are left out")
 

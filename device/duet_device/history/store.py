@@ -111,6 +111,11 @@ class History:
             raise VaultError(f"the history {self.path} is damaged: it has no settings")
         return bool(row[0])
 
+    @property
+    def hint(self) -> str:
+        """How to have answers stored, to follow an error about one that is not; "" if they are."""
+        return "" if self.enabled else "; duet-device logs on stores them from now on"
+
     def enable(self, wanted: bool) -> None:
         """Switch storing on or off; answers that are there stay."""
         if not is_there(self.path):
@@ -194,10 +199,10 @@ class History:
         chat = ""
         for id_, record in self.records():
             if record.conversation:
-                found.insert(0, record)
+                found.append(record)
                 if not chat and wanted in ("", id_, record.conversation):
                     chat = record.conversation
-        return [record for record in found if record.conversation == chat]
+        return [record for record in reversed(found) if record.conversation == chat]
 
     def forget(self, ids: list[str]) -> int:
         """Remove records permanently; return how many there were. Needs no key."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
+from duet_contract.json_data import parse_json, read_json
 from duet_device.errors import (
     IdentityExpired,
     IdentityProblem,
@@ -188,7 +189,7 @@ def load_identity(server: str) -> Identity | None:
     except OSError as error:
         raise IdentityProblem(f"cannot read the identity {path}: {error.strerror}") from error
     try:
-        return _parse(json.loads(content), canonical(server))
+        return _parse(parse_json(content), canonical(server))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IdentityProblem(
             f"the identity {path} is damaged: enroll again, or delete it"
@@ -293,7 +294,7 @@ def enrolled_servers() -> list[str]:
     servers = []
     for path in sorted(_directory().glob("*.json")):
         try:
-            data = json.loads(path.read_bytes())
+            data = read_json(path)
             servers.append(str(Address.parse(data["server"])))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, AddressError):
             continue

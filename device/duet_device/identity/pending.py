@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from duet_contract.enrollment_codes import EnrollmentCode
+from duet_contract.json_data import read_json
 from duet_contract.private_files import drop_scratch, write_private
 from duet_device.errors import IdentityProblem, VaultError, VaultLocked
 from duet_device.home import home
@@ -87,7 +88,7 @@ class PendingEnrollment:
 def _read(path: Path) -> SigningRequest | None:
     """Return the request of an enrollment that was begun; None if it is missing or unreadable."""
     try:
-        data = json.loads(path.read_bytes())
+        data = read_json(path)
         key = decrypt_key(_purpose(path), base64.b64decode(data["key"], validate=True))
         return SigningRequest.load(key, base64.b64decode(data["request"], validate=True))
     except VaultLocked:

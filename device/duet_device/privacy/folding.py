@@ -70,6 +70,16 @@ def fold(text: str) -> str:
     return Folded(text).text
 
 
+def caseless(text: str) -> str:
+    r"""Return folded text for comparison in any case; Turkish dots on an i make no difference.
+
+    Examples:
+        >>> caseless("Straße \u0130 \u0131 I")
+        'strasse i i i'
+    """
+    return text.casefold().replace("\u0131", "i").replace("\u0307", "")
+
+
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
     """Spans of a character with the marks that belong to it."""
     start = 0

@@ -7,10 +7,11 @@ context. So the signal, the decoder and the answer refer to the same person.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from duet_device.privacy.folding import Folded, fold
 from duet_device.privacy.found import NUMBER, Finder, Found
 from duet_device.privacy.people import same_people
+from duet_device.privacy.phrases import Phrases
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_\d+\]")
 
@@ -37,14 +38,19 @@ class Redaction:
         self.originals: dict[str, str] = {}
         self._exact: dict[str, str] = {}
         self._entities: dict[str, str] = {}
+        self._of_entities: set[str] = set()
         self._taken = set(_PLACEHOLDER.findall(question + "\n" + taken))
         self._numbers: Counter[str] = Counter()
-        spans = _merged(found)
+        self._phrases = Phrases[str]()
+        spans = _merged(_without_space(question, each) for each in found)
         for span in spans:
-            self._name(question[span.start : span.end], span.label, span.entity)
-        values = _patterns(question, spans)
-        self._values = [self._exact[value] for value in values]
-        self._pattern = re.compile("|".join(f"({each})" for each in values.values()) or "(?!)")
+            written = question[span.start : span.end]
+            placeholder = self._name(written, span.label, span.entity)
+            if span.entity:
+                self._phrases.add(written, placeholder)
+            else:
+                is_number = span.label == NUMBER
+                self._phrases.add_exactly(written, placeholder, within_words=is_number)
         pieces: list[str] = []
         end = 0
         for span in spans:
@@ -68,25 +74,22 @@ class Redaction:
         return Restorer(self.originals)
 
     def _replace(self, text: str, *, exactly: bool) -> str:
-        folded = Folded(text)
         pieces: list[str] = []
         end = 0
-        for match in self._pattern.finditer(folded.text):
-            start, stop = folded.span(*match.span())
-            # Two values may share a character that folds to two.
+        for start, stop, placeholder in self._phrases.find(text):
             if start < end:
                 continue
-            written, placeholder = text[start:stop], self._values[(match.lastindex or 0) - 1]
-            if exactly and placeholder not in self._entities.values():
+            written = text[start:stop]
+            if exactly and placeholder not in self._of_entities:
                 self._name(written, placeholder[1:].rpartition("_")[0], None)
             pieces += (text[end:start], self._exact.get(written, placeholder))
             end = stop
         return "".join([*pieces, text[end:]])
 
-    def _name(self, written: str, label: str, entity: str | None) -> None:
-        """Give `written` its entity's placeholder, or a new one."""
+    def _name(self, written: str, label: str, entity: str | None) -> str:
+        """Give `written` its entity's placeholder, or a new one; return it."""
         if written in self._exact:
-            return
+            return self._exact[written]
         placeholder = self._entities.get(entity or "")
         if placeholder is None:
             placeholder = self._new(label)
@@ -96,6 +99,8 @@ class Redaction:
         self._exact[written] = placeholder
         if entity:
             self._entities[entity] = placeholder
+            self._of_entities.add(placeholder)
+        return placeholder
 
     def _new(self, label: str) -> str:
         while True:
@@ -110,7 +115,7 @@ class Restorer:
 
     def __init__(self, originals: dict[str, str]) -> None:
         self._originals = originals
-        self._pattern = re.compile("|".join(map(re.escape, originals)) or "(?!)")
+        self._beginnings = {each[:end] for each in originals for end in range(1, len(each))}
         self._longest = max(map(len, originals), default=0)
         self._held = ""
 
@@ -119,12 +124,11 @@ class Restorer:
         text = self._held + text
         cut = len(text)
         for start in range(max(0, len(text) - self._longest + 1), len(text)):
-            tail = text[start:]
-            if any(each.startswith(tail) and each != tail for each in self._originals):
+            if text[start:] in self._beginnings:
                 cut = start
                 break
         self._held = text[cut:]
-        return self._pattern.sub(lambda match: self._originals[match[0]], text[:cut])
+        return _PLACEHOLDER.sub(lambda match: self._originals.get(match[0], match[0]), text[:cut])
 
     def finish(self) -> str:
         """Return the text that was held back, which is not a placeholder."""
@@ -154,29 +158,11 @@ def redact(
     return Redaction(question, same_people(question, found), taken)
 
 
-def _patterns(question: str, spans: Sequence[Found]) -> dict[str, str]:
-    """Patterns that find each value again in folded text, the longest value first."""
-    patterns: dict[str, str] = {}
-    for span in spans:
-        written = question[span.start : span.end]
-        value = fold(written)
-        if not value.strip():
-            continue
-        if span.label == NUMBER:
-            patterns[written] = rf"(?<!\d){re.escape(value)}(?!\d)"
-        elif span.entity:
-            words = r"\s+".join(map(re.escape, value.split()))
-            patterns[written] = f"(?i:{_alone(value.strip(), words)})"
-        else:
-            patterns.setdefault(written, _alone(value, re.escape(value)))
-    return dict(sorted(patterns.items(), key=lambda item: len(item[0]), reverse=True))
-
-
-def _alone(value: str, pattern: str) -> str:
-    """Return a pattern for `value` that does not match inside a longer word or number."""
-    before = r"(?<!\w)" if re.match(r"\w", value[0]) else ""
-    after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
-    return before + pattern + after
+def _without_space(text: str, found: Found) -> Found:
+    """Return a span without white space at its ends, which identifies no one."""
+    written = text[found.start : found.end]
+    start = found.start + len(written) - len(written.lstrip())
+    return replace(found, start=start, end=start + len(written.strip()))
 
 
 def _merged(found: Iterable[Found]) -> list[Found]:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duet_device.errors import UsageProblem
-from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.folding import caseless, fold
 from duet_device.privacy.found import Finder, Found
+from duet_device.privacy.phrases import Phrases
 from duet_device.text import decode_text
 
 DEFAULT_LABEL = "WORD"
 _LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,30}\Z")
 _MOST_DICTIONARY_BYTES = 1 << 20
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+_SIGN = re.compile(r"\S")
 
 
 @dataclass(frozen=True)
@@ -35,29 +36,15 @@ def find_words(words: Sequence[Word]) -> Finder:
     Args:
         words: the entries; at each place the longest counts.
     """
-    # Looked up by their tokens, so that a long dictionary costs no more than a short one.
-    entries = {tuple(tokens): word for word in reversed(words) if (tokens := _tokens(word.text))}
-    lengths: dict[str, set[int]] = {}
-    for entry in entries:
-        lengths.setdefault(entry[0], set()).add(len(entry))
+    entries = Phrases[tuple[str, str]]()
+    for word in words:
+        entries.add(word.text, (word.label, f"{word.label}: {caseless(fold(word.text))}"))
 
     def find(text: str) -> Iterable[Found]:
-        folded = Folded(text)
-        places = [match.span() for match in _TOKEN.finditer(folded.text)]
-        tokens = [folded.text[start:end].casefold() for start, end in places]
-        for at, token in enumerate(tokens):
-            for length in sorted(lengths.get(token, ()), reverse=True):
-                key = tuple(tokens[at : at + length])
-                if word := entries.get(key):
-                    span = folded.span(places[at][0], places[at + length - 1][1])
-                    yield Found(*span, word.label, f"{word.label}: {' '.join(key)}")
-                    break
+        for start, end, (label, entity) in entries.find(text):
+            yield Found(start, end, label, entity)
 
     return find
-
-
-def _tokens(text: str) -> list[str]:
-    return [token.casefold() for token in _TOKEN.findall(fold(text))]
 
 
 def read_words(path: Path) -> list[Word]:
@@ -81,13 +68,13 @@ def read_words(path: Path) -> list[Word]:
         raise UsageProblem(f"{path} has more than {_MOST_DICTIONARY_BYTES} bytes")
     words: list[Word] = []
     for number, line in enumerate(text.splitlines(), start=1):
-        if not _tokens(line) or line.lstrip().startswith("#"):
+        if not _SIGN.search(fold(line)) or line.lstrip().startswith("#"):
             continue
         word, equals, label = (part.strip() for part in line.rpartition("="))
         if not equals:
             word, label = label, DEFAULT_LABEL
         label = label.upper()
-        if not _tokens(word) or not _LABEL.match(label):
+        if not _SIGN.search(fold(word)) or not _LABEL.match(label):
             raise UsageProblem(
                 f"{path}, line {number}: a word or phrase, or WORD = LABEL, where the label has "
                 "letters, digits and underscores"

@@ -15,6 +15,7 @@ from duet_device.settings import QuestionSettings
 from duet_device.turns import Past
 
 _ROLES = ("system", "developer", "user", "assistant")
+_MOST_BITS = 63
 _TEXT_PARTS = ("text", "input_text", "output_text")
 # Values that ask for nothing; anything else is refused.
 _UNSUPPORTED: dict[str, tuple[object, ...]] = {
@@ -216,7 +217,9 @@ def _with_options(
             known = ", ".join(_DUET_OPTIONS)
             raise ApiError(f"duet.{name} is unknown: there are {known}", parameter=f"duet.{name}")
         if not _is(value, kind):
-            raise ApiError(f"duet.{name} is of the wrong type", parameter=f"duet.{name}")
+            raise ApiError(
+                f"duet.{name} is of the wrong type, or too large", parameter=f"duet.{name}"
+            )
     own = {name: options[name] for name in ("redact", "redact_numbers", "reuse") if name in options}
     changes: Any = {name: value for name, value in options.items() if name not in own}
     return replace(ask, settings={**settings, **changes}, **own)
@@ -226,10 +229,14 @@ def _of(body: Mapping[str, Any], name: str, kind: Any) -> Any:
     """Return a field, None if it is absent."""
     value = body.get(name)
     if value is not None and not _is(value, kind):
-        raise ApiError(f"{name} is of the wrong type", code="invalid_type", parameter=name)
+        raise ApiError(
+            f"{name} is of the wrong type, or too large", code="invalid_type", parameter=name
+        )
     return value
 
 
 def _is(value: object, kind: Any) -> bool:
-    # In Python, true is a number.
+    # In Python, true is a number, and a number has any size.
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return False
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,6 +17,7 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
 from duet_contract.errors import ContractError
+from duet_contract.json_data import parse_json
 from duet_contract.pairs import pairs_home, pairs_in
 from duet_device.ask_request import AskRequest
 from duet_device.deadline import Deadline
@@ -34,6 +35,7 @@ from duet_device.serve.service import Service
 from duet_device.serve.stream import stream
 from duet_device.settings import Settings
 
+_Made = TypeVar("_Made")
 _MOST_BODY_BYTES = 8 << 20
 _SHOWN = (SignalText, AnswerText, Result)
 _NO_STORE = {"cache-control": "no-store"}
@@ -148,7 +150,7 @@ class HttpInterface:
             named: whether each event of a stream has its type as its name, and there is no `[DONE]`.
         """
         if asked.stream:
-            events = await _begun(self._events(asked.ask), _SHOWN)
+            events = await _unless_disconnected(request, _begun(self._events(asked.ask), _SHOWN))
             lines = _server_sent(events, renderer, named=named)
             return StreamingResponse(lines, media_type="text/event-stream", headers=_NO_STORE)
 
@@ -170,7 +172,7 @@ class HttpInterface:
         turns = [{"role": "user", "content": question}]
         asked = read_request({**body, "model": body.get("model")}, turns, self._base)
         ask = replace(asked.ask, pair=self._find(asked.model)) if asked.model else asked.ask
-        lines = _lines(await _begun(self._events(ask), object))
+        lines = _lines(await _unless_disconnected(request, _begun(self._events(ask), object)))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=_NO_STORE)
 
     def _events(self, ask: AskRequest) -> AsyncGenerator[AskEvent]:
@@ -198,7 +200,7 @@ async def _body(request: Request) -> dict[str, Any]:
         if len(data) > _MOST_BODY_BYTES:
             raise ApiError(f"the request has more than {_MOST_BODY_BYTES} bytes", 413, "too_large")
     try:
-        body = json.loads(data)
+        body = parse_json(data)
     except ValueError as error:
         raise ApiError(f"the request is not JSON: {error}", code="invalid_json") from error
     if not isinstance(body, dict):
@@ -209,11 +211,8 @@ async def _body(request: Request) -> dict[str, Any]:
 async def _begun(events: AsyncGenerator[AskEvent], kinds: Any) -> AsyncGenerator[AskEvent]:
     """Wait for the first event of these kinds: an error before it has a status of its own."""
     first: list[AskEvent] = []
-    try:
-        while not first or not isinstance(first[-1], kinds):
-            first.append(await anext(events))
-    except DeviceError as error:
-        raise api_error(error) from error
+    while not first or not isinstance(first[-1], kinds):
+        first.append(await anext(events))
 
     async def all_events() -> AsyncGenerator[AskEvent]:
         async with aclosing(events):
@@ -268,26 +267,25 @@ def _shown(event: AskEvent) -> dict[str, Any]:
     return message_of(event)
 
 
-async def _unless_disconnected(request: Request, work: Any) -> None:
-    """Do the work; stop it when the caller has gone."""
+async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, _Made]) -> _Made:
+    """Do the work, and return what it makes; stop it when the caller has gone."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(gone())]
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
             raise ClientDisconnect
-        try:
-            tasks[0].result()
-        except DeviceError as error:
-            raise api_error(error) from error
+        return working.result()
+    except DeviceError as error:
+        raise api_error(error) from error
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _show_error(_: Request, error: Exception) -> JSONResponse:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
+from duet_contract.console import signals_go_to
 from duet_device.ask_request import AskRequest
 from duet_device.errors import DeviceError, ModelProblem, UsageProblem
 from duet_device.home import home
@@ -50,7 +50,9 @@ def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) 
         ModelProblem: the pair cannot be loaded.
         VaultError: the passphrase is wrong.
     """
-    with _stopped_by_signals() as stop, locked(), listening() as listener:
+    stop = threading.Event()
+    stopping = signals_go_to(lambda *_: stop.set(), signal.SIGINT, signal.SIGTERM)
+    with stopping, locked(), listening() as listener:
         http = None if options.port is None else _bind(options.port)
         key = "" if http is None else token()
         if passphrase_wanted():
@@ -92,21 +94,6 @@ def _wait(stop: threading.Event, service: Service, idle: float | None) -> None:
     while not stop.wait(step):
         if idle is not None and service.idle_s > idle:
             return
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    stop = threading.Event()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _bind(port: int) -> socket.socket:

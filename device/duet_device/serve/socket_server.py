@@ -1,6 +1,5 @@
 """Answer the commands over the Unix socket: a thread a connection, so that no event waits for a loop."""
 
-import json
 import logging
 import socket
 import threading
@@ -10,6 +9,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from duet_contract.errors import ContractError
+from duet_contract.json_data import parse_json
 from duet_device.ask_request import AskRequest
 from duet_device.asking import Asking
 from duet_device.deadline import Deadline
@@ -64,7 +64,7 @@ class SocketServer:
             with connection.makefile("rb") as reader:
                 line = reader.readline(_MOST_REQUEST_BYTES)
                 try:
-                    opening = json.loads(line)
+                    opening = parse_json(line)
                     if opening["code"] != code() or opening["environment"] != environment():
                         return
                     request = AskRequest.from_json(opening["request"])

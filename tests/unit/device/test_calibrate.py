@@ -10,7 +10,7 @@ import pytest
 from duet_contract.calibration import parse_calibration
 from duet_contract.manifest import load_manifest
 from duet_device import session as session_module
-from duet_device.calibration.collect import Asked, Collector
+from duet_device.calibration.collect import Collector, DataQuestion
 from duet_device.calibration.rows import Row
 from duet_device.cli import main
 from duet_device.client import Client
@@ -167,7 +167,7 @@ class TestCalibrate:
         fails = {"3", *map(str, range(10, 14))}
         record = Collector.row
 
-        def row(self: Collector, asked: Asked, deadline: Deadline) -> Row:
+        def row(self: Collector, asked: DataQuestion, deadline: Deadline) -> Row:
             if asked.id in fails:
                 raise error
             return record(self, asked, deadline)
@@ -247,9 +247,11 @@ class TestCalibrate:
             ({"pair": "other@1.0.0"}, "is of other@1.0.0"),
             ({"decoder_sha256": "0" * 64}, "quantization"),
             ({"state": 7}, "not of a calibration"),
+            ({"state": "AAA"}, "not of a calibration"),
+            ({"state": "AAA="}, "not of a calibration"),
         ],
     )
-    def test_rows_of_another_decoder_are_refused(
+    def test_rows_that_cannot_be_used_are_refused(
         self,
         data: Path,
         decoder: ScriptedDecoder,
@@ -264,6 +266,20 @@ class TestCalibrate:
         rows.write_text(json.dumps({**json.loads(first), **change}) + "\n" + "".join(rest))
         assert main(["calibrate", str(data), "--rows", str(rows), *LOOSE]) == ExitCode.USAGE
         assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [({"answer": 3, "signal": 7}, "signal is not text"), ({"answer": [1]}, "")],
+    )
+    def test_data_that_cannot_be_used_is_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: dict[str, Any], said: str
+    ) -> None:
+        data = write(tmp_path / "data.jsonl", [*rows_of(QUESTIONS), {"question": "why?", **row}])
+        assert main(["calibrate", str(data), *LOOSE]) == ExitCode.USAGE
+        line = capsys.readouterr().err
+        assert f"{data}, id {QUESTIONS + 1}: " in line
+        assert said in line
+        assert not Path(f"{data}.rows").exists()
 
     def test_nothing_is_stored_where_nothing_can_be_trusted(
         self, tmp_path: Path, decoder: ScriptedDecoder, capsys: pytest.CaptureFixture[str]

@@ -109,7 +109,7 @@ def test_a_line_of_a_pipe_that_fails_ends_the_chat(
 def test_a_stored_chat_continues(
     chat: Chat, cloud: ScriptedCloud, decoder: ScriptedDecoder, capsys: Captured
 ) -> None:
-    assert chat("why?", options=("--continue",)) == ExitCode.VAULT
+    assert chat("why?", options=("--continue",)) == ExitCode.USAGE
     assert "no stored chat; duet-device logs on" in capsys.readouterr().err
     assert main(["logs", "on"]) == ExitCode.OK
     assert chat("a?", "b?") == ExitCode.OK
@@ -129,7 +129,7 @@ def test_a_stored_chat_continues(
     assert chat("d?", options=("--continue", records[1]["id"], "--no-log")) == ExitCode.OK
     assert read(decoder).startswith("Q:a? S:because")
     assert "|Q:c? S:because" in read(decoder)
-    assert chat("e?", options=("--continue", "stranger")) == ExitCode.VAULT
+    assert chat("e?", options=("--continue", "stranger")) == ExitCode.USAGE
     assert "no stored chat with stranger" in capsys.readouterr().err
     assert main(["logs", "-n", "1"]) == ExitCode.OK
     assert "  chat " in capsys.readouterr().out

@@ -133,7 +133,8 @@ def test_any_terminal(cloud: ScriptedCloud, columns: int, environment: dict[str,
         assert styled == (not environment or "LANG" in environment)
 
 
-def test_a_batch_at_a_terminal(cloud: ScriptedCloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_a_batch_at_a_terminal(how: str, cloud: ScriptedCloud, tmp_path: Path) -> None:
     questions = tmp_path / "q"
     questions.write_text('"a?"\n"b?"\n"slow?"\n')
     arguments = ("ask", "--in", str(questions), "--out", str(tmp_path / "a"))
@@ -141,7 +142,35 @@ def test_a_batch_at_a_terminal(cloud: ScriptedCloud, tmp_path: Path) -> None:
         terminal.expect("answers")
         wait_for(cloud, "slow?")
         terminal.expect("66%")
-        terminal.type(CTRL_C)
+        terminal.type(CTRL_C) if how == "Ctrl-C" else terminal.terminate()
         assert terminal.end() == ExitCode.INTERRUPTED
+        assert "\x1b[?25l" in terminal.output
+        assert terminal.is_as_before()
     rows = [json.loads(line)["question"] for line in (tmp_path / "a").read_text().splitlines()]
     assert rows == ["a?", "b?"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown", "typed", "then"),
+    [
+        (("chat",), "> ", "not", "not"),
+        (("chat", "--show-signal"), "> ", "slow?\r", "be"),
+        (("logs", "on"), "New passphrase of the vault: ", "", ""),
+    ],
+)
+def test_sigterm_leaves_the_terminal_as_it_was(
+    arguments: tuple[str, ...], shown: str, typed: str, then: str, cloud: ScriptedCloud
+) -> None:
+    with Terminal(*arguments) as terminal:
+        terminal.expect(shown)
+        terminal.type(typed)
+        terminal.expect(then)
+        assert arguments[-1] == "--show-signal" or not terminal.is_as_before()
+        # Python's line editor may miss one, as it may miss Ctrl-C.
+        for _ in range(10):
+            terminal.terminate()
+            if (code := terminal.ended(6)) is not None:
+                break
+        assert code == ExitCode.INTERRUPTED
+        assert terminal.is_as_before()
+        assert terminal.shown.endswith("duet-device: interrupted\n")

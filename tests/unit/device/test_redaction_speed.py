@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from duet_device.errors import DeadlineExceeded
+from duet_device.privacy.forms import find_numbers
 from duet_device.privacy.found import Finder
 from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.redaction import redact
@@ -47,6 +48,33 @@ def test_a_long_dictionary_takes_no_longer() -> None:
     text = "The word 7 and the WORD 49999. " * 100
     assert len(list(long(text))) == 200
     assert_no_slower(lambda: list(long(text)), lambda: list(short(text)))
+
+
+MANY = {
+    "numbers": "Is {} dear, ",
+    "numbers of one start": "Is 7 {} dear, ",
+    "addresses": "Mail a.user{}@example.org, ",
+    "names": "Ask Dr. Maria {}, ",
+    "hosts": "See intranet.example.org/{}, ",
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_time_is_linear_in_the_number_of_values(kind: str, finders: list[Finder]) -> None:
+    def text(values: int) -> str:
+        names = ("".join(chr(97 + n // 26**p % 26) for p in range(4)) for n in range(values))
+        given = (name.capitalize() for name in names) if kind == "names" else range(values)
+        return "".join(map(MANY[kind].format, given))
+
+    def work(question: str) -> None:
+        redaction = redact(question, [*finders, find_numbers])
+        assert redaction.apply(question).count("[") >= redaction.text.count("[") > 0
+        restorer = redaction.restorer()
+        for at in range(0, len(redaction.text), 3):
+            restorer.feed(redaction.text[at : at + 3])
+
+    large, small = text(1600), text(200)
+    assert_no_slower(lambda: work(large), lambda: work(small), 8)
 
 
 def test_finding_stops_between_steps(finders: list[Finder]) -> None:

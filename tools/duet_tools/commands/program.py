@@ -22,5 +22,4 @@ PROGRAM = Program(
         "tables": ("duet_tools.report.readme_tables:tables", "Print results as Markdown tables."),
     },
     errors=(BenchError, OSError),
-    sigterm_interrupts=True,
 )

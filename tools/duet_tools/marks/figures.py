@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from duet_device.calibration.fitting import chance_of
+from duet_contract.calibration import chance_at
 from duet_device.calibration.ranking import auroc, ece, isotonic
 from duet_report.intervals import Interval, difference_of_means, proportion
 from duet_tools.files import Strict
@@ -164,7 +164,7 @@ def _refitted(judged: Sequence[tuple[float, bool]], seed: int) -> float:
     order = np.random.default_rng(seed).permutation(len(judged))
     first, second = ([judged[at] for at in half] for half in np.array_split(order, 2))
     knots = isotonic(first)
-    stated = [(chance_of(knots, value), right) for value, right in second]
+    stated = [(chance_at(knots, value), right) for value, right in second]
     return ece(stated)
 
 

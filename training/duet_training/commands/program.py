@@ -27,5 +27,4 @@ PROGRAM = Program(
         "release": (f"{_HERE}.release:release", "Build and measure released pairs."),
     },
     errors=(TrainingError, OSError),
-    sigterm_interrupts=True,
 )

@@ -108,6 +108,12 @@ def _read(file: Path) -> list[Problem]:
     try:
         rows = pq.read_table(file).to_pylist()
         problems = [_problem(row) for row in rows]
+    except FileNotFoundError as error:
+        # Arrow says no more than the path.
+        raise DataError(
+            f"cannot read the data {file}: there is no such file; "
+            f"`duet-train data prepare NAME --out {file.parent}` writes one"
+        ) from error
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"cannot read the data {file}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:

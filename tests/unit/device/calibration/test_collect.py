@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from duet_contract.manifest import Manifest
-from duet_device.calibration.collect import Asked, Collector
+from duet_device.calibration.collect import Collector, DataQuestion
 from duet_device.calibration.rows import cases_of
 from duet_device.client import Client
 from duet_device.deadline import Deadline
 from duet_device.pairs.pair import Pair
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
-from tests.doubles.decoder import END, ScriptedDecoder
+from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.unit.device.conftest import manifest_data
 
 
@@ -47,7 +47,7 @@ def test_a_question_is_answered_in_every_way(pair: Pair, cloud: ScriptedCloud) -
     decoder = ScriptedDecoder(counting, sure=lambda ids: 0.5 if b" S:" in bytes(ids) else 0.25)
     with Client(pair, decoder=decoder, server=cloud.address, budget=32) as client:  # type: ignore[arg-type]
         collector = Collector(client, decoder, samples=2)  # type: ignore[arg-type]
-        row = collector.row(Asked("a", "How many?", "25"), Deadline(10))
+        row = collector.row(DataQuestion("a", "How many?", "25"), Deadline(10))
     assert (row.full.text, row.full.tokens) == ("25", 25)
     assert row.alone.text == "0"
     assert [(stop.text, stop.tokens) for stop in row.stops] == [("8", 8), ("16", 16), ("24", 24)]
@@ -72,6 +72,22 @@ def test_a_signal_that_is_there_asks_no_cloud(pair: Pair, offline: list[object])
     decoder = ScriptedDecoder(counting)
     with Client(pair, decoder=decoder, budget=4) as client:  # type: ignore[arg-type]
         collector = Collector(client, decoder, samples=2)  # type: ignore[arg-type]
-        row = collector.row(Asked("a", "How many?", "4", "because"), Deadline(10))
+        row = collector.row(DataQuestion("a", "How many?", "4", "because"), Deadline(10))
     assert (row.full.text, row.full.tokens) == ("4", 4)
     assert not offline
+
+
+def test_the_value_of_a_computed_answer_is_its_result(tmp_path: Path) -> None:
+    """Not the last number of its sentence, from which signals would never agree."""
+    data = manifest_data(schema=2, quantities="private", answers="computed")
+    pair = Pair(tmp_path, Manifest.model_validate(data))
+    decoder = ScriptedDecoder(answering("{=} buses for [b] people.", " A:"))
+    with (
+        ScriptedCloud(says(tokens(*b"b/a"), done(3))) as cloud,
+        Client(pair, decoder=decoder, server=cloud.address, budget=8) as client,  # type: ignore[arg-type]
+    ):
+        collector = Collector(client, decoder, samples=1)  # type: ignore[arg-type]
+        asked = "A bus holds 30 people. How many buses are for 90 people?"
+        row = collector.row(DataQuestion("a", asked, "3"), Deadline(10))
+    assert row.full.text == row.samples[0].text == "3 buses for 90 people."
+    assert row.full.measures["agreement"] == 1
