@@ -2,10 +2,10 @@
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, where another library raised it; else its type.
+    r"""The first line of an error's message, where another library raised it; else its type.
 
     Examples:
-        >>> first_line(OSError("no such file\\nsee the manual")), first_line(OSError())
+        >>> first_line(OSError("no such file\nsee the manual")), first_line(OSError())
         ('no such file', 'OSError')
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
