@@ -11,10 +11,10 @@ from duet_training.data.rows import Problem
 from duet_training.data.selection import judged_by
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers import Truth, make_verifier
-from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
 from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
+from duet_training.evaluation.verifiers.strings import BoxedVerifier
 from duet_training.evaluation.verifiers.timed import TimedPool
 from duet_training.rl.run import settings_from
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
