@@ -174,7 +174,7 @@ report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, 
 	$(BIN)/python -m duet_tools split --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
 	  --pair $(REPORTED_PAIR) \
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
-	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
+	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan --connections kept
 	$(BIN)/python -m duet_tools tables $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update docs/benchmarks.md
 
 audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit

@@ -155,7 +155,12 @@ def judged_attempt(exchange: Exchange, signal: Signal | None) -> Attempt:
     """
     # An answer of several rounds is judged whether or not the pair is calibrated.
     judged = replace(exchange, settings=replace(exchange.settings, rounds=MOST_ROUNDS))
-    running = attempt(judged, signal, shown=False)
+    return whole_attempt(judged, signal)
+
+
+def whole_attempt(exchange: Exchange, signal: Signal | None) -> Attempt:
+    """Return an answer after the decoder's sequence that no user sees; see `attempt`."""
+    running = attempt(exchange, signal, shown=False)
     while True:
         try:
             next(running)

@@ -127,8 +127,9 @@ def was_accepted(error: grpc.RpcError) -> bool:
     """Return whether a server accepted the connection of a failed call, and closed it at once."""
     assert isinstance(error, grpc.Call)
     text = error.details() or ""
-    # Which of the two is chance.
-    return "failed to connect" in text and ("Socket closed" in text or "reset by peer" in text)
+    # Which of the three is chance; what refuses a connection, or leads nowhere, has other words.
+    ends = ("Socket closed", "reset by peer", "Broken pipe")
+    return "failed to connect" in text and any(end in text for end in ends)
 
 
 def failure_of(error: grpc.RpcError, server: str) -> Failure:

@@ -1,5 +1,8 @@
 """One question to a client, answered by a decoder without a model."""
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from duet_device.client import Client
@@ -57,3 +60,18 @@ def notes(events: list[Event]) -> list[str]:
 def sent(events: list[Event]) -> list[Any]:
     """The requests that left the device."""
     return [event.request for event in events if isinstance(event, Sent)]
+
+
+def happens(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true in time."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def everything_has_arrived() -> bool:
+    """Whether the thread that reads the stream has put its last message into the queue."""
+    return all(thread.name != "duet-link" for thread in threading.enumerate())

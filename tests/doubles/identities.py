@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import certificates
+from duet_cloud.server import CloudServer
+from tests.doubles.unread import until
 
 PASSPHRASE = "correct horse battery"
 
@@ -124,3 +126,19 @@ def tls(
         shown = secured.getpeercert(binary_form=True)
         assert shown
         return x509.load_der_x509_certificate(shown)
+
+
+async def look_again(server: CloudServer) -> None:
+    """Waits until a server has looked at its files twice from now on."""
+    assert server.security
+    credentials, looks = server.security._credentials, 0
+    refresh = credentials.refresh
+
+    def counted() -> bool:
+        nonlocal looks
+        looks += 1
+        return refresh()
+
+    credentials.refresh = counted  # type: ignore[method-assign]
+    await until(lambda: looks == 2)
+    credentials.refresh = refresh  # type: ignore[method-assign]

@@ -132,6 +132,9 @@ class ScriptedCompletions:
         double = self
 
         class Handler(BaseHTTPRequestHandler):
+            # Connections are kept, and a stream comes in chunks.
+            protocol_version = "HTTP/1.1"
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -139,15 +142,16 @@ class ScriptedCompletions:
                 given = self.headers["Authorization"]
                 if double.key is None or given == f"Bearer {double.key}":
                     return True
-                self.send_response(401)
-                self.end_headers()
+                self._whole(401, b"")
                 return False
 
             def do_GET(self) -> None:
                 if not self._admitted():
                     return
-                data = json.dumps({"data": [{"id": "reasoner"}]}).encode()
-                self.send_response(200)
+                self._whole(200, json.dumps({"data": [{"id": "reasoner"}]}).encode())
+
+            def _whole(self, status: int, data: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -158,11 +162,12 @@ class ScriptedCompletions:
                     return
                 double.hosts.append(self.headers["Host"])
                 double.bodies.append(body)
-                self.send_response(double.status)
-                self.end_headers()
                 if double.status != 200:
-                    self.wfile.write(b'{"error": "full"}')
+                    self._whole(double.status, b'{"error": "full"}')
                     return
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
                 words = double.says(body["prompt"]).split(" ")[: body["max_tokens"]]
                 for place, word in enumerate(words):
                     self._event({"choices": [{"text": " " * (place > 0) + word}]})
@@ -170,10 +175,14 @@ class ScriptedCompletions:
                 tokens = len(words) + (double.finish == "stop")
                 more = {"metrics": double.metrics} if double.metrics else {}
                 self._event({"choices": [], "usage": {"completion_tokens": tokens}, **more})
-                self.wfile.write(b"data: [DONE]\n\n")
+                self._chunk(b"data: [DONE]\n\n")
+                self._chunk(b"")
 
             def _event(self, data: dict[str, Any]) -> None:
-                self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
+                self._chunk(b"data: " + json.dumps(data).encode() + b"\n\n")
+
+            def _chunk(self, data: bytes) -> None:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
         self._server = LoopbackServer(("127.0.0.1", 0), Handler)
         if tls:

@@ -1,11 +1,15 @@
 """A TCP server for the other end of a link: a function answers each of its connections."""
 
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 Handler = Callable[[socket.socket], None]
+
+# The discard port: nothing listens there. A port that was free a moment ago may be another test's.
+NOWHERE = "127.0.0.1:9"
 
 
 @contextmanager
@@ -46,3 +50,11 @@ def read_all(connection: socket.socket) -> bytes:
     while data := connection.recv(65536):
         parts.append(data)
     return b"".join(parts)
+
+
+def quiet_port(host: str) -> int:
+    """A free port that no other program gets by chance: below those that the kernel hands out."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with suppress(OSError), socket.create_server((host, port)):
+            return port

@@ -51,7 +51,7 @@ async def _relay(
     ) -> None:
         with suppress(OSError):
             slow = seen is not None and bytes_per_s < math.inf
-            while data := await reader.read(1024 if slow else 65536):
+            while data := await reader.read(8192 if slow else 65536):
                 if slow:
                     await asyncio.sleep(len(data) / bytes_per_s)
                 if silent.is_set():
@@ -79,7 +79,7 @@ async def _relay(
             connection.close()
 
 
-async def until(condition: Callable[[], bool], within_s: float = 5.0) -> float:
+async def until(condition: Callable[[], bool], within_s: float = 60.0) -> float:
     """Waits for a condition; seconds that took.
 
     Raises:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from duet_contract.receipt import Receipt
+from tests.doubles.tcp import NOWHERE
 
 pytestmark = pytest.mark.engine
 
 DEVICE = str(Path(sys.executable).with_name("duet-device"))
 QUESTION = "Tom has 3 apples and buys 5 more. How many apples has he?"
-NOWHERE = "127.0.0.1:9"  # the discard port: nothing listens there
 
 
 def _ask(*arguments, stdin=None, **environment):

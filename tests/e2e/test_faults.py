@@ -7,6 +7,7 @@ import pytest
 
 from duet_tools.faults.matrix import ROWS, run
 from duet_tools.faults.trials import Row
+from duet_tools.subjects.workload import Workload
 
 pytestmark = pytest.mark.alone
 
@@ -19,7 +20,9 @@ SPEED = {"admitted calls are slow", "refusals are slow"}
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name.replace(" ", "-") for row in ROWS])
 def test_row_holds(row: Row) -> None:
-    (result,) = run(PAIR, [row], quick=True, vllm=False, seed=0, say=lambda _: None)
+    (result,) = run(
+        Workload.open(str(PAIR)), [row], quick=True, vllm=False, seed=0, say=lambda _: None
+    )
     if result.not_run:
         pytest.skip(result.not_run)
     assert result.trials > 0

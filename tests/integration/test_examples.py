@@ -16,8 +16,8 @@ from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles import models
 from tests.doubles.cloud import done_text, text
 from tests.doubles.service import ScriptedService
+from tests.doubles.tcp import NOWHERE
 
-NOWHERE = "127.0.0.1:9"  # the discard port: nothing listens there
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 PAIR = "stories-5m"
 ROWS = "There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?"

@@ -76,10 +76,8 @@ def test_an_installed_command_is_there(script: str) -> None:
 
 
 @each_command
-@pytest.mark.parametrize("asked", ["--help", "-h"])
-def test_help_fits_a_terminal(
-    words: tuple[str, ...], asked: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_fits_a_terminal(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    asked = "-h" if len(words) == 2 else "--help"
     assert program(words[0]).run([*words[1:], asked]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"Usage: {' '.join(words)} ")
@@ -142,8 +140,9 @@ def test_help_and_completion_import_nothing_heavy(script: str) -> None:
     assert "plain,completion" in done.stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    ("script", "shell"), zip(SCRIPTS, ["bash", "zsh", "fish", "bash"], strict=True)
+)
 def test_completion_prints_a_script(
     script: str, shell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

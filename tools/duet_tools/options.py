@@ -14,7 +14,6 @@ from duet_tools.errors import UsageProblem
 MEASURED_PAIR = "smollm2-135m"
 
 F = TypeVar("F", bound=Callable[..., Any])
-N = TypeVar("N", bound=str)
 
 EXIT_CODES = """\b
 Exit codes:
@@ -42,18 +41,52 @@ def flags(text: str, option: str) -> tuple[str, ...]:
         raise UsageProblem(f"{option}: {error}") from error
 
 
-def chosen(text: str, known: Sequence[N], kind: str) -> list[N]:
-    """Return the names in a list with commas, in the order of `known`.
+class Listed(click.ParamType[Any]):
+    """A list with commas.
 
-    Raises:
-        UsageProblem: a name is unknown, or the list is empty; `kind` says what they are names of.
+    Args:
+        each: the type of a value, or the names that there are.
+        kind: what a value is, in messages.
+        empty: whether the list may be empty.
+        repeats: whether a value may come again; otherwise the second one is dropped.
+
+    Examples:
+        >>> Listed(Integer(1, 64), "count").convert("1, 8,8", None, None)
+        (1, 8)
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        wrong = f"no {kind} {unknown[0]!r}" if unknown else f"no {kind} chosen"
-        raise UsageProblem(f"{wrong}; there are: {', '.join(known)}")
-    return [name for name in known if name in names]
+
+    name = "list"
+
+    def __init__(
+        self,
+        each: click.ParamType[Any] | Sequence[str],
+        kind: str,
+        *,
+        empty: bool = False,
+        repeats: bool = False,
+    ) -> None:
+        self._each, self._kind = each, kind
+        self._empty, self._repeats = empty, repeats
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        """See `click.ParamType`."""
+        if not isinstance(value, str):
+            return tuple(value)
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts and not self._empty:
+            self.fail(f"no {self._kind} chosen", param, ctx)
+        found: list[Any] = []
+        for part in parts if self._repeats else dict.fromkeys(parts):
+            if isinstance(self._each, click.ParamType):
+                found.append(self._each.convert(part, param, ctx))
+            elif part in self._each:
+                found.append(part)
+            else:
+                there_are = ", ".join(self._each)
+                self.fail(f"no {self._kind} {part!r}; there are: {there_are}", param, ctx)
+        return tuple(found)
 
 
 repeats = click.option(
@@ -77,10 +110,14 @@ threads = click.option(
 )
 
 
-def figures(usual: Sequence[str]) -> Callable[[F], F]:
-    """`--figures`; all of `usual` by default."""
+def figures(usual: Sequence[str], known: Sequence[str] = ()) -> Callable[[F], F]:
+    """`--figures`, of those that are `known`; all of `usual` by default."""
     return click.option(
-        "--figures", default=",".join(usual), metavar="NAME,...", help="Figures to measure."
+        "--figures",
+        type=Listed(known or usual, "figure"),
+        default=",".join(usual),
+        metavar="NAME,...",
+        help="Figures to measure.",
     )
 
 

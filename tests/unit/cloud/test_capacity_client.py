@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_tools.fleet.check import _Client
+from duet_tools.fleet.measured import Client
 
 BUDGET = 12
 
@@ -21,12 +21,10 @@ async def test_an_overload_is_refused_and_asked_once_more(cloud):
     cloud.engine.pause_s = 0.01
     # What the service tells devices to wait.
     cloud.server.admission._holding_s = 0.3
-    client = _Client(
-        SimpleNamespace(
-            request=lambda text, budget: ReasonRequest(question=text[:9], budget=budget)
-        )
+    workload = SimpleNamespace(
+        request=lambda text, budget: ReasonRequest(question=text[:9], budget=budget)
     )
-    client.stubs = [cloud.inference]
+    client = Client(workload, [cloud.inference])
     asked = await asyncio.gather(*(client.ask(BUDGET) for _ in range(12)))
     answered = [each for each in asked if each.total_s is not None]
     assert {each.tokens for each in answered} == {BUDGET}

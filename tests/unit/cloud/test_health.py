@@ -57,7 +57,7 @@ async def test_a_port_in_use(toy_pair, options):
 def test_the_metrics_have_a_port_of_their_own():
     metrics = Metrics()
     port = metrics.serve("127.0.0.1", 0)
-    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10, trust_env=False)
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60, trust_env=False)
     assert "duet_requests" in page.text
     with pytest.raises(AddressError, match=f"metrics on 127.0.0.1:{port}.*in use"):
         Metrics().serve("127.0.0.1", port)

@@ -9,7 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 from duet_contract.manifest import Evaluation
-from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
+from duet_contract.v1.control_pb2 import GetCapacityRequest
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     FINISH_REASON_END_OF_REASONING,
@@ -18,6 +18,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
 )
 from tests.doubles.refusals import details, refused
+from tests.doubles.unread import until
 
 
 def _request(cloud, **changes):
@@ -29,14 +30,6 @@ def _request(cloud, **changes):
         "pair": "toy@1.2.3",
     }
     return ReasonRequest(**{**values, **changes})
-
-
-async def _until(condition):
-    for _ in range(200):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("did not happen within 2 s")
 
 
 async def test_pair_is_named_where_the_request_did_not(cloud):
@@ -156,32 +149,23 @@ async def test_control_tokens_in_a_question_stay_text(cloud):
     assert not with_look_alikes & controls
 
 
-async def test_another_pair(cloud):
-    error = await refused(cloud.inference.Reason(_request(cloud, pair="other@1.0.0")))
-    assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
-    detail = error_details_pb2.ErrorInfo()
-    assert details(error).Unpack(detail)
-    assert detail.reason == "PAIR_MISMATCH"
-    assert dict(detail.metadata) == {"device": "other@1.0.0", "cloud": "toy@1.2.3"}
-
-
 async def test_two_requests_with_one_id(cloud):
-    cloud.engine.pause_s = 0.05
+    cloud.engine.pauses = {1: 60.0}
     first = cloud.inference.Reason(_request(cloud, request_id="twice"))
     await first.read()
     error = await refused(cloud.inference.Reason(_request(cloud, request_id="twice")))
     assert error.code() == grpc.StatusCode.ALREADY_EXISTS
     first.cancel()
-    await _until(lambda: cloud.engine.running == 0)
-    cloud.engine.pause_s = 0
+    await until(lambda: cloud.engine.running == 0)
+    cloud.engine.pauses = {}
     again = [r async for r in cloud.inference.Reason(_request(cloud, request_id="twice"))]
     assert again[-1].HasField("end")
 
 
 async def test_full_is_said_at_once_with_when_to_retry(cloud):
-    cloud.engine.pause_s = 0.05
+    cloud.engine.pause_s = 60
     calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]  # 2 run, 1 waits
-    await _until(lambda: cloud.server.admission.waiting == 1)
+    await until(lambda: cloud.server.admission.waiting == 1)
     capacity = await cloud.control.GetCapacity(GetCapacityRequest())
     assert (capacity.running, capacity.waiting) == (2, 1)
     error = await refused(cloud.inference.Reason(_request(cloud)))
@@ -191,7 +175,7 @@ async def test_full_is_said_at_once_with_when_to_retry(cloud):
     assert detail.retry_delay.ToMilliseconds() > 0
     for call in calls:
         call.cancel()
-    await _until(lambda: cloud.engine.running == 0 and cloud.server.admission.waiting == 0)
+    await until(lambda: cloud.engine.running == 0 and cloud.server.admission.waiting == 0)
 
 
 @pytest.mark.parametrize(
@@ -199,9 +183,9 @@ async def test_full_is_said_at_once_with_when_to_retry(cloud):
     [{"question": " "}, {"question": "x" * 2000}, {"question": "x 1 " * 60}, {"budget": 0}],
 )
 async def test_what_cannot_be_asked_is_said_without_waiting_for_a_place(cloud, changes):
-    cloud.engine.pause_s = 5
+    cloud.engine.pause_s = 60
     calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]
-    await _until(lambda: cloud.server.admission.waiting == 1)
+    await until(lambda: cloud.server.admission.waiting == 1)
     error = await refused(cloud.inference.Reason(_request(cloud, **changes)))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     for call in calls:
@@ -209,28 +193,30 @@ async def test_what_cannot_be_asked_is_said_without_waiting_for_a_place(cloud, c
 
 
 async def test_cancel_aborts_generation(cloud):
-    cloud.engine.pause_s = 0.05
+    cloud.engine.pauses = {1: 60.0}
     call = cloud.inference.Reason(_request(cloud))
     await call.read()
     call.cancel()
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
 async def test_client_gone_before_the_first_token(cloud):
-    cloud.engine.pause_s = 0.5
+    cloud.engine.pause_s = 60
     call = cloud.inference.Reason(_request(cloud))
-    await _until(lambda: cloud.engine.running == 1)
+    await until(lambda: cloud.engine.running == 1)
     call.cancel()
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
 async def test_deadline_aborts_generation(cloud):
-    cloud.engine.pause_s = 0.05
-    error = await refused(cloud.inference.Reason(_request(cloud), timeout=0.2))
+    cloud.engine.pause_s = 60
+    call = cloud.inference.Reason(_request(cloud), timeout=2)
+    await until(lambda: cloud.engine.running == 1)
+    error = await refused(call)
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    await _until(lambda: cloud.engine.running == 0)
+    await until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
@@ -248,13 +234,6 @@ async def test_a_dying_engine_is_unavailable(cloud):
     assert cloud.server.admission.running == 0
 
 
-async def test_describe(cloud):
-    described = await cloud.control.DescribePair(DescribePairRequest())
-    assert (described.id, described.version) == ("toy", "1.2.3")
-    assert described.vocabulary == cloud.vocabulary
-    assert (described.max_question_tokens, described.max_budget) == (64, 40)
-
-
 async def test_drain_finishes_what_runs_and_refuses_what_comes(cloud):
     cloud.engine.pause_s = 0.005
     responses = aiter(cloud.inference.Reason(_request(cloud)))
@@ -270,9 +249,9 @@ async def test_drain_finishes_what_runs_and_refuses_what_comes(cloud):
 
 async def test_drain_gives_up_after_the_grace_period(cloud, options, monkeypatch):
     monkeypatch.setattr(cloud.server, "_options", replace(options, grace_s=0.1))
-    cloud.engine.pause_s = 1
+    cloud.engine.pause_s = 60
     call = cloud.inference.Reason(_request(cloud))
-    await _until(lambda: cloud.engine.running == 1)
+    await until(lambda: cloud.engine.running == 1)
     assert await cloud.server.drain() is False
     call.cancel()
 
@@ -320,13 +299,6 @@ async def test_questions_are_logged_on_request(capfd, cloud):
     cloud.server.inference._log_questions = True
     _ = [r async for r in cloud.inference.Reason(_request(cloud, question="my open plan"))]
     assert "my open plan" in capfd.readouterr().err
-
-
-async def test_questions_are_not_logged(capfd, cloud):
-    _ = [r async for r in cloud.inference.Reason(_request(cloud, question="my secret plan"))]
-    logged = capfd.readouterr().err
-    assert "reasoned" in logged
-    assert "secret" not in logged
 
 
 async def test_what_is_refused_for_its_length_is_not_logged_whole(capfd, cloud):

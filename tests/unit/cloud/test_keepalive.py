@@ -30,7 +30,7 @@ def hurried(options, factor=10):
 
 @pytest.fixture
 def engine(engine):
-    engine.pause_s = 60.0
+    engine.pause_s = 600.0
     return engine
 
 
@@ -54,7 +54,8 @@ async def test_a_device_that_falls_silent_frees_its_slot(cloud):
         await until(lambda: cloud.engine.running == 1)
         await asyncio.sleep(0.1)
         silent.set()
-        assert 0.4 < await until(lambda: cloud.engine.running == 0) < 4
+        # The engine alone would keep it busy for longer than `until` waits.
+        assert await until(lambda: cloud.engine.running == 0) > 0.4
         assert cloud.server.admission.running == 0
         assert cloud.engine.aborted == 1
         call.cancel()
@@ -67,11 +68,9 @@ async def test_a_cloud_that_falls_silent_ends_the_call(cloud):
     ):
         call = question(channel)
         await until(lambda: cloud.engine.running == 1)
-        began = asyncio.get_running_loop().time()
         silent.set()
-        error = await refused(call)
+        error = await asyncio.wait_for(refused(call), 60)
         assert error.code() == grpc.StatusCode.UNAVAILABLE
-        assert asyncio.get_running_loop().time() - began < 2.5
 
 
 async def test_a_quiet_call_lasts(cloud):
@@ -98,7 +97,7 @@ async def test_a_slow_download_lasts(cloud, toy_pair, tmp_path):
     )
     request = FetchFileRequest(path=entry.path, sha256=bytes.fromhex(entry.sha256))
     async with (
-        slow(cloud.server.port, CHUNK_BYTES / 0.7) as address,
+        slow(cloud.server.port, CHUNK_BYTES / 0.35) as address,
         open_aio_channel(address, options=hurried(channels._COMMON)) as channel,
     ):
         responses = [one.data async for one in PairServiceStub(channel).FetchFile(request)]

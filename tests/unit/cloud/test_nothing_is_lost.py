@@ -49,13 +49,13 @@ async def test_a_call_without_a_request_ends(
         yield b""
 
     call = cloud.channel.stream_stream(f"/duet.v1.{method}")
-    error = await refused(call(nothing(), timeout=20))
+    error = await refused(call(nothing(), timeout=60))
     assert (error.code(), error.details()) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "request: the call has none",
     )
     monkeypatch.setattr(interceptor, "_REQUEST_S", 0.1)
-    error = await refused(call(later(), timeout=20))
+    error = await refused(call(later(), timeout=60))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "has sent no request for 0.1 s" in str(error.details())
 
@@ -69,11 +69,11 @@ async def test_a_request_that_the_engine_cancels_ends_with_a_status(cloud: Any) 
 
     scripted = cloud.engine.generate
     cloud.engine.generate = generate
-    error = await refused(cloud.inference.Reason(QUESTION, timeout=20))
+    error = await refused(cloud.inference.Reason(QUESTION, timeout=60))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "the engine aborted the request" in str(error.details())
     cloud.engine.generate = scripted
-    assert [response async for response in cloud.inference.Reason(QUESTION, timeout=20)]
+    assert [response async for response in cloud.inference.Reason(QUESTION, timeout=60)]
 
 
 async def test_a_slow_database_is_no_failure_of_the_engine(
@@ -86,7 +86,7 @@ async def test_a_slow_database_is_no_failure_of_the_engine(
 
     monkeypatch.setattr(cloud.server.inference, "_charge", charge)
     # One after the other, so that a slot is held all the time.
-    calls = [cloud.inference.Reason(QUESTION, timeout=20) for _ in range(2)]
+    calls = [cloud.inference.Reason(QUESTION, timeout=60) for _ in range(2)]
     for call in calls:
         assert [response async for response in call]
     assert not cloud.server.engine_failed.is_set()
@@ -107,7 +107,7 @@ async def test_a_slot_does_not_wait_for_a_refund(
     monkeypatch.setattr(cloud.server.inference, "_charge", charge)
 
     async def ask() -> int:
-        return len([each async for each in cloud.inference.Reason(QUESTION, timeout=20)])
+        return len([each async for each in cloud.inference.Reason(QUESTION, timeout=60)])
 
     asking = [asyncio.create_task(ask()) for _ in range(2)]
     # With one slot: both have generated.
@@ -148,4 +148,4 @@ async def test_cancelled_anywhere_it_leaves_nothing(cloud: Any) -> None:
     assert (admission.running, admission.waiting, admission._shares) == (0, 0, {})
     assert cloud.engine.running == 0
     assert cloud.server.routes.default.ready().watch._generating == 0
-    assert [each async for each in cloud.inference.Reason(QUESTION, timeout=20)]
+    assert [each async for each in cloud.inference.Reason(QUESTION, timeout=60)]

@@ -27,12 +27,10 @@ def test_engine_flags_pass_through():
         ([], {}),
         # What vLLM does anyway; on processors, and for several pairs, ours is another default.
         (["--no-enforce-eager"], {"enforce_eager": False}),
-        (["--gpu-memory-utilization", "0.92"], {"gpu_memory_utilization": 0.92}),
         (["--dtype=auto"], {"dtype": "auto"}),
         (["--tensor-parallel", "2", "-pp", "3"], {"tensor_parallel_size": 2,
                                                   "pipeline_parallel_size": 3}),
         (["--distributed-executor-backend", "ray"], {"distributed_executor_backend": "ray"}),
-        (["--quantization", "fp8"], {"quantization": "fp8"}),
         (["--speculative-config", '{"method": "ngram", "num_speculative_tokens": 3}'],
          {"speculative_config": {"method": "ngram", "num_speculative_tokens": 3}}),
         (["--speculative-config.method", "ngram"], {"speculative_config": {"method": "ngram"}}),
@@ -46,7 +44,6 @@ def test_what_was_given_and_nothing_else_reaches_the_engine(arguments, engine):
     ("arguments", "message"),
     [
         (["--model", "other"], "--model belongs to the pair"),
-        (["--model", "Qwen/Qwen3-0.6B"], "--model belongs to the pair"),  # vLLM's default
         (["--tokenizer", "other"], "--tokenizer belongs to the pair"),
     ],
 )
@@ -80,18 +77,11 @@ def test_an_engine_flag_is_passed_on_as_it_is(flags):
     ("option", "value", "told"),
     [
         ("--chunk-tokens", "0", "0 is not in the range"),
-        ("--chunk-tokens", "1e3", "'1e3' is not a valid integer"),
-        ("--chunk-ms", "-1", "-1.0 is not in the range"),
         ("--chunk-ms", "nan", "not a finite number"),
         ("--grace-s", "inf", "inf is not in the range"),
-        ("--grace-s", "1e999", "inf is not in the range"),
         ("--write-s", "0", "0.0 is not in the range from 0.1"),
-        ("--max-running", "0", "0 is not in the range"),
         ("--max-running", "9" * 5000, "is not a valid integer"),
-        ("--max-waiting", "-1", "-1 is not in the range"),
         ("--port", "70000", "70000 is not in the range from 0 to 65,535"),
-        ("--metrics-port", "-1", "-1 is not in the range"),
-        ("--enrollment-port", "65536", "65536 is not in the range"),
         ("--log-format", "a\x1b[2Jb\nc", "a\\x1b[2Jb"),
     ],
 )
@@ -109,8 +99,6 @@ def test_malformed_values_are_one_line(capsys, option, value, told):
     ("option", "value", "told"),
     [
         ("PORT", "http", "'http' is not a valid integer"),
-        ("PORT", "70000", "70000 is not in the range"),
-        ("GRACE_S", "nan", "not a finite number"),
         ("LOG_FORMAT", "xml", "'xml' is not one of 'console', 'json'"),
         ("REFLECTION", "perhaps", "'perhaps' is not a valid boolean"),
         ("CONFIG", "/nowhere/serve.yaml", "cannot read /nowhere/serve.yaml"),
@@ -129,20 +117,3 @@ def test_a_variable_that_is_not_used_is_not_named(capsys, monkeypatch):
     monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "1")
     assert main(["serve", "--port", "http"]) == 2
     assert "environment" not in capsys.readouterr().err
-
-
-def test_options_come_from_the_environment(monkeypatch):
-    monkeypatch.setenv("DUET_CLOUD_SERVE_MAX_WAITING", "7")
-    monkeypatch.setenv("DUET_CLOUD_SERVE_PAIR", "a b")
-    served = []
-    monkeypatch.setattr("duet_cloud.service.run", served.append)
-    assert main(["serve"]) == 0
-    assert served == [ServeOptions(max_waiting=7, pairs=("a", "b"))]
-
-
-def test_help_names_no_default_where_there_is_none(capsys):
-    assert main(["serve", "-h"]) == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert "[default: 30.0;" in out
-    assert "default: None" not in out
-    assert "default: False" not in out

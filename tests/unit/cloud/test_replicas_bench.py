@@ -13,7 +13,6 @@ from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequ
 from duet_tools.fleet import collector as reading
 from duet_tools.fleet.collector import collector, scraping
 from duet_tools.fleet.scaling import carried
-from duet_tools.subjects.children import free_port
 from tests.doubles.commands import bench
 
 
@@ -63,7 +62,7 @@ def test_metrics_are_scraped(monkeypatch):
     monkeypatch.setattr(reading, "_EVERY_S", 0.01)
     metrics = Metrics()
     metrics.requests.labels("toy@1", "ok").inc()
-    port = metrics.serve("127.0.0.1", free_port())
+    port = metrics.serve("127.0.0.1", 0)
     with scraping(port) as found:
         while not found.count:
             pass

@@ -1,6 +1,5 @@
 """Two versions of a pair and another pair in one service, each with an engine of its own."""
 
-import asyncio
 import json
 import shutil
 from dataclasses import dataclass
@@ -112,13 +111,10 @@ async def test_a_pair_that_is_not_served_is_told_before_a_token_is_spent(cloud, 
 
 
 async def test_a_full_pair_does_not_fill_the_others(cloud):
-    cloud.engines[FIRST].pause_s = 5
+    cloud.engines[FIRST].pause_s = 60
     calls = [cloud.inference.Reason(ReasonRequest(question="x", pair=FIRST)) for _ in range(3)]
     first = cloud.server.routes.all[0].admission
-    for _ in range(200):
-        if first.waiting == 1:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: first.waiting == 1)
     error = await refused(ask(cloud, FIRST))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     # Nor is a device with another pair made to wait for its refusal.
@@ -169,10 +165,7 @@ async def test_the_service_is_ready_when_every_pair_is(reasoners, options):
 async def test_draining_waits_for_every_pair(cloud):
     cloud.engines[OTHER].pause_s = 0.2
     call = cloud.inference.Reason(ReasonRequest(question="x", pair=OTHER))
-    for _ in range(200):
-        if cloud.engines[OTHER].running:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: cloud.engines[OTHER].running)
     assert await cloud.server.drain() is True
     assert [response async for response in call][-1].HasField("end")
 

@@ -25,28 +25,19 @@ def changed(**values):
 
 
 @pytest.fixture
-def options(options, monkeypatch):
+def handshake_ms():
+    return 700
+
+
+@pytest.fixture
+def options(options, monkeypatch, handshake_ms):
     arguments = changed(
-        grpc__server_handshake_timeout_ms=700,
+        grpc__server_handshake_timeout_ms=handshake_ms,
         grpc__max_connection_idle_ms=2000,
         grpc__max_allowed_incoming_connections=8,
     )
     monkeypatch.setattr(server_module, "_CHANNEL_OPTIONS", arguments)
     return options
-
-
-async def closed_after(port: int, data: bytes) -> float:
-    """Seconds until the server closes a connection that sends `data` and no more."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    began = asyncio.get_running_loop().time()
-    try:
-        writer.write(data)
-        async with asyncio.timeout(10):
-            while await reader.read(4096):
-                pass
-        return asyncio.get_running_loop().time() - began
-    finally:
-        writer.close()
 
 
 def sockets() -> int:
@@ -59,27 +50,32 @@ def sockets() -> int:
 
 @pytest.mark.parametrize("data", [b"", HALF_A_HELLO[:1]], ids=["nothing", "a byte"])
 async def test_a_connection_that_says_nothing_is_closed(cloud, data):
-    assert await closed_after(cloud.server.port, data) < 5
+    reader, writer = await asyncio.open_connection("127.0.0.1", cloud.server.port)
+    writer.write(data)
+    async with asyncio.timeout(60):
+        while await reader.read(4096):
+            pass
+    writer.close()
 
 
 async def test_an_idle_connection_is_closed_and_the_channel_lasts(cloud):
     assert [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
     busy = sockets()
-    await until(lambda: sockets() < busy, within_s=8)
+    # Both ends of it: the channel would use one that only the server has closed.
+    await until(lambda: sockets() <= busy - 2)
     assert [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
 
 
+@pytest.mark.parametrize("handshake_ms", [60_000])
 async def test_connections_are_bounded(cloud):
     """Those beyond the limit are closed, and there is room again once others have gone."""
     port = cloud.server.port
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
-    # Sooner than the handshake's time limit would close them.
-    opened = asyncio.get_running_loop().time()
     reads = [asyncio.create_task(reader.read()) for reader, _ in held]
-    done, waiting = await asyncio.wait(reads, timeout=0.5)
-    assert asyncio.get_running_loop().time() - opened < 0.7
-    assert len(done) >= 30
-    for read in waiting:
+    # Long before the handshake's time limit would close all of them.
+    await until(lambda: sum(read.done() for read in reads) >= 30)
+    assert not all(read.done() for read in reads)
+    for read in reads:
         read.cancel()
     for _, writer in held:
         writer.close()
@@ -90,7 +86,7 @@ async def test_connections_are_bounded(cloud):
         except grpc.aio.AioRpcError:
             return []
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await served():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 

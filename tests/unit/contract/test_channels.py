@@ -183,7 +183,7 @@ import grpc
 from duet_contract.channels import open_channel
 with open_channel(sys.argv[1]) as channel:
     try:
-        list(channel.unary_stream("/a/b")(b"", timeout=10))
+        list(channel.unary_stream("/a/b")(b"", timeout=60))
     except grpc.RpcError as error:
         print(error.details())
 """

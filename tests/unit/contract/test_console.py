@@ -45,7 +45,7 @@ def test_an_answer_is_written_or_its_loss_is_told(
 def test_no_one_reads() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    process = subprocess.run([sys.executable, "-c", WRITES], stdout=writer, stderr=-1, timeout=30)
+    process = subprocess.run([sys.executable, "-c", WRITES], stdout=writer, stderr=-1, timeout=60)
     os.close(writer)
     assert (process.returncode, process.stderr) == (141, b"note\n")
 
@@ -156,7 +156,12 @@ def test_ctrl_c_once_a_command_has_ended_shows_no_traceback(where: str) -> None:
     program = (
         "import atexit, sys, threading, time\n"
         "from duet_contract.console import run\n"
-        "def wait():\n    time.sleep(0.2)\n    print('ends', flush=True)\n    time.sleep(60)\n"
+        "main = threading.main_thread().ident\n"
+        "def wait():\n"
+        "    while sys._current_frames()[main].f_code.co_name not in ('wait', '_shutdown'):\n"
+        "        time.sleep(0.01)\n"
+        "    print('ends', flush=True)\n"
+        "    time.sleep(60)\n"
         f"{where}\n"
         "sys.exit(run('prog', lambda: 0, ends_process=True))"
     )

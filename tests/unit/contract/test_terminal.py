@@ -29,12 +29,12 @@ def is_safe(text: str) -> bool:
     return not set(text) & set(CONTROLS)
 
 
-@pytest.mark.parametrize("control", CONTROLS)
-def test_every_control_is_seen_and_none_acts(control: str) -> None:
-    shown = printable(f"a{control}b")
-    assert is_safe(shown)
-    assert shown[0] + shown[-1] == "ab"
-    assert f"{ord(control):x}" in shown
+def test_every_control_is_seen_and_none_acts() -> None:
+    for control in CONTROLS:
+        shown = printable(f"a{control}b")
+        assert is_safe(shown)
+        assert shown[0] + shown[-1] == "ab"
+        assert f"{ord(control):x}" in shown
 
 
 @given(ANYTHING)

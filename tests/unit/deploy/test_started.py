@@ -91,7 +91,7 @@ def command(request, postgres, tmp_path, toy_pair, monkeypatch):
 
 def _probe(service, path):
     port = service.wait_event("loading", 60)["health_port"]
-    answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10, trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60, trust_env=False)
     return answer.status_code, answer.text
 
 

@@ -1,8 +1,6 @@
 """One question from end to end, with a scripted cloud and a decoder without a model."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -17,7 +15,7 @@ from duet_contract.v1.inference_pb2 import (
 from duet_device import Client, session
 from duet_device.events import Event, SignalText
 from duet_device.pairs.pair import Pair
-from tests.doubles.asking import QUESTION, ask, texts
+from tests.doubles.asking import QUESTION, ask, everything_has_arrived, happens, texts
 from tests.doubles.cloud import (
     ScriptedCloud,
     done,
@@ -79,20 +77,16 @@ def test_budget_cut_shows_in_finish(pair: Pair, decoder: ScriptedDecoder) -> Non
 
 
 def test_last_chunk_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDecoder) -> None:
-    gate = threading.Event()
-
     def script(_: ReasonRequest, __: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         yield tokens(*b"ab")
         yield tokens(*b"cd")
         yield done(4)
-        gate.set()
 
     evaluate = decoder.evaluate
 
     def slow_prefix(ids: list[int], **options: object) -> None:
         evaluate(ids, **options)  # type: ignore[arg-type]
-        gate.wait(5)
-        time.sleep(0.05)
+        assert happens(everything_has_arrived)
 
     decoder.evaluate = slow_prefix  # type: ignore[method-assign, assignment]
     ask(script, pair, decoder)
@@ -103,16 +97,6 @@ def test_last_chunk_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDe
         (prefix - 1, 1),
         (prefix, 4 + len(" A:")),
     ]
-
-
-def happens(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true in time."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.005)
-    return False
 
 
 def test_the_cloud_is_asked_while_the_decoder_loads(

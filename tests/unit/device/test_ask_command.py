@@ -26,6 +26,7 @@ from duet_device.pairs.pair import Pair
 from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
+from tests.doubles.tcp import NOWHERE
 
 
 @pytest.fixture
@@ -111,23 +112,10 @@ def test_time_counts_from_the_question_not_from_the_import(
     assert main(["ask", "why?"]) == ExitCode.OK
 
 
-def test_json_is_the_receipt_and_nothing_else(
-    cloud: ScriptedCloud, decoder: ScriptedDecoder, capsys: Captured
-) -> None:
-    assert main(["ask", "--json", "--quiet", "why?"]) == ExitCode.OK
-    out, err = capsys.readouterr()
-    receipt = Receipt.model_validate_json(out)
-    assert (receipt.answer, receipt.signal) == ("häppy 🙂", "because")
-    assert err == ""
-    assert decoder.closed
-
-
 @pytest.mark.parametrize("question", ["", "why?"])
 def test_json_of_an_error(question: str, cloud: ScriptedCloud, capsys: Captured) -> None:
-    with ScriptedCloud(says()) as gone:
-        pass
     code = ExitCode.UNREACHABLE if question else ExitCode.USAGE
-    options = ["--json", "--require-cloud", "--server", gone.address]
+    options = ["--json", "--require-cloud", "--server", NOWHERE]
     assert main(["ask", question, *options]) == code
     out, err = capsys.readouterr()
     error = json.loads(out)["error"]
@@ -147,15 +135,13 @@ def test_signal_is_shown_on_wish(cloud: ScriptedCloud, capsys: Captured) -> None
 def test_servers_of_the_environment(
     cloud: ScriptedCloud, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ScriptedCloud(says()) as other:
-        gone = other.address
-    monkeypatch.setenv("DUET_SERVER", f"{gone},{cloud.address}")
+    monkeypatch.setenv("DUET_SERVER", f"{NOWHERE},{cloud.address}")
     assert main(["ask", "--json", "why?"]) == ExitCode.OK
     out, err = capsys.readouterr()
     receipt = json.loads(out)
     assert (receipt["outcome"], receipt["server"]) == ("complete", cloud.address)
     assert receipt["resumed"] == 0
-    assert err.startswith(f"duet-device: no cloud at {gone}: ")
+    assert err.startswith(f"duet-device: no cloud at {NOWHERE}: ")
     assert f"; asking {cloud.address}\n" in err
 
 
@@ -195,17 +181,6 @@ def test_the_certificate_is_renewed_behind_an_answer_of_the_cloud(
     assert capsys.readouterr().err == "duet-device: it ends soon\n"
     assert main(["ask", "why?", "--device-only"]) == ExitCode.OK
     assert renewed == [cloud.address]
-
-
-def test_options_come_from_the_environment(
-    cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DUET_BUDGET", "5")
-    monkeypatch.setenv("DUET_TEMPERATURE", "0")
-    monkeypatch.setenv("DUET_JSON", "1")
-    assert main(["ask", "why?"]) == ExitCode.OK
-    assert cloud.requests[0].budget == 5
-    assert cloud.requests[0].HasField("temperature")
 
 
 def test_options_reach_the_cloud(cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,18 +253,11 @@ def test_an_argument_that_is_not_utf8(cloud: ScriptedCloud, capsys: Captured) ->
     [
         ["--budget", "0"],
         ["--budget", "33"],
-        ["--budget", "many"],
-        ["--budget", "9" * 30],
         ["--budget", "9" * 5000],
         ["--seed", "-1"],
         ["--seed", "4294967295"],
-        ["--timeout", "0"],
         ["--timeout", "nan"],
-        ["--temperature", "nan"],
         ["--temperature", "3"],
-        ["--temperature", "inf"],
-        ["--temperature", "-0.5"],
-        ["--temperature", "1e-6"],
         ["--temperature", "1e-45"],
         ["--threads", "0"],
         ["--device-only", "--require-cloud"],
@@ -338,20 +306,8 @@ def test_damaged_decoder_file(
     assert err.count("\n") == 1
 
 
-def test_no_cloud_where_it_is_required(cloud: ScriptedCloud, capsys: Captured) -> None:
-    with ScriptedCloud(says()) as gone:
-        pass
-    options = ["--require-cloud", "--server", gone.address]
-    assert main(["ask", "why?", *options]) == ExitCode.UNREACHABLE
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("duet-device: no cloud at")
-
-
 def test_no_cloud_is_said_in_one_line(cloud: ScriptedCloud, capsys: Captured) -> None:
-    with ScriptedCloud(says()) as gone:
-        pass
-    assert main(["ask", "why?", "--quiet", "--server", gone.address]) == ExitCode.OK
+    assert main(["ask", "why?", "--quiet", "--server", NOWHERE]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
     assert err.endswith("the device answers alone\n")
@@ -439,20 +395,3 @@ def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     assert process.returncode == ExitCode.INTERRUPTED
     assert out == b""
     assert err.strip() == b"duet-device: interrupted"
-
-
-@pytest.mark.slow
-def test_closed_stdout_ends_quietly(home: Path) -> None:
-    program = (
-        "import sys; from duet_device import session; "
-        "from tests.doubles.decoder import ScriptedDecoder; "
-        "session.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
-        "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"
-    )
-    reader, writer = os.pipe()
-    os.close(reader)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=writer, stderr=-1)
-    os.close(writer)
-    _, err = process.communicate(timeout=60)
-    assert err == b""
-    assert process.returncode == ExitCode.STDOUT_CLOSED

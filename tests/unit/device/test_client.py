@@ -35,6 +35,7 @@ from duet_device.turn_lock import TurnLock
 from tests.doubles.asking import QUESTION, notes
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.tcp import NOWHERE
 
 ANSWER = "häppy 🙂"
 
@@ -165,16 +166,6 @@ def test_a_stream_that_is_dropped_or_closed_stops_the_cloud(
         assert client.ask(QUESTION).receipt.source == "duet"
 
 
-def test_one_question_at_a_time(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with Client(pair, decoder=decoder, device_only=True) as client:  # type: ignore[arg-type]
-        stream = client.stream(QUESTION)
-        next(stream)
-        with pytest.raises(UsageProblem, match="still answering: finish or close the stream"):
-            client.ask(QUESTION)
-        stream.close()
-        assert client.ask(QUESTION).answer == ANSWER
-
-
 def test_threads_take_turns(pair: Pair) -> None:
     busy = threading.Lock()
 
@@ -215,21 +206,16 @@ def test_threads_take_turns(pair: Pair) -> None:
 def test_close_stops_a_question_of_another_thread(pair: Pair, opened: Opened) -> None:
     with ScriptedCloud(hangs) as cloud:
         client = Client(pair, server=cloud.address)
-        threading.Timer(0.1, client.close).start()
+
+        def closes() -> None:
+            cloud.asked.wait(60)
+            client.close()
+
+        threading.Thread(target=closes).start()
         with pytest.raises(Interrupted):
             client.ask(QUESTION)
         assert cloud.ended.wait(60)
     client.close()
-    assert opened.decoders[0].closed
-
-
-def test_closing_inside_a_loop_ends_it(pair: Pair, opened: Opened) -> None:
-    client = Client(pair, device_only=True)
-    events: list[Event] = []
-    for event in client.stream(QUESTION):
-        events.append(event)
-        client.close()
-    assert [type(event) for event in events] == [AnswerText]
     assert opened.decoders[0].closed
 
 
@@ -274,19 +260,6 @@ def test_a_decoder_that_cannot_be_freed_blocks_no_other_thread(pair: Pair) -> No
         lock.close()
     with pytest.raises(ModelProblem):
         lock.close()
-
-
-def test_a_channel_that_failed_is_replaced(
-    cloud: ScriptedCloud, pair: Pair, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with ScriptedCloud(says()) as other:
-        gone = other.address
-    addresses = iter([gone, cloud.address])
-    monkeypatch.setattr(known_servers, "open_channel", lambda *_: opened.channel(next(addresses)))
-    with Client(pair) as client:
-        assert client.ask(QUESTION).receipt.source == "device"
-        assert is_closed(opened.channels[0])
-        assert client.ask(QUESTION).receipt.source == "duet"
 
 
 def test_a_renewed_certificate_is_used_for_the_next_question(
@@ -375,11 +348,11 @@ async def test_closing_an_asyncio_client_stops_its_question(pair: Pair, opened: 
     with ScriptedCloud(hangs) as cloud:
         client = AsyncClient(pair, server=cloud.address)
         task = asyncio.create_task(client.ask(QUESTION))
-        await asyncio.to_thread(cloud.asked.wait, 5)
+        assert await asyncio.to_thread(cloud.asked.wait, 60)
         await client.close()
         with pytest.raises(Interrupted):
             await task
-        assert await asyncio.to_thread(cloud.ended.wait, 2)
+        assert await asyncio.to_thread(cloud.ended.wait, 60)
     assert opened.decoders[0].closed
 
 
@@ -414,10 +387,8 @@ async def test_an_asyncio_question_waits_no_longer_than_its_time_limit(
 def test_notes_of_ask_go_to_the_log(
     pair: Pair, decoder: ScriptedDecoder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with ScriptedCloud(says()) as other:
-        gone = other.address
     caplog.set_level("INFO", "duet_device")
-    with Client(pair, decoder=decoder, server=gone) as client:  # type: ignore[arg-type]
+    with Client(pair, decoder=decoder, server=NOWHERE) as client:  # type: ignore[arg-type]
         client.ask(QUESTION)
         events: list[Event] = []
         with pytest.raises(CloudUnreachable):

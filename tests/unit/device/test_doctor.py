@@ -29,11 +29,11 @@ from tests.doubles.cloud import ScriptedCloud, says
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY
 from tests.doubles.small_pairs import write_gguf
+from tests.doubles.tcp import NOWHERE
 from tests.doubles.terminal import CTRL_C, PROGRAM, Terminal
 from tests.unit.device.conftest import manifest_data
 
 Captured = pytest.CaptureFixture[str]
-NOWHERE = "127.0.0.1:9"
 USER = "user:secret@"
 
 

@@ -52,27 +52,9 @@ def test_broken_signal_is_dropped_and_said(name: str, pair: Pair, decoder: Scrip
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
     (note,) = notes(events)
     assert note.endswith("the device answers alone")
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_signal_fails_where_the_cloud_is_required(
-    name: str, pair: Pair, decoder: ScriptedDecoder
-) -> None:
     with pytest.raises(CloudUnreachable) as caught:
         ask(BROKEN[name], pair, decoder, require_cloud=True)
     assert caught.value.exit_code == ExitCode.UNREACHABLE
-
-
-def test_no_cloud_is_answered_alone_or_refused(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with ScriptedCloud(says()) as cloud:
-        gone = cloud.address
-    events: list[Event] = []
-    alone = answer(pair, decoder, events, server=gone).receipt
-    assert alone.source == "device"
-    assert alone.answer == "häppy 🙂"
-    assert gone in notes(events)[0]
-    with pytest.raises(CloudUnreachable, match="no cloud at"):
-        answer(pair, decoder, server=gone, require_cloud=True)
 
 
 def refusing(code: grpc.StatusCode, message: str, *details: object) -> Script:
@@ -124,7 +106,7 @@ def test_server_of_another_pair_offers_its_decoder(
 
 
 def retry_in(seconds: float) -> RetryInfo:
-    return RetryInfo(retry_delay=Duration(nanos=int(seconds * 1e9)))
+    return RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9)))
 
 
 def test_busy_cloud_is_asked_once_more(pair: Pair, decoder: ScriptedDecoder) -> None:
@@ -170,22 +152,14 @@ def test_cloud_that_stays_busy(pair: Pair, decoder: ScriptedDecoder) -> None:
     assert caught.value.exit_code == ExitCode.REFUSED
 
 
-def test_no_second_try_that_would_not_fit(pair: Pair, decoder: ScriptedDecoder) -> None:
-    script = refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_in(0.9))
-    _, cloud = ask(script, pair, decoder, timeout=0.8)
-    assert len(cloud.requests) == 1
-
-
-def test_unavailable_before_anything_is_tried_once_more(
-    pair: Pair, decoder: ScriptedDecoder
-) -> None:
-    script = refusing(grpc.StatusCode.UNAVAILABLE, "draining")
-    outcome, cloud = ask(script, pair, decoder)
-    assert outcome.receipt.source == "device"
-    assert len(cloud.requests) == 2
-
-
-@pytest.mark.parametrize("how", ["Socket closed", "recvmsg:Connection reset by peer"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "Socket closed",
+        "recvmsg:Connection reset by peer",
+        "getsockopt(SO_ERROR): Broken pipe",
+    ],
+)
 def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
     how: str, pair: Pair, decoder: ScriptedDecoder
 ) -> None:
@@ -195,7 +169,7 @@ def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
 
 
 @pytest.mark.parametrize("reset", [False, True])
-@pytest.mark.parametrize("after", [1, 9, 20, 30, 33, 36, 39, 42, 45])
+@pytest.mark.parametrize("after", [1, 9, 30, 45])
 def test_a_link_that_breaks_while_it_connects_is_tried_again(
     after: int, reset: bool, pair: Pair, decoder: ScriptedDecoder
 ) -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,33 +236,6 @@ def test_of_several_pairs_one_is_to_be_chosen(cloud: Cloud, capsys: Captured) ->
     assert main(["ask", "why?"]) == ExitCode.OK
 
 
-def test_an_interrupted_fetch_goes_on_where_it_was(cloud: Cloud) -> None:
-    write_gguf(cloud.pairs.directory / "decoder.gguf", values=40_000_000)
-    data = json.loads((cloud.pairs.directory / "manifest.json").read_text())
-    described = describe_file(cloud.pairs.directory, cloud.pairs.directory / "decoder.gguf")
-    data["decoder"]["files"] = [described.model_dump()]
-    (cloud.pairs.directory / "manifest.json").write_text(json.dumps(data))
-    sign_pair(cloud.pairs.directory, KEY)
-    cloud.pairs.chunk, cloud.pairs.cuts = 1 << 19, [1 << 20]
-    with Terminal("ask", "--yes", "--server", cloud.address, "why?", columns=40) as terminal:
-        terminal.expect("the link broke; continuing at byte 1048576")
-        terminal.expect("9%")
-        terminal.type(CTRL_C)
-        assert terminal.end() == ExitCode.INTERRUPTED
-        assert terminal.shown.endswith("\nduet-device: interrupted\n")
-        bars = [
-            line.partition("^C")[0] for line in re.split("[\r\n]", terminal.shown) if "%" in line
-        ]
-        assert bars[0].startswith("160.0 MB  [----")
-        assert max(map(len, bars)) <= 40
-    assert not load()
-    with Terminal("ask", "--server", cloud.address, "why?") as terminal:
-        assert terminal.end() == ExitCode.OK
-    first, second, third = cloud.pairs.offsets
-    assert (first, second) == (0, 1 << 20)
-    assert third > second
-
-
 def test_an_empty_terminal_prompts(cloud: Cloud) -> None:
     with Terminal("ask", "--yes", "--server", cloud.address) as terminal:
         terminal.expect("Question (end with Enter, Ctrl-D): ")
@@ -277,22 +249,6 @@ def test_an_empty_terminal_prompts(cloud: Cloud) -> None:
             terminal.type(typed)
             assert terminal.end() == code
             assert "Traceback" not in terminal.shown
-
-
-def test_a_plain_terminal_of_another_language(cloud: Cloud) -> None:
-    plain = {
-        "NO_COLOR": "1",
-        "TERM": "dumb",
-        "LANG": "C",
-        "LC_ALL": "C",
-        "PYTHONCOERCECLOCALE": "0",
-    }
-    plain["PYTHONUTF8"] = "0"
-    arguments = ("ask", "--yes", "--server", cloud.address, "--show-signal", "why?")
-    with Terminal(*arguments, environment=plain, columns=20) as terminal:
-        assert terminal.end() == ExitCode.OK
-        assert "because\n\nh?ppy ?\n" in terminal.shown
-        assert "\x1b[2m" not in terminal.output
 
 
 def test_a_pull_asks_as_well(cloud: Cloud, capsys: Captured) -> None:

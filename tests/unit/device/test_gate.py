@@ -9,12 +9,11 @@ import grpc
 import pytest
 
 from duet_contract.calibration import Calibration, Probe, Threshold
-from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device import session as session_module
 from duet_device.cli import main
 from duet_device.client import Client
-from duet_device.errors import AloneWorthless, ExitCode, ModelProblem, UsageProblem
+from duet_device.errors import ExitCode, ModelProblem, UsageProblem
 from duet_device.events import Note, Result, Sent
 from duet_device.gate import DRAFT_TOKENS
 from duet_device.history.store import StoredSignal
@@ -23,7 +22,7 @@ from duet_device.policy.calibrations import own_path, store
 from duet_device.question import Question
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
-from tests.unit.device.conftest import SHA, manifest_data
+from tests.unit.device.conftest import SHA
 
 ANSWER = "9 cars"
 
@@ -187,25 +186,6 @@ def test_questions_of_a_batch_are_judged_one_by_one(
     with Client(pair, decoder=decoder, server=cloud.address, route="auto") as client:  # type: ignore[arg-type]
         found = [e for _, e in client.stream_all(questions) if isinstance(e, Result)]
     assert [each.receipt.source for each in found] == ["duet", "device", "duet"]
-
-
-def worthless(pair: Pair) -> Pair:
-    return Pair(pair.directory, Manifest.model_validate(manifest_data(alone=None)))
-
-
-def test_the_device_alone_is_refused_where_it_is_worth_nothing(
-    pair: Pair, decoder: ScriptedDecoder, cloud: ScriptedCloud
-) -> None:
-    with pytest.raises(AloneWorthless, match="--force") as refused:
-        ask(worthless(pair), decoder, cloud, route="device")
-    assert refused.value.exit_code == ExitCode.UNREACHABLE
-    forced = result(ask(worthless(pair), decoder, cloud, route="device", force=True))
-    assert forced.receipt.source == "device"
-    assert forced.receipt.route
-    assert forced.receipt.route.measure is None
-    useful = result(ask(pair, decoder, cloud, route="device"))
-    assert useful.receipt.source == "device"
-    assert not cloud.requests
 
 
 @pytest.mark.parametrize(

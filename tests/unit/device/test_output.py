@@ -98,18 +98,6 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_models_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    out, err = Terminal(), Terminal()
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "stderr", err)
-    monkeypatch.setenv("TERM", "xterm")
-    output = Output(as_json=False, show_signal=True, quiet=True)
-    output.signal("a\033]0;x\a\n")
-    output.answer("b\033[2J\tc")
-    assert out.getvalue() == "b\\x1b[2J\tc"
-    assert err.getvalue() == "\033[2ma\\x1b]0;x\\x07\n\033[0m\n\n"
-
-
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_no_styles_where_they_are_not_wanted(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
@@ -131,12 +119,6 @@ def test_a_terminal_shows_the_answer_as_a_person_writes_it(
         output.answer(text)
     output.end(receipt(answer="..."))
     assert out.getvalue() == "She has 1,600 left, \\not \\boxed{12\n"
-
-
-def test_what_a_cloud_says_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Notes and errors quote the other side's words."""
-    Output(as_json=False, show_signal=False, quiet=False).note("full\x1b]0;owned\x07\nPassword:")
-    assert capsys.readouterr().err == "duet-device: full\\x1b]0;owned\\x07 Password:\n"
 
 
 def test_errors_cannot_either(

@@ -54,18 +54,18 @@ def numeric(text: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_no_digit_of_ten_thousand_questions_leaves_the_device(private: Manifest) -> None:
+def test_no_digit_of_a_thousand_questions_leaves_the_device(private: Manifest) -> None:
     nothing_asked = build_request("pens", private, Settings())
     nothing_asked.request_id = nothing_asked.question = ""
     digits = 0
-    for text in questions(10_000):
+    for text in questions(1_000):
         request = build_request(text, private, Settings())
         digits += len(numeric(text))
         assert not numeric(request.question), text
         # The rest of the request is the same for every question, but for its random name.
         request.request_id = request.question = ""
         assert request == nothing_asked
-    assert digits > 10_000
+    assert digits > 1_000
 
 
 def test_questions_that_differ_in_their_numbers_alone_are_sent_alike(private: Manifest) -> None:

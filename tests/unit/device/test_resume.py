@@ -19,13 +19,14 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.async_client import AsyncClient
 from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, UsageProblem
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import QUESTION, answer, notes
+from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import Script, ScriptedCloud, abort, done, text, tokens
 from tests.doubles.decoder import ScriptedDecoder
+from tests.doubles.tcp import NOWHERE
 from tests.unit.device.conftest import manifest_data
 
 SIGNAL = list(b"because 3 is odd")
@@ -125,13 +126,14 @@ def test_another_server_continues_where_one_died(pair: Pair, decoder: ScriptedDe
         def dies(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
             yield tokens(*SIGNAL[:5])
             gone.set()
-            time.sleep(5)
+            while context.is_active():
+                time.sleep(0.01)
 
         first = ScriptedCloud(dies)
         first.__enter__()
 
         def end() -> None:
-            gone.wait(5)
+            gone.wait(60)
             first.__exit__()
 
         threading.Thread(target=end).start()
@@ -140,18 +142,6 @@ def test_another_server_continues_where_one_died(pair: Pair, decoder: ScriptedDe
     assert receipt.signal.encode() == bytes(SIGNAL)
     assert (receipt.outcome, receipt.resumed, receipt.server) == ("moved", 1, second.address)
     assert receipt.tokens.signal == len(SIGNAL)
-
-
-def test_a_server_that_is_not_there_costs_nothing(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with ScriptedCloud(serves()) as cloud:
-        with ScriptedCloud(serves()) as other:
-            gone = other.address
-        events: list[Event] = []
-        servers = f"{gone},{cloud.address}"
-        receipt = answer(pair, decoder, events, server=servers, budget=20).receipt
-    assert (receipt.outcome, receipt.server) == ("complete", cloud.address)
-    assert len(cloud.requests) == 1
-    assert other.requests == []
 
 
 def stops(seconds: float, code: grpc.StatusCode = UNAVAILABLE) -> Script:
@@ -197,10 +187,27 @@ def test_refused_by_one_server_and_answered_by_the_next(
         assert answer(pair, decoder, server=servers, budget=20).receipt.server == second.address
 
 
-def hangs_after(count: int) -> Script:
+@pytest.fixture
+def late(clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
+    """The device keeps back half of a minute, so that a busy machine answers in time."""
+    monkeypatch.setattr("duet_device.answer._LEAST_OWN_S", 30.0)
+    return clock
+
+
+def hangs_after(count: int, decoder: ScriptedDecoder, clock: SteppedClock, *ahead: float) -> Script:
+    """Sends so many tokens; once the device holds them, the clock is put ahead, again and again."""
+
     def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         if count:
             yield tokens(*SIGNAL[:count])
+        held = f"Q:{QUESTION} S:".encode() + bytes(SIGNAL[:count])
+        while bytes(decoder.ids[: len(held)]) != held and context.is_active():
+            time.sleep(0.01)
+        for seconds in ahead:
+            # Long enough for the device to look at the clock.
+            time.sleep(0.1)
+            assert context.is_active()
+            clock.ahead = seconds
         while context.is_active():
             time.sleep(0.01)
 
@@ -208,13 +215,13 @@ def hangs_after(count: int) -> Script:
 
 
 def test_the_signal_so_far_has_to_do_when_the_deadline_nears(
-    pair: Pair, decoder: ScriptedDecoder
+    pair: Pair, decoder: ScriptedDecoder, late: SteppedClock
 ) -> None:
     events: list[Event] = []
-    with ScriptedCloud(hangs_after(5)) as cloud:
-        receipt = answer(pair, decoder, events, server=cloud.address, timeout=1).receipt
+    with ScriptedCloud(hangs_after(5, decoder, late, 35)) as cloud:
+        receipt = answer(pair, decoder, events, server=cloud.address, timeout=60).receipt
         assert cloud.ended.wait(60)
-    assert receipt.ms.total < 1000
+    assert receipt.ms.total < 60_000
     assert (receipt.source, receipt.outcome, receipt.tokens.signal) == ("duet", "partial", 5)
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:becau A:")
     assert receipt.low_confidence
@@ -222,40 +229,41 @@ def test_the_signal_so_far_has_to_do_when_the_deadline_nears(
 
 
 def test_the_device_answers_alone_when_nothing_came_in_time(
-    pair: Pair, decoder: ScriptedDecoder
+    pair: Pair, decoder: ScriptedDecoder, late: SteppedClock
 ) -> None:
-    with ScriptedCloud(hangs_after(0)) as cloud:
-        receipt = answer(pair, decoder, server=cloud.address, timeout=1).receipt
-    assert receipt.ms.total < 1000
+    with ScriptedCloud(hangs_after(0, decoder, late, 35)) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, timeout=60).receipt
+    assert receipt.ms.total < 60_000
     assert (receipt.source, receipt.outcome) == ("device", "alone")
 
 
-def test_time_is_kept_back_by_what_a_step_takes(pair: Pair) -> None:
-    def slow(ids: Sequence[int]) -> int:
-        return 65 if len(ids) < 40 else 256
-
-    decoder = ScriptedDecoder(slow)
+def test_time_is_kept_back_by_what_a_step_takes(
+    pair: Pair, decoder: ScriptedDecoder, clock: SteppedClock
+) -> None:
     evaluate = decoder.evaluate
+    steps = iter([0.0, 2.0])
 
     def takes_time(ids: Sequence[int], **options: object) -> None:
-        time.sleep(0.02)
+        clock.ahead += next(steps, 0.0)
         evaluate(ids, **options)  # type: ignore[arg-type]
 
     decoder.evaluate = takes_time  # type: ignore[method-assign]
-    with ScriptedCloud(hangs_after(5)) as cloud:
-        receipt = answer(pair, decoder, server=cloud.address, timeout=4).receipt
-    # 64 answer tokens of 20 ms each are kept back, of which this answer uses a part.
+    # 64 answer tokens of 2 s each are kept back: the signal is waited for at 230 s, not at 290 s.
+    with ScriptedCloud(hangs_after(5, decoder, clock, 230, 290)) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, timeout=400).receipt
     assert receipt.outcome == "partial"
     assert receipt.ms.first_answer is not None
-    assert 2000 < receipt.ms.first_answer < 3200
+    assert receipt.ms.first_answer > 290e3
 
 
-def test_a_required_cloud_means_a_whole_signal(pair: Pair, decoder: ScriptedDecoder) -> None:
+def test_a_required_cloud_means_a_whole_signal(
+    pair: Pair, decoder: ScriptedDecoder, late: SteppedClock
+) -> None:
     with (
-        ScriptedCloud(hangs_after(5)) as cloud,
+        ScriptedCloud(hangs_after(5, decoder, late, 35, 61)) as cloud,
         pytest.raises(DeadlineExceeded),
     ):
-        answer(pair, decoder, server=cloud.address, timeout=0.5, require_cloud=True)
+        answer(pair, decoder, server=cloud.address, timeout=60, require_cloud=True)
 
 
 @pytest.fixture
@@ -265,21 +273,19 @@ def helpless(pair: Pair) -> Pair:
 
 
 def test_a_decoder_that_is_worth_nothing_alone_does_not_answer(
-    helpless: Pair, decoder: ScriptedDecoder
+    helpless: Pair, decoder: ScriptedDecoder, late: SteppedClock
 ) -> None:
-    with ScriptedCloud(serves()) as other:
-        gone = other.address
     with pytest.raises(CloudUnreachable, match="decoder of bytes cannot answer alone") as caught:
-        answer(helpless, decoder, server=gone)
-    assert gone in str(caught.value)
+        answer(helpless, decoder, server=NOWHERE)
+    assert NOWHERE in str(caught.value)
     with (
         ScriptedCloud(stops(9, grpc.StatusCode.RESOURCE_EXHAUSTED)) as full,
         pytest.raises(CloudBusy, match="cannot answer alone"),
     ):
         answer(helpless, decoder, server=full.address, timeout=2)
     assert answer(helpless, decoder, device_only=True).receipt.outcome is None
-    with ScriptedCloud(hangs_after(5)) as cloud:
-        receipt = answer(helpless, decoder, server=cloud.address, timeout=1).receipt
+    with ScriptedCloud(hangs_after(5, decoder, late, 35)) as cloud:
+        receipt = answer(helpless, decoder, server=cloud.address, timeout=60).receipt
     assert receipt.outcome == "partial"
 
 
@@ -310,18 +316,6 @@ def test_a_server_that_loses_every_call_is_not_asked_for_ever(
         receipt = answer(pair, decoder, server=cloud.address, budget=20).receipt
     assert (receipt.outcome, receipt.tokens.signal) == ("partial", 4)
     assert len(cloud.requests) == 3
-
-
-async def test_an_asyncio_client_continues_as_well(pair: Pair, decoder: ScriptedDecoder) -> None:
-    with ScriptedCloud(serves([6])) as cloud:
-        async with AsyncClient(
-            pair,
-            decoder=decoder,  # type: ignore[arg-type]
-            server=f" {cloud.address} , {cloud.address}",
-            budget=20,
-        ) as client:
-            receipt = (await client.ask(QUESTION)).receipt
-    assert (receipt.signal.encode(), receipt.outcome) == (bytes(SIGNAL), "continued")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.async_client import AsyncClient
 from duet_device.errors import ModelProblem, UsageProblem
 from duet_device.events import AnswerText, Event, SignalText
 from duet_device.pairs.pair import Pair
@@ -29,7 +28,7 @@ from duet_device.policy.measures import Evidence
 from duet_device.policy.rounds import Candidate, best, is_settled
 from tests.doubles.asking import QUESTION, ask, notes, sent, texts
 from tests.doubles.calibrations import calibration, threshold
-from tests.doubles.cloud import ScriptedCloud, abort, done, text, tokens
+from tests.doubles.cloud import abort, done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.unit.device.conftest import manifest_data
 
@@ -155,15 +154,6 @@ def test_a_trusted_answer_asks_for_nothing(doubting: Pair) -> None:
     assert len(cloud.requests) == 1
     assert [(r.tokens, r.kept) for r in result.receipt.rounds] == [(2, True)]
     assert notes(events) == []
-
-
-async def test_the_async_client_has_rounds_too(doubting: Pair) -> None:
-    decoder: Any = decoder_of({"ab": ("8", 0.4), "cd": ("9", 0.9)})
-    with ScriptedCloud(Reasoner(["ab", "cd"])) as cloud:
-        async with AsyncClient(doubting, decoder=decoder, server=cloud.address) as client:
-            result = await client.ask(QUESTION, budget=8, rounds=2, stop="never")
-    assert result.answer == "9"
-    assert [each.kept for each in result.receipt.rounds] == [False, True]
 
 
 def test_one_round_shows_the_answer_as_it_comes(doubting: Pair) -> None:

@@ -160,9 +160,9 @@ def test_a_narrow_terminal_gets_no_bar_that_wraps(
 
 def test_the_last_days_alone(history: History, capsys: Captured) -> None:
     add(history, dt.datetime.now(dt.UTC))
-    add(history, dt.datetime.now(dt.UTC) - dt.timedelta(days=3))
+    add(history, dt.datetime.now(dt.UTC) - dt.timedelta(days=9))
     capsys.readouterr()
-    for days, count in ((1, 1), (4, 2)):
+    for days, count in ((3, 1), (20, 2)):
         assert main(["stats", "--json", "--days", str(days)]) == ExitCode.OK
         assert json.loads(capsys.readouterr().out)["total"]["answers"] == count
 

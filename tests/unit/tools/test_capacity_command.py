@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.errors import UsageProblem
-from duet_tools.fleet.check import Asked, replay
+from duet_tools.fleet.check import replay
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.measured import Asked
 from duet_tools.fleet.patterns import KINDS, Pattern
 from duet_tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
 from duet_tools.fleet.simulation import Setup
@@ -102,25 +102,6 @@ def test_a_sampled_fleet_is_as_busy_as_the_whole_one() -> None:
     assert other.questions_per_s.mean == pytest.approx(one.questions_per_s.mean, rel=0.1)
 
 
-def test_a_million_devices_are_simulated() -> None:
-    million = replace(SETUP, devices=1_000_000, replicas=16_000)
-    found = outcome(million, most_questions=2000)
-    assert found.devices == 1_000_000
-    split, alone = found.outcomes
-    for each in (split, alone):
-        assert each.questions_per_s.mean == pytest.approx(1e6 * 60 / 3600, rel=0.15)
-        assert each.answered.mean > 0.95
-        assert each.total
-        assert each.total.p99.mean > 0
-        assert each.cost_per_1000
-        assert 0 < each.busy.mean <= 1
-    assert split.busy.mean < alone.busy.mean
-
-
-def test_a_lone_replica_is_not_divided() -> None:
-    assert sampled(SETUP, 1) == SETUP
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_pattern_asks_as_often_as_it_should(kind: str) -> None:
     pattern = Pattern(kind=kind, per_hour=2.0)  # type: ignore[arg-type]
@@ -143,23 +124,6 @@ def test_sessions_wait_for_their_answers() -> None:
     setup = replace(SETUP, pattern=Pattern("sessions", 60, think_s=1.0))
     [one] = simulate(setup, ["split"], Prices(), replications=1).outcomes
     assert one.questions_per_s.mean == pytest.approx(1.0, rel=0.25)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"per_hour": 0},
-        {"per_hour": float("nan")},
-        {"think_s": -1},
-        {"session_questions": 0.5},
-        {"hours": (1.0,) * 23},
-        {"hours": (0.0,) * 24},
-        {"hours": (-1.0,) + (1.0,) * 23},
-    ],
-)
-def test_patterns_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(UsageProblem):
-        Pattern(**settings)  # type: ignore[arg-type]
 
 
 def test_an_interval_is_students() -> None:
@@ -194,9 +158,8 @@ def test_the_command_writes_what_it_says(
         (["--costs", "none.json"], "cannot read none.json"),
         (["--link", "6g"], "no link named '6g'; there are: none, 2g"),
         (["--modes", "half"], "no mode 'half'; there are: split, alone"),
-        (["--modes", ","], "no mode chosen"),
         (["--devices", "0"], "Invalid value for '--devices'"),
-        (["--signal-tokens", "many"], "--signal-tokens is 'many'"),
+        (["--signal-tokens", "many"], "'--signal-tokens': 'many' is not a valid number"),
         (["--signal-tokens", "0"], "signal_tokens"),
         (["--hours", "1,2"], "hours are 24 weights"),
         (
@@ -205,19 +168,13 @@ def test_the_command_writes_what_it_says(
         ),
         (["--price", "nan"], "'nan' is not a finite number"),
         (["--duration", "10", "--warm-up", "10"], "--warm-up leaves nothing"),
-        (["--pattern", "storm"], "Invalid value for '--pattern'"),
-        (["--session-questions", "0"], "Invalid value for '--session-questions'"),
-        (["--session-questions", "nan"], "'nan' is not a finite number"),
         (["--per-hour", "1e300"], "Invalid value for '--per-hour'"),
-        (["--per-hour", "5e-324"], "Invalid value for '--per-hour'"),
-        (["--duration", "1e300"], "Invalid value for '--duration'"),
         (["--duration", "3e7", "--per-hour", "1e6"], "simulating this means 8.33e+13 questions"),
         (["--devices", "100000000", "--objective", "5"], "more --replicas"),
         (["--hours", ",".join(["1e-320"] * 24)], "hours are 24 weights"),
-        (["--hours", ",".join(["nan"] * 24)], "--hours is 'nan,nan"),
-        (["--signal-tokens", "inf"], "--signal-tokens is 'inf'"),
+        (["--hours", ",".join(["nan"] * 24)], "'--hours': 'nan' is not a finite number"),
+        (["--signal-tokens", "inf"], "'inf' is not a finite number"),
         (["--signal-tokens", "1e300"], "signal_tokens"),
-        (["--max-running", "100000000"], "Invalid value for '--max-running'"),
         (["--out", "no/such/file.json"], "there is no directory no/such"),
     ],
 )
@@ -261,8 +218,3 @@ def test_what_reaches_an_objective_is_written_too(
     assert main([*given, "--modes", "split", "--objective", "0.01"]) == 1
     assert "duet-bench: --objective 0.01 is not reached by split" in capsys.readouterr().err
     assert json.loads(out.read_text())["modes"] == [{"mode": "split", "fewest": None}]
-
-
-def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    assert "Exit codes" in capsys.readouterr().out

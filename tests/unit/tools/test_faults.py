@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_tools.errors import UsageProblem
-from duet_tools.faults import matrix
+from duet_tools.faults import matrix, overload
 from duet_tools.faults.cutting import Cut, CuttingRelay, Frames
 from duet_tools.faults.homes import Said
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld, Void
@@ -56,7 +56,7 @@ def test_messages_are_counted_however_bytes_arrive(
 
 def _through(address: str, data: bytes) -> bytes:
     host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
         try:
@@ -150,6 +150,17 @@ def test_rows_are_run_counted_written_and_read_again(
     first, absent = read_matrix(out).rows
     assert (first.trials, first.engine, absent.not_run) == (9, "vLLM", "no disk")
     assert str(tmp_path) not in out.read_text()
+
+
+def test_an_overload_without_refusals_or_answers_does_not_hold() -> None:
+    trials = Trials()
+    even = overload.Seen(admitted=[1.0] * 9)
+    figures = overload.judged(even, overload.Seen([1.2] * 99 + [9.0], [0.01] * 50), trials)
+    assert trials.held == 2
+    assert figures["refused p99, ms"] == pytest.approx(10)
+    assert figures["admitted p99 ratio"] == pytest.approx(1.278)
+    assert overload.judged(even, overload.Seen(), trials) == {"admitted": 0, "refused": 0}
+    assert set(trials.otherwise) == {"no call is admitted", "no call is refused"}
 
 
 def test_table() -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from duet_tools.link.emulator import LinkEmulator, parse_address
-from duet_tools.link.errors import BadLink, ListenFailed
+from duet_tools.link.errors import ListenFailed
 from duet_tools.link.profiles import Direction, Link
 from duet_tools.link.timeline import Step, Timeline
 from tests.doubles.tcp import echo, read_all, serving
@@ -23,7 +23,7 @@ def link(up: Direction | None = None, down: Direction | None = None) -> Link:
 
 
 def connect(address: str) -> socket.socket:
-    return socket.create_connection(parse_address(address), timeout=20)
+    return socket.create_connection(parse_address(address), timeout=60)
 
 
 def exchange(address: str, data: bytes) -> bytes:
@@ -140,19 +140,6 @@ def test_the_same_seed_delays_each_connection_alike_and_another_seed_otherwise(
     assert first[0] != first[1]
 
 
-def test_a_server_that_speaks_first_is_heard_after_a_round_trip_and_a_half() -> None:
-    way = Direction(delay_ms=60)
-
-    def greet(connection: socket.socket) -> None:
-        connection.sendall(b"hello")
-
-    with serving(greet) as target, LinkEmulator(target, link(way, way)) as emulator:
-        began = time.perf_counter()
-        with connect(emulator.address) as client:
-            assert client.recv(5) == b"hello"
-        assert time.perf_counter() - began >= 0.179
-
-
 def test_a_rate_bounds_what_passes_in_its_direction_alone() -> None:
     def took(settings: Link) -> float:
         with serving(echo) as target, LinkEmulator(target, settings) as emulator:
@@ -163,21 +150,6 @@ def test_a_rate_bounds_what_passes_in_its_direction_alone() -> None:
     assert took(link(up=Direction(rate_bit_s=400e3))) >= 0.39
     # Once of many times, since a busy machine may be as slow as the rate.
     assert any(took(link()) < 0.39 for _ in range(50))
-
-
-def test_a_cut_lets_exactly_so_many_bytes_through_and_ends_in_order() -> None:
-    settings = link(down=Direction(cut_after_bytes=1000))
-
-    def send(connection: socket.socket) -> None:
-        connection.sendall(b"x" * 5000)
-
-    with (
-        serving(send) as target,
-        LinkEmulator(target, settings) as emulator,
-        connect(emulator.address) as client,
-    ):
-        assert read_all(client) == b"x" * 1000
-        assert emulator.bytes_down == 1000
 
 
 def test_a_reset_is_seen_as_one() -> None:
@@ -213,45 +185,6 @@ def test_a_reset_by_the_server_reaches_the_client() -> None:
         client.sendall(b"a")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-
-
-def test_slices_arrive_apart() -> None:
-    settings = link(down=Direction(slice_bytes=10, slice_gap_ms=40))
-
-    def send(connection: socket.socket) -> None:
-        connection.sendall(b"x" * 50)
-
-    with (
-        serving(send) as target,
-        LinkEmulator(target, settings) as emulator,
-        connect(emulator.address) as client,
-    ):
-        reads = []
-        began = time.perf_counter()
-        while data := client.recv(100):
-            reads.append(data)
-        took = time.perf_counter() - began
-    assert b"".join(reads) == b"x" * 50
-    assert took >= 0.155
-    assert len(reads) > 1
-
-
-def test_a_stalled_link_passes_nothing_until_it_is_mended() -> None:
-    with (
-        serving(echo) as target,
-        LinkEmulator(target, link()) as emulator,
-        connect(emulator.address) as client,
-    ):
-        client.sendall(b"a")
-        assert client.recv(1) == b"a"
-        emulator.apply(Step(0, down={"stalled": True}))
-        client.sendall(b"b")
-        client.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            client.recv(1)
-        emulator.apply(Step(0, down={"stalled": False}))
-        client.settimeout(20)
-        assert client.recv(1) == b"b"
 
 
 def test_a_timeline_changes_the_link_while_connections_stay() -> None:
@@ -311,16 +244,3 @@ def test_a_port_in_use_is_told() -> None:
         with pytest.raises(ListenFailed, match="cannot listen on 127.0.0.1") as caught:
             LinkEmulator("127.0.0.1:1", link(), listen=address).__enter__()
     assert caught.value.exit_code == 3
-
-
-@pytest.mark.parametrize(
-    "address", ["", "host", "host:", ":80", "host:port", "host:70000", "::1:80"]
-)
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(BadLink, match="is not HOST:PORT"):
-        LinkEmulator(address, link())
-
-
-def test_addresses_of_both_families_are_read() -> None:
-    assert parse_address("[::1]:80") == ("::1", 80)
-    assert parse_address("localhost:80") == ("localhost", 80)

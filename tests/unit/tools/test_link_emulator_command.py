@@ -20,24 +20,15 @@ from tests.doubles.tcp import serving
         (["--target", "a:1", "--preset", "6g"], 2, "no link named '6g'; there are: none, 2g"),
         (["--target", "a:1", "--up", "fast"], 2, "'fast' is not a rate"),
         (["--target", "a:1", "--rtt", "-5"], 2, "Invalid value for '--rtt'"),
-        (["--target", "a:1", "--rtt", "1e308"], 2, "Invalid value for '--rtt'"),
         (["--target", "a:1", "--jitter", "nan"], 2, "'nan' is not a finite number"),
         (["--target", "a:1", "--up", "9" * 400 + "gbit"], 2, "rate_bit_s is inf"),
-        (["--target", "a:1", "--slice-up", "9" * 30], 2, "Invalid value for '--slice-up'"),
         (["--target", "::1:50151"], 2, "'::1:50151' is not HOST:PORT"),
-        (["--target", "[127.0.0.1]:50151"], 2, "'[127.0.0.1]:50151' is not HOST:PORT"),
-        (["--target", "a:¹"], 2, "is not HOST:PORT"),
-        (["--target", "a:1", "--rtt", "soon"], 2, "Invalid value for '--rtt'"),
-        (["--target", "a:1", "--cut-after-up", "-1"], 2, "Invalid value for '--cut-after-up'"),
         (["--target", "a:1", "--stall-up", "5"], 2, "--stall-every-up and --stall-up belong"),
         (["--target", "a:1", "--timeline", "none.toml"], 2, "cannot read none.toml"),
-        (["--target", "a:1", "--listen", "x"], 2, "'x' is not HOST:PORT"),
         (["--target", "a:1", "--listen", "192.0.2.1:9"], 3, "cannot listen on 192.0.2.1:9"),
         (["--target", "a:1", "--loss", "1"], 2, "--loss needs --kernel"),
-        (["--target", "a:1", "--kernel", "--loss", "100"], 2, "Invalid value for '--loss'"),
         (["--target", "a:1", "--kernel", "--slice-up", "9"], 2, "--kernel makes delay, jitter"),
         (["--target", "a:1", "--kernel", "--listen", "a:2"], 2, "--kernel takes neither"),
-        (["--frobnicate"], 2, "No such option"),
         (["--check", "--out", "no/such/folder.json"], 2, "there is no directory"),
     ],
 )
@@ -53,11 +44,6 @@ def test_what_cannot_be_is_one_line_and_an_exit_code(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
-
-
-def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    assert "3  the address cannot be used" in capsys.readouterr().out
 
 
 def test_links_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +68,7 @@ def test_it_serves_until_it_is_ended_and_tells_what_passed(number: signal.Signal
         )
         assert process.stdout
         address = process.stdout.readline().strip()
-        with socket.create_connection(parse_address(address), timeout=20) as client:
+        with socket.create_connection(parse_address(address), timeout=60) as client:
             client.sendall(b"hello")
             assert client.recv(100) == b"HELLO"
             assert client.recv(100) == b""

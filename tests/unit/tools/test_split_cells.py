@@ -4,10 +4,12 @@ import itertools
 
 import pytest
 
+from duet_contract.commands import Integer, Number
 from duet_tools.errors import UsageProblem
-from duet_tools.results.cells import Cell, Plan, parse_counts, parse_rates, sweep_between
+from duet_tools.options import Listed
+from duet_tools.results.cells import Cell, Plan, sweep_between
 from duet_tools.split.load import offsets
-from duet_tools.split.options import parse_objectives
+from tests.doubles.commands import bench_split
 
 
 def plan(**changes: object) -> Plan:
@@ -59,40 +61,35 @@ def test_how_long_a_run_takes_counts_what_a_sweep_adds() -> None:
     assert plan(profile="sweep", budgets=(16,)).most_cells(4) == 1 + 4 * (2 + 4)
 
 
+def test_a_profile_of_rates_needs_rates() -> None:
+    with pytest.raises(UsageProblem, match="needs --rate"):
+        plan(profile="constant").cells()
+
+
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("arguments", "said"),
     [
-        ({"modes": ("duet", "gated")}, "no mode 'gated'; there are: duet, auto, large-alone"),
-        ({"modes": ()}, "no modes chosen"),
-        ({"profile": "burst"}, "no profile 'burst'; there are: synchronous"),
-        ({"profile": "constant"}, "needs --rate"),
+        (["--modes", "duet,gated"], "no mode 'gated'; there are: duet, auto, large-alone"),
+        (["--modes", ","], "no mode chosen"),
+        (["--profile", "burst"], "'burst' is not one of 'synchronous'"),
+        *((["--concurrency", each], "'--concurrency'") for each in ("0", "many", "1,-2", "1.5")),
+        (["--concurrency", "99999"], "99999 is not in the range from 1 to 1,024"),
+        (["--rate", "nan"], "'nan' is not a finite number"),
+        *((["--objective", each], "WHAT=SECONDS") for each in ("total", "answer=2", "=3")),
+        *((["--objective", f"total={each}"], "'--objective'") for each in ("-1", "x", "inf")),
     ],
 )
-def test_what_cannot_be_planned_is_told(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageProblem, match=said):
-        plan(**changes).cells()
-
-
-@pytest.mark.parametrize("text", ["0", "many", "1,-2", "1.5", "99999"])
-def test_counts_are_whole_and_in_range(text: str) -> None:
-    with pytest.raises(UsageProblem, match=r"--concurrency: .* is not a number from 1 to 1024"):
-        parse_counts(text, "--concurrency", 1024)
+def test_what_cannot_be_planned_is_told(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench_split(arguments) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_lists_are_parsed() -> None:
-    assert parse_counts("1, 8,8,32", "-c", 64) == (1, 8, 32)
-    assert parse_rates("0.5,2", "-r") == (0.5, 2.0)
-    assert [o.metric for o in parse_objectives("first_answer=2,total=0.5")] == [
-        "first_answer_ms",
-        "total_ms",
-    ]
-    assert parse_objectives("total=0.5")[0].most == 500
-
-
-@pytest.mark.parametrize("text", ["total", "total=", "total=-1", "answer=2", "total=x"])
-def test_bad_objectives_are_told(text: str) -> None:
-    with pytest.raises(UsageProblem, match="--objective"):
-        parse_objectives(text)
+    counts, rates = Listed(Integer(1, 64), "number"), Listed(Number(), "rate", repeats=True)
+    assert counts.convert("1, 8,8,32", None, None) == (1, 8, 32)
+    assert rates.convert("0.5,2,2", None, None) == (0.5, 2.0, 2.0)
 
 
 def test_constant_arrivals_are_even() -> None:

@@ -125,6 +125,14 @@ def test_a_second_request_takes_another_round_trip() -> None:
     assert (record.cloud_s, record.connect_ms) == (pytest.approx(0.3), 302.0)
 
 
+def test_a_kept_connection_takes_no_round_trip() -> None:
+    link = Link("slow", Direction(None, 150.0), Direction(None, 150.0), "")
+    record = Record(total_ms=900.0, large_tokens=3)
+    tell_link_from_cloud(record, link, requests=1)
+    assert record.cloud_s == pytest.approx(0.6)
+    assert record.connect_ms is None
+
+
 def test_reasoning_and_answer_are_told_apart(
     thinking: Any, completions: ScriptedCompletions
 ) -> None:

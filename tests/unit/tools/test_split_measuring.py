@@ -24,6 +24,8 @@ from duet_tools.split.wire import Ways
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 
+RATE = ("--profile", "constant", "--rate", "4")
+
 
 def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
@@ -68,6 +70,29 @@ def test_the_link_that_was_asked_for_is_in_every_time(
     assert [link.rtt_ms for link in report(bench).links] == [630, 0.5]
 
 
+@pytest.mark.parametrize("load", [("--concurrency", "1"), ("--concurrency", "3"), RATE])
+def test_a_kept_connection_is_open_before_the_first_question(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    load: tuple[str, ...],
+) -> None:
+    more = ["--modes", "duet,large-alone", "--openai", completions.address, "--link", "satellite"]
+    more += ["--warm-up", "0", "--limit", "4", "--connections", "kept", *load]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "Ways", Ways)
+        assert main(bench, service, *more) == 0
+    split, large = report(bench).cells
+    for cell in (split, large):
+        assert (cell.asked, cell.failures) == (4, {})
+    # A round trip to ask, none to connect; a second one would be 630 ms.
+    rows = [json.loads(row) for row in (bench.out / "questions.jsonl").read_text().splitlines()]
+    firsts = [row.get("first_signal_ms", row["first_answer_ms"]) for row in rows]
+    assert all(630 <= first < 1200 for first in firsts)
+    assert all(row.get("connect_ms", 0) < 300 for row in rows)
+    assert "kept its connection" in (bench.out / "report.md").read_text("utf-8")
+
+
 def test_energy_is_summed_over_the_stretches_of_a_cell(
     bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,21 +129,6 @@ def stop_at(service: ScriptedService, question: int) -> None:
         yield from script(request, context)
 
     service.script = presses
-
-
-def test_ctrl_c_among_several_devices_writes_what_there_is(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
-    # The fifth: with two devices, three are answered by then; those in flight may be cancelled.
-    stop_at(service, 4)
-    more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
-    assert main(bench, service, *more) == 130
-    found = report(bench)
-    assert found.partial == "interrupted"
-    assert 3 <= found.cells[0].asked < 6
-    assert not found.cells[0].failures
-    assert main(bench, service, *more, "--resume") == 0
-    assert (report(bench).cells[0].answered, report(bench).partial) == (6, None)
 
 
 def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(

@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,7 +23,7 @@ from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results, of_run
 from duet_training.experiments.reward_ablation import QUESTIONS, measured, pressure
 from duet_training.experiments.runner import ExperimentRunner
-from duet_training.experiments.stage import MINUTES, Stage
+from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import MOST_TOGETHER
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
 from duet_training.objective.rewards import UtilityBaseline
@@ -269,36 +267,6 @@ def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
     ExperimentRunner(elsewhere, lambda _: None).run(stages, 1e18, names)
     assert called == ["start", "duet-0", "duet-0@easy"]
-
-
-def test_a_stage_ends_at_its_limit_or_when_the_run_is_interrupted(tmp_path, monkeypatch):
-    """Both with a real process that would never end by itself."""
-    stage = Stage("serves", "measure", ())
-    runner = ExperimentRunner(Results(tmp_path / "results", tmp_path), lambda _: None)
-    never = ("http.server", ["0", "--bind", "127.0.0.1"])
-    monkeypatch.setitem(MINUTES, "measure", (1.0, 0.005))
-    assert runner._command(stage, *never) is False
-    monkeypatch.setitem(MINUTES, "measure", (1.0, 1.0))
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(runner._command, stage, *never)
-        while not runner._processes.running:
-            time.sleep(0.01)
-        (process,) = runner._processes.running
-        runner._processes.stop()
-        with pytest.raises(CommandError, match="serves failed"):
-            running.result(60)
-    assert process.poll() is not None
-    with pytest.raises(CommandError, match="was not started: interrupted"):
-        runner._command(stage, *never)
-
-
-def test_no_stage_begins_when_the_time_is_up(plan, tmp_path, monkeypatch):
-    called = _pretend(monkeypatch)
-    left = ExperimentRunner(Results(tmp_path, tmp_path)).run(
-        plan, 0.0, {stage.name for stage in plan}
-    )
-    assert len(left) == len(plan)
-    assert called == []
 
 
 def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):

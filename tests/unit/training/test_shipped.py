@@ -1,14 +1,9 @@
 """The command that builds the released pair: its plan, its progress, and its package."""
 
 import json
-import os
 import shutil
-import signal
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 
@@ -198,29 +193,6 @@ def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
     assert error.count("\n") == 1
 
 
-def test_interrupted_a_stage_ends_and_the_command_says_how_to_continue(
-    tmp_path, monkeypatch, capsys
-):
-    """A real process that would never end by itself, in the runner's own thread."""
-    serves = ReleaseStage("serves", "http.server", ("0", "--bind", "127.0.0.1"), tmp_path / "never")
-    monkeypatch.setattr(release.stories, "make_plan", lambda *_: [serves])
-    log = tmp_path / "out" / "logs" / "serves.log"
-    found = []
-
-    def interrupt():
-        while not found:
-            found.extend(p for p in psutil.Process().children() if "http.server" in p.cmdline())
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=interrupt).start()
-    assert train_release([str(tmp_path / "out")]) == 130
-    assert "interrupted; the same command continues" in capsys.readouterr().err
-    assert not found[0].is_running()
-    assert log.exists()
-    assert not (tmp_path / "out" / "made").exists()
-
-
 def _finished(out: Path) -> None:
     (out / "evaluations").mkdir(parents=True)
     for method in ("original", "duet", "alone"):
@@ -246,12 +218,6 @@ def test_figures_that_are_missing_are_none(tmp_path):
         "signals": None,
         "samples": [],
     }
-
-
-def test_sets_that_are_no_longer_evaluated_are_left_out(tmp_path):
-    _finished(tmp_path)
-    (tmp_path / "evaluations" / "duet@addsub.json").write_text(json.dumps(EVALUATION))
-    assert list(collect(tmp_path)["evaluations"]) == ["wide"]
 
 
 def test_figures_that_cannot_be_read_are_named(tmp_path):

@@ -144,12 +144,6 @@ def test_engines_that_differ_are_not_compared():
         wall_clock.summarize([pair])
 
 
-def test_no_interpreter_is_one_line(scripted, capsys):
-    _, out = scripted
-    assert train_wall_clock([str(out), "--serving-python", "/no/python"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-
-
 @pytest.fixture
 def real(tmp_path):
     file = tmp_path / "apples.jsonl"

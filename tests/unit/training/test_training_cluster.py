@@ -109,7 +109,7 @@ def test_too_few_gpus_are_one_line(devices, hardware):
 @pytest.mark.parametrize("platform", ["cpu", "h100x4"])
 def test_models_start_one_by_one_where_they_share_memory(platform, monkeypatch):
     """And side by side on a CPU: there both must have begun before either is done."""
-    both, events = threading.Barrier(2, timeout=20), []
+    both, events = threading.Barrier(2, timeout=60), []
 
     class Starting:
         def __init__(self, name, config, pool, **options):

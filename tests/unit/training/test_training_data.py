@@ -361,14 +361,3 @@ def test_a_number_that_is_out_of_range_is_usage(option, tmp_path, capsys):
     assert main(["gym:chain_sum", "--out", str(tmp_path / "out"), option]) == 2
     assert f"Invalid value for '{option.split('=')[0]}'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("line", ["[" * 200_000, '{"question": "a", "answer": NaN}', "1e999"])
-def test_a_line_that_is_no_json_is_one_line(line, tmp_path, capsys):
-    file = tmp_path / "rows.jsonl"
-    file.write_text(line, "utf-8")
-    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path)]) == 1
-    error = capsys.readouterr().err
-    assert "line 1: not JSON" in error
-    assert error.count("\n") == 1
-    assert len(error) < 500

@@ -123,23 +123,6 @@ def test_an_encrypted_pem_is_refused_with_the_command_that_mends_it(pair, old, m
     assert "needs no change" in refusal(capsys, ["--encrypt-key", str(path)])
 
 
-def test_a_plain_key_is_encrypted(tmp_path, monkeypatch):
-    plain = tmp_path / "plain.pem"
-    assert main(["--new-key", str(plain), "--no-passphrase"]) == 0
-    public = load_public_key(plain.with_name("plain.pem.pub"))
-    monkeypatch.setenv(PASSPHRASE_VARIABLE, SECRET)
-    assert main(["--encrypt-key", str(plain)]) == 0
-    assert public_bytes(load_private_key(plain, SECRET)) == public
-
-
-def test_a_key_that_cannot_be_encrypted_stays(old, monkeypatch, capsys):
-    path, _ = old
-    content = path.read_bytes()
-    monkeypatch.setenv(PASSPHRASE_VARIABLE, "another one, long")
-    assert "passphrase is wrong" in refusal(capsys, ["--encrypt-key", str(path)])
-    assert path.read_bytes() == content
-
-
 def test_nobody_to_ask(pair, key, monkeypatch, capsys):
     monkeypatch.delenv(PASSPHRASE_VARIABLE)
     assert PASSPHRASE_VARIABLE in refusal(capsys, [str(pair), "--key", str(key)])
@@ -153,17 +136,6 @@ def test_a_key_of_another_kind(pair, tmp_path, capsys):
     error = refusal(capsys, [str(pair), "--key", str(other), "--no-passphrase"])
     assert "not an Ed25519 key" in error
     assert read_signature(pair) is None
-
-
-def test_no_key(pair, tmp_path, capsys):
-    error = refusal(capsys, [str(pair), "--key", str(tmp_path / "none"), "--no-passphrase"])
-    assert "cannot read" in error
-    assert read_signature(pair) is None
-
-
-def test_no_pair(key, capsys):
-    error = refusal(capsys, ["no-such-pair", "--key", str(key)])
-    assert "no pair 'no-such-pair'" in error
 
 
 def test_an_altered_pair(pair, key, capsys):

@@ -182,7 +182,7 @@ def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
     assert line.endswith("left")
     assert list((tmp_path / "tensorboard").rglob("events.*"))
     (run,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
-    until = time.monotonic() + 20  # W&B's own process writes the file, after `finish` has returned
+    until = time.monotonic() + 60  # W&B's own process writes the file, after `finish` has returned
     while b"reward/right" not in run.read_bytes() and time.monotonic() < until:
         time.sleep(0.1)
     assert b"reward/right" in run.read_bytes()

@@ -96,10 +96,10 @@ def _sleep(seconds: float) -> float:
 
 
 def test_waiting_in_the_queue_is_not_counted():
-    pool = TimedPool(processes=1, seconds=1.0)
+    pool = TimedPool(processes=1, seconds=2.0)
     try:
         # The last call waits for longer than the limit before it starts.
-        assert pool.map(_sleep, [[0.4]] * 4) == [1.0] * 4
+        assert pool.map(_sleep, [[0.6]] * 4) == [1.0] * 4
         assert pool.stopped == 0
     finally:
         pool.close()

@@ -7,7 +7,8 @@ recorded from the service, chunks included, and replayed at a steady pace.
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
@@ -17,7 +18,7 @@ from duet_device.pairs.pair import Pair
 from duet_device.settings import ClientSettings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import Recording, ReplayServer, chunk_sizes, record
-from duet_tools.bench.stats import compared, ratios
+from duet_tools.bench.stats import compared, in_turns, ratios
 from duet_tools.errors import BenchError
 from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.workload import question
@@ -32,18 +33,17 @@ _STEPS = 16
 _CANDIDATES = 8
 
 
-@dataclass
-class _Waits:
-    """Waits for one length of signal: milliseconds, one value per repeat."""
+class _Waits(NamedTuple):
+    """Waits for one signal, in milliseconds."""
 
-    on_arrival: list[float] = field(default_factory=list)
-    whole: list[float] = field(default_factory=list)
-    step: list[float] = field(default_factory=list)
+    on_arrival: float
+    step: float
+    whole: float
 
 
 def steps(bench: Bench) -> int:
     """Return measurements that `measure` takes."""
-    return len(SIGNALS) * (2 * (bench.repeats + 1) + 1)
+    return len(SIGNALS) * (bench.repeats + 2)
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -53,50 +53,58 @@ def measure(bench: Bench) -> Iterator[Figure]:
     # Only the answer's first token matters here.
     short = manifest.defaults.model_copy(update={"answer": _ANSWER})
     pair = Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
-    seen = {length: _Waits() for length in SIGNALS}
     with Decoder(bench.workload.gguf, bench.threads) as decoder, ReplayServer() as server:
         decoder.reserve(manifest.limits.question + max(SIGNALS) + 256)
-        for repeat in range(bench.repeats + 1):
-            for length, recording in recordings.items():
-                server.play(recording, TOKENS_PER_S)
-                once = _Waits()
-                settings = ClientSettings(
-                    server=server.address, budget=length, temperature=0.0, require_cloud=True
-                )
-                once.on_arrival.append(_wait_ms(text, pair, settings, decoder))
-                once.step.append(_decode_step_ms(decoder))
-                bench.step(f"answer start, {length} signal tokens")
-                once.whole.append(_whole_ms(text, manifest, recording, decoder))
-                bench.step(f"answer start, {length} signal tokens, whole prompt")
-                if repeat:
-                    for name, values in vars(once).items():
-                        getattr(seen[length], name).extend(values)
+
+        def once(length: int) -> _Waits:
+            server.play(recordings[length], TOKENS_PER_S)
+            settings = ClientSettings(
+                server=server.address, budget=length, temperature=0.0, require_cloud=True
+            )
+            on_arrival = _wait_ms(text, pair, settings, decoder)
+            step = _decode_step_ms(decoder)
+            return _Waits(on_arrival, step, _whole_ms(text, manifest, recordings[length], decoder))
+
+        took = in_turns(
+            bench.repeats,
+            {length: partial(once, length) for length in recordings},
+            lambda length: bench.step(f"answer start, {length} signal tokens"),
+        )
+    seen = {
+        length: [list(each) for each in zip(*found, strict=True)] for length, found in took.items()
+    }
     for length, recording in recordings.items():
-        yield _figure(length, recording, seen[length])
+        yield _figure(length, recording, *seen[length])
     least, most = SIGNALS[0], SIGNALS[-1]
     yield compared(
         "answer-start.flat",
         f"The same wait, signal of {most} against {least}",
         "ms",
-        (f"signal of {most}, on arrival", seen[most].on_arrival),
-        (f"signal of {least}, on arrival", seen[least].on_arrival),
+        (f"signal of {most}, on arrival", seen[most][0]),
+        (f"signal of {least}, on arrival", seen[least][0]),
         target=FLAT,
     )
 
 
-def _figure(length: int, recording: Recording, seen: _Waits) -> Figure:
+def _figure(
+    length: int,
+    recording: Recording,
+    on_arrival: list[float],
+    step: list[float],
+    whole: list[float],
+) -> Figure:
     sizes = chunk_sizes(recording)
     return compared(
         f"answer-start.{length}",
         f"Last chunk to first answer token, signal of {length}",
         "ms",
-        ("evaluated on arrival", seen.on_arrival),
-        ("whole prompt at the end", seen.whole),
-        judged=ratios(seen.on_arrival, seen.step),
+        ("evaluated on arrival", on_arrival),
+        ("whole prompt at the end", whole),
+        judged=ratios(on_arrival, step),
         judged_unit="decode steps",
         target=TARGET,
         details={
-            "decode step, ms": statistics.median(seen.step),
+            "decode step, ms": statistics.median(step),
             "tokens of the last chunk": sizes[-1],
             "tokens of the largest chunk": max(sizes),
             "chunks": len(sizes),

@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.stats import compared, differences
+from duet_tools.bench.stats import compared, differences, in_turns
 from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.subject import Subject
@@ -18,33 +20,19 @@ _BUDGET = 4
 
 def steps(bench: Bench) -> int:
     """Return measurements that `measure` takes."""
-    return bench.repeats + 1
+    return 2 * (bench.repeats + 1)
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """One figure: each repeat is the median over the same requests to both."""
     service, direct = bench.service(), bench.direct()
+    numbers = bench.fresh_numbers(REQUESTS * (bench.repeats + 1))
+    subjects: list[Subject] = [direct, service]
+    measures = {each.name: partial(_first_ms, bench, each, iter(numbers)) for each in subjects}
     with staying_on(service.spread_out() & direct.spread_out()):
-        yield _measure(bench, service, direct)
-
-
-def _measure(bench: Bench, service: Subject, direct: Subject) -> Figure:
-    medians: dict[str, list[float]] = {service.name: [], direct.name: []}
-    for repeat in range(bench.repeats + 1):
-        first_ms: dict[str, list[float]] = {service.name: [], direct.name: []}
-        numbers = bench.fresh_numbers(REQUESTS)
-        order = [service, direct] if repeat % 2 else [direct, service]
-        for subject in order:
-            bench.let_others_rest()
-            for number in numbers:
-                done = bench.run(subject.run([question(number)], _BUDGET))
-                first_ms[subject.name].append(done.streams[0].first_s * 1000)
-        bench.step("first token")
-        if repeat:
-            for name, values in first_ms.items():
-                medians[name].append(statistics.median(values))
-    mine, theirs = medians[service.name], medians[direct.name]
-    return compared(
+        took = in_turns(bench.repeats, measures, lambda name: bench.step(f"first token, {name}"))
+    mine, theirs = took[service.name], took[direct.name]
+    yield compared(
         "first-token.added",
         "First token, 1 stream: added by the service",
         "ms",
@@ -55,3 +43,11 @@ def _measure(bench: Bench, service: Subject, direct: Subject) -> Figure:
         target=TARGET,
         details={"requests a repeat": REQUESTS},
     )
+
+
+def _first_ms(bench: Bench, subject: Subject, numbers: Iterator[int]) -> float:
+    bench.let_others_rest()
+    done = [
+        bench.run(subject.run([question(number)], _BUDGET)) for number in islice(numbers, REQUESTS)
+    ]
+    return statistics.median(each.streams[0].first_s * 1000 for each in done)

@@ -37,6 +37,10 @@ class Signals:
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
 
+    def connect(self, address: str) -> None:
+        """See `duet_tools.split.modes.base.Mode`."""
+        self._asking.connect_cloud(address)
+
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `duet_tools.split.modes.base.Mode`."""
         settings = Settings(server=address, budget=TOKENS, temperature=0.0, connect_timeout=10)

@@ -1,14 +1,16 @@
-"""The groups of figures, running those that were chosen, and writing figures to a file."""
+"""The groups of figures, measuring those that were chosen, and recording figures in a file."""
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duet_tools.progress import public_command
-from duet_tools.report.figures import title_of
+from rich.console import Console
+
+from duet_tools.progress import plain, public_command
+from duet_tools.report.figures import terminal
 from duet_tools.results.figures import Figure
-from duet_tools.results.machine import commit, load_average, new_results
+from duet_tools.results.machine import load_average, new_results
 
 if TYPE_CHECKING:
     from duet_tools.bench.bench import Bench
@@ -33,38 +35,39 @@ def steps(bench: "Bench", groups: Sequence[str]) -> int:
     return sum(_module(name).steps(bench) for name in groups)
 
 
-def run_figures(
-    bench: "Bench", groups: Sequence[str], keep: Callable[[Figure], None], command: str
-) -> None:
-    """Measure groups of figures in order; call `keep` with each figure as it is ready."""
-    facts = {"command": command, "commit": commit()}
+def measured(bench: "Bench", groups: Sequence[str]) -> Iterator[Figure]:
+    """Measure groups of figures in order."""
     for name in groups:
-        before = load_average()
-        figures: Iterator[Figure] = _module(name).measure(bench)
-        for figure in figures:
-            after = load_average()
-            keep(figure.model_copy(update={"load": (before, after), **facts}))
-            before = after
+        yield from _module(name).measure(bench)
 
 
-def write_figures(figures: Iterable[Figure], pair: str, out: Path | None) -> None:
-    """Print each figure as it is measured, and write it to a results file, if there is one.
+def record(figures: Iterable[Figure], pair: str, out: Path | None) -> None:
+    """Write each figure to a results file, if there is one, as it is measured; show all of them.
+
+    What was measured before an interrupt or a failure is written and shown, too.
 
     Raises:
         UsageProblem: the file is of another machine or pair, or cannot be written.
     """
     results = new_results(pair, out)
     facts = {"command": public_command(), "commit": results.commit}
-    for figure in figures:
-        judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
-        against = f"{figure.peer.summary.median:.4g}" if figure.peer else "nothing"
-        print(
-            f"{title_of(figure)}: {figure.subject.summary.median:.4g} against {against} "
-            f"{figure.unit}; {judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}"
-        )
-        results = results.with_figures((figure.model_copy(update=facts),))
-        if out:
-            out.write_text(results.to_json(), "utf-8")
+    found: list[Figure] = []
+    before = load_average()
+    try:
+        for figure in figures:
+            after = load_average()
+            found.append(figure.model_copy(update={"load": (before, after), **facts}))
+            before = after
+            results = results.with_figures((found[-1],))
+            if out:
+                out.write_text(results.to_json(), "utf-8")
+    finally:
+        console = Console(stderr=True)
+        if found:
+            shown = terminal(results.model_copy(update={"figures": tuple(found)}))
+            console.print(plain(shown), soft_wrap=True)
+        if found and out:
+            console.print(plain(f"written: {out}"), soft_wrap=True)
 
 
 def _module(group: str) -> Any:

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import ReplayServer
-from duet_tools.bench.stats import summarise
+from duet_tools.bench.stats import in_turns, summarise
 from duet_tools.errors import BenchError
 from duet_tools.results.figures import Figure, Series, Target
 from duet_tools.subjects.workload import question
@@ -25,14 +26,10 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """One figure; the warm-up brings the files into the page cache."""
-    took: list[float] = []
     with ReplayServer() as server:
-        for repeat in range(bench.repeats + 1):
-            seconds = _request_after_s(server, str(bench.workload.directory))
-            bench.step("start to request")
-            if repeat:
-                took.append(seconds)
-    values = summarise(took)
+        once = partial(_request_after_s, server, str(bench.workload.directory))
+        took = in_turns(bench.repeats, {"start to request": once}, bench.step)
+    values = summarise(took["start to request"])
     yield Figure(
         id="startup.request",
         title="Process start to request on the wire",

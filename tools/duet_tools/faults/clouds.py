@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from duet_tools.faults.devices import SPLIT, UNREACHED, Asked, Device, devices, keep_asking
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.service import Script
 from duet_tools.subjects.subject import READY_S
 
 _DEVICES = 8

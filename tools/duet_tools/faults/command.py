@@ -5,9 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duet_contract.errors import ContractError
-from duet_contract.manifest import load_manifest
-from duet_contract.pairs import find_pair
 from duet_tools import options
 from duet_tools.errors import UsageProblem
 
@@ -40,6 +37,7 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
     from duet_tools.faults.matrix import ROWS, run
     from duet_tools.results.faults import FaultMatrix, read_matrix
     from duet_tools.results.machine import describe_machine
+    from duet_tools.subjects.workload import Workload
 
     words = [word.strip() for word in rows.split(",") if word.strip()]
     chosen = [row for row in ROWS if not words or any(word in row.name for word in words)]
@@ -49,16 +47,12 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
         for row in chosen:
             click.echo(row.name)
         return 0
-    try:
-        directory = find_pair(pair).absolute()
-        reference = load_manifest(directory).reference
-    except ContractError as error:
-        raise UsageProblem(str(error)) from error
+    workload = Workload.open(pair)
     earlier = read_matrix(out).rows if out and out.exists() else ()
     found = {row.name: row for row in earlier}
     failed = False
     for result in run(
-        directory,
+        workload,
         chosen,
         quick=quick,
         vllm=not quick,
@@ -70,7 +64,7 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
         click.echo(_line(result), err=True)
         matrix = FaultMatrix(
             machine=describe_machine(),
-            pair=reference,
+            pair=workload.manifest.reference,
             rows=tuple(found[row.name] for row in ROWS if row.name in found),
         )
         if out:

@@ -5,10 +5,11 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from hyperframe.frame import DataFrame
+
+from duet_tools.link.frames import FrameReader
 from duet_tools.link.relay import Relay
 
-_FRAME_BYTES = 9
-_DATA = 0
 # SO_LINGER of 0 s: closing sends a reset instead of an end.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -17,9 +18,7 @@ class Frames:
     """Counts the DATA frames of a server's HTTP/2 connection; each of ours is one message."""
 
     def __init__(self) -> None:
-        self._head = b""
-        self._left = 0
-        self._is_data = False
+        self._reader = FrameReader()
         self.count = 0
         """DATA frames that have passed whole."""
 
@@ -28,24 +27,10 @@ class Frames:
 
         None, and all of `data` is counted, if it does not end there.
         """
-        at = 0
-        while at < len(data):
-            if self._left == 0:
-                taken = data[at : at + _FRAME_BYTES - len(self._head)]
-                self._head += taken
-                at += len(taken)
-                if len(self._head) < _FRAME_BYTES:
-                    return None
-                self._left = int.from_bytes(self._head[:3], "big")
-                self._is_data, self._head = self._head[3] == _DATA, b""
-            step = min(self._left, len(data) - at)
-            self._left -= step
-            at += step
-            if self._left == 0 and self._is_data:
-                self._is_data = False
-                self.count += 1
-                if self.count == frames:
-                    return at
+        for frame, _, end in self._reader.feed(data):
+            self.count += isinstance(frame, DataFrame)
+            if isinstance(frame, DataFrame) and self.count == frames:
+                return end
         return None
 
 

@@ -12,7 +12,7 @@ from duet_contract.receipt import Receipt
 from duet_device.client import Client
 from duet_device.errors import DeviceError
 from duet_device.events import Note, Result
-from duet_device.pairs.pair import Pair, load_decoder
+from duet_device.pairs.pair import load_decoder
 from duet_device.settings import QuestionSettings
 from duet_tools.faults.trials import Setting, Unheld
 
@@ -63,7 +63,7 @@ class Device:
     """A device, as a context manager; it may be asked from one thread at a time."""
 
     def __init__(self, setting: Setting) -> None:
-        self._pair = Pair(setting.pair, setting.manifest, allow_unsigned=True)
+        self._pair = setting.workload.pair
         self._decoder = load_decoder(self._pair, threads=1)
 
     def __enter__(self) -> Self:

@@ -8,14 +8,15 @@ from functools import partial
 import grpc
 
 from duet_contract.channels import open_aio_channel
-from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
-from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.garbage import check_flat
 from duet_tools.faults.homes import Home
-from duet_tools.faults.services import Held, Script, Service, settled
+from duet_tools.faults.services import Held, Service, settled
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.asking import reason, stubs
 from duet_tools.subjects.children import Child
+from duet_tools.subjects.service import Script
 
 _WARM_UP = 200
 _AT_ONCE = 8
@@ -28,39 +29,25 @@ _POOL_THREADS = 4
 _CLOSED_S = 20.0
 
 
-def request(setting: Setting, budget: int) -> ReasonRequest:
-    """Return a question for a greedy signal, as token ids."""
-    return ReasonRequest(
-        question=QUESTION,
-        budget=budget,
-        temperature=0.0,
-        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-        vocabulary=bytes.fromhex(setting.manifest.decoder.vocabulary.sha256),
-    )
-
-
 async def _ask_many(address: str, asked: ReasonRequest, count: int) -> int:
     """Ask on one connection; return how many signals were whole."""
     limit = asyncio.Semaphore(_AT_ONCE)
-    async with open_aio_channel(address) as channel:
-        stub = InferenceServiceStub(channel)
+    async with stubs([open_aio_channel(address)]) as (stub,):
 
         async def ask() -> bool:
+            sizes: list[int] = []
             async with limit:
-                tokens, end = 0, 0
                 try:
-                    async for response in stub.Reason(asked, timeout=20):
-                        tokens += len(response.chunk.tokens.ids)
-                        end = response.end.signal_tokens
+                    found = await reason(stub, asked, sizes.append, timeout=20)
                 except grpc.aio.AioRpcError:
                     return False
-                return tokens == end == asked.budget
+                return sum(sizes) == found.tokens == asked.budget
 
         return sum(await asyncio.gather(*(ask() for _ in range(count))))
 
 
 def _many(setting: Setting, trials: Trials) -> None:
-    asked = request(setting, 8)
+    asked = setting.workload.request(QUESTION, 8)
     with Service(setting, script=Script(pause_s=0.0)) as service:
         asyncio.run(_ask_many(service.address, asked, _WARM_UP))
         before = service.held()
@@ -100,7 +87,7 @@ def _unread(setting: Setting, trials: Trials) -> None:
     ):
         device.ask(service.address, budget=8).check_split()
         before = service.held()
-        asked = request(setting, 64).SerializeToString().hex()
+        asked = setting.workload.request(QUESTION, 64).SerializeToString().hex()
         clients = [sys.executable, "-m", "duet_tools.faults.unread", service.address, asked]
         clients.append(str(slots))
         for number in range(1, setting.count(10, 1) + 1):
@@ -132,7 +119,14 @@ def _killed_device(setting: Setting, trials: Trials) -> None:
     script = Script(tokens=400, pause_s=0.05)
     longest = 0.0
     with Service(setting, script=script) as service:
-        ask = ["ask", "--pair", str(setting.pair), "--allow-unsigned", "--budget", "64"]
+        ask = [
+            "ask",
+            "--pair",
+            str(setting.workload.directory),
+            "--allow-unsigned",
+            "--budget",
+            "64",
+        ]
         ask += ["--temperature", "1", "--server", service.address, QUESTION]
         for _ in range(setting.count(20, 2)):
             with trials.trial():

@@ -9,8 +9,9 @@ import psutil
 
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY
 from duet_tools.faults.devices import Asked, devices, keep_asking
-from duet_tools.faults.services import Script, Service, settled
+from duet_tools.faults.services import Service, settled
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.service import Script
 
 _NOTICED_S = 10.0
 _LATER_S = 5.0
@@ -61,8 +62,8 @@ def _fail(setting: Setting, trials: Trials, number: signal.Signals) -> None:
                     raise Unheld("noticed too late")
                 if again[-1] - noticed[-1] > service.started_s + _LATER_S:
                     raise Unheld("serving again too late")
-                if psutil.wait_procs(before, 1)[1]:
-                    raise Unheld("a process of the old engine lives on")
+                if left := psutil.wait_procs(before, 1)[1]:
+                    raise Unheld(f"a process of the old engine lives on: {_described(left[0])}")
                 asking[0].ask(service.address, budget=8).check_split()
         started_s = service.started_s
     for each in asked:
@@ -81,6 +82,13 @@ def _is_tracker(child: psutil.Process) -> bool:
         return "resource_tracker" in " ".join(child.cmdline())
     except psutil.NoSuchProcess:
         return False
+
+
+def _described(process: psutil.Process) -> str:
+    try:
+        return f"{process.status()}, {' '.join(process.cmdline())[:80]}"
+    except psutil.NoSuchProcess:
+        return "gone by now"
 
 
 def _killed(setting: Setting, trials: Trials) -> None:

@@ -14,9 +14,10 @@ from duet_contract.channels import open_aio_channel
 from duet_contract.v1 import control_pb2, inference_pb2, pairs_pb2
 from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEncoding
 from duet_tools.faults.devices import QUESTION, Device
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
 from duet_tools.link.relay import Relay
+from duet_tools.subjects.service import Script
 
 if TYPE_CHECKING:
     # Generic in grpc's stubs alone.

@@ -249,7 +249,7 @@ def _ask_on_terminal(setting: Setting, address: str) -> None:
     """Ask by command on a terminal; see what reaches it."""
     home = Home(setting.scratch / "terminal")
     ours, its = pty.openpty()
-    arguments = ["ask", "--show-signal", "--verbose", "--pair", str(setting.pair)]
+    arguments = ["ask", "--show-signal", "--verbose", "--pair", str(setting.workload.directory)]
     arguments += ["--allow-unsigned", "--timeout", "3", "--server", address, QUESTION]
     process = subprocess.Popen(
         [sys.executable, "-m", "duet_device", *arguments],

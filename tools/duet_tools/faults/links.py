@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from duet_contract.receipt import Receipt
 from duet_tools.faults.cutting import Cut, CuttingRelay
 from duet_tools.faults.devices import SPLIT, UNREACHED, Device
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld, Void
 from duet_tools.link.emulator import LinkEmulator
 from duet_tools.link.profiles import Direction, Link, link_named
 from duet_tools.link.timeline import Step, Timeline
+from duet_tools.subjects.service import Script
 
 # 20 tokens or 100 ms a chunk: a signal of 60 tokens has several.
 _OPTIONS = ("--chunk-ms", "100")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from duet_contract.manifest import load_manifest
 from duet_tools.faults import (
     clouds,
     endurance,
@@ -23,6 +22,7 @@ from duet_tools.faults.trials import NotRun, Row, Setting, Trials
 from duet_tools.results.faults import FaultResult
 from duet_tools.results.machine import commit
 from duet_tools.subjects.authority import variables
+from duet_tools.subjects.workload import Workload
 
 ROWS: tuple[Row, ...] = (
     *links.ROWS,
@@ -38,7 +38,7 @@ ROWS: tuple[Row, ...] = (
 
 
 def run(
-    pair: Path,
+    workload: Workload,
     rows: Sequence[Row],
     *,
     quick: bool,
@@ -49,7 +49,7 @@ def run(
     """Run rows of the matrix.
 
     Args:
-        pair: directory of the pair.
+        workload: the pair.
         rows: those to run.
         quick: whether to run the short version.
         vllm: whether rows about the engine start vLLM.
@@ -59,13 +59,11 @@ def run(
     Yields:
         The result of each row.
     """
-    manifest = load_manifest(pair)
     for row in rows:
         say(row.name)
         with tempfile.TemporaryDirectory(prefix="duet-faults-") as scratch:
-            setting = Setting(
-                pair, manifest, quick, vllm, Path(scratch), random.Random(f"{seed}/{row.name}")
-            )
+            draws = random.Random(f"{seed}/{row.name}")
+            setting = Setting(workload, quick, vllm, Path(scratch), draws)
             with variables(DUET_HOME=f"{scratch}/own", XDG_STATE_HOME=f"{scratch}/state"):
                 yield _result(row, setting)
 

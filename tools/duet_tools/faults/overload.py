@@ -10,10 +10,12 @@ import numpy as np
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_tools.faults.endurance import request
+from duet_tools.faults.devices import QUESTION
 from duet_tools.faults.garbage import check_flat
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.asking import at_times, is_full, reason, stubs
+from duet_tools.subjects.service import Script
 
 _SLOTS = 4
 # A stream takes about a second: the rate that the slots carry is known without measuring.
@@ -27,7 +29,7 @@ _SLOWER = 1.3
 
 
 @dataclass
-class _Seen:
+class Seen:
     """Seconds of calls, by how they ended."""
 
     admitted: list[float] = field(default_factory=list)
@@ -35,73 +37,69 @@ class _Seen:
     others: int = 0
 
 
-async def _load(address: str, asked: ReasonRequest, per_s: float, seconds: float) -> _Seen:
+async def _load(address: str, asked: ReasonRequest, per_s: float, seconds: float) -> Seen:
     """Send requests at a steady rate, whatever becomes of them."""
-    seen = _Seen()
-    channels = [
-        open_aio_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
-        for _ in range(_CONNECTIONS)
-    ]
-    await asyncio.gather(*(channel.channel_ready() for channel in channels))
-    stubs = [InferenceServiceStub(channel) for channel in channels]
+    seen = Seen()
 
-    async def ask(number: int) -> None:
+    async def ask(stub: InferenceServiceStub) -> None:
         began = time.perf_counter()
         try:
-            async for _ in stubs[number % _CONNECTIONS].Reason(asked, timeout=60):
-                pass
+            await reason(stub, asked, timeout=60)
         except grpc.aio.AioRpcError as error:
-            took = time.perf_counter() - began
-            if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED:
-                seen.refused.append(took)
+            if is_full(error):
+                seen.refused.append(time.perf_counter() - began)
             else:
                 seen.others += 1
-            return
-        seen.admitted.append(time.perf_counter() - began)
+        else:
+            seen.admitted.append(time.perf_counter() - began)
 
-    began, calls = time.perf_counter(), []
-    for number in range(int(per_s * seconds)):
-        await asyncio.sleep(max(0.0, began + number / per_s - time.perf_counter()))
-        calls.append(asyncio.create_task(ask(number)))
-    await asyncio.gather(*calls)
-    for channel in channels:
-        await channel.close()
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    channels = (open_aio_channel(address, options=own) for _ in range(_CONNECTIONS))
+    async with stubs(channels) as opened:
+        count = int(per_s * seconds)
+        calls = (ask(opened[number % _CONNECTIONS]) for number in range(count))
+        await at_times((number / per_s for number in range(count)), calls)
     return seen
 
 
 def _overload(setting: Setting, trials: Trials) -> None:
     seconds = setting.count(60, 6)
     admitted_per_s = _SLOTS / _STREAM_S
-    asked = request(setting, _BUDGET)
+    asked = setting.workload.request(QUESTION, _BUDGET)
     with Service(setting, "--max-waiting", "0", script=_SCRIPT) as service:
         # Half of what is admitted: a slot is always free.
         alone = asyncio.run(_load(service.address, asked, admitted_per_s / 2, seconds / 2))
         before = service.held()
         seen = asyncio.run(_load(service.address, asked, _TIMES * admitted_per_s, seconds))
-        after = service.held()
+        growth = service.held().memory_mib - before.memory_mib
         with trials.trial():
             service.check_sound()
             if seen.others or alone.others:
                 raise Unheld("calls fail otherwise than refused")
-    unloaded, loaded = (float(np.percentile(each.admitted, 99)) for each in (alone, seen))
-    refused = float(np.percentile(seen.refused, 99))
-    growth = after.memory_mib - before.memory_mib
+    trials.figures |= judged(alone, seen, trials)
     with trials.trial():
+        check_flat(growth)
+    trials.figures["growth, MiB"] = growth
+
+
+def judged(alone: Seen, seen: Seen, trials: Trials) -> dict[str, float]:
+    """Count the trials of what was seen without and with the load; return its figures."""
+    figures = {"admitted": float(len(seen.admitted)), "refused": float(len(seen.refused))}
+    with trials.trial():
+        if not (alone.admitted and seen.admitted):
+            raise Unheld("no call is admitted")
+        unloaded, loaded = (float(np.percentile(each.admitted, 99)) for each in (alone, seen))
+        figures["admitted p99 ratio"] = loaded / unloaded
         if loaded > _SLOWER * unloaded:
             raise Unheld("admitted calls are slow")
     with trials.trial():
-        if refused > _REFUSED_S:
+        if not seen.refused:
+            raise Unheld("no call is refused")
+        median, most = (float(each) for each in np.percentile(seen.refused, (50, 99)))
+        figures |= {"refused p50, ms": median * 1e3, "refused p99, ms": most * 1e3}
+        if most > _REFUSED_S:
             raise Unheld("refusals are slow")
-    with trials.trial():
-        check_flat(growth)
-    trials.figures |= {
-        "admitted p99 ratio": loaded / unloaded,
-        "refused p50, ms": float(np.median(seen.refused)) * 1e3,
-        "refused p99, ms": refused * 1e3,
-        "admitted": float(len(seen.admitted)),
-        "refused": float(len(seen.refused)),
-        "growth, MiB": growth,
-    }
+    return figures
 
 
 ROWS = (

@@ -12,16 +12,18 @@ from pathlib import Path
 from duet_device.errors import DeviceError, ExitCode
 from duet_device.identity.credentials import load_identity
 from duet_tools.faults.homes import Home, Said
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.stored import (
     HISTORY_WRITER,
     check_history,
     check_pair,
+    enrolled,
     invite_device,
     older,
 )
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
-from duet_tools.subjects.authority import authority, variables
+from duet_tools.subjects.authority import variables
+from duet_tools.subjects.service import Script
 
 _KILLED_AT = "duet_tools.faults.killed_at"
 
@@ -79,13 +81,13 @@ def _pull(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "pull")
     old = older(setting)
     home.run("pull", str(old), "--allow-unsigned", "--quiet").check(0)
-    name = setting.manifest.id
+    name = setting.workload.manifest.id
 
     def check(home: Home) -> None:
         check_pair(home, name)
 
     def finished(home: Home) -> None:
-        if check_pair(home, name).version != setting.manifest.version:
+        if check_pair(home, name).version != setting.workload.manifest.version:
             raise Unheld("the new pair is not installed")
         left = [path.name for path in (home.pairs / ".pulling").iterdir()]
         if any(not name.endswith(".lock") for name in left):
@@ -99,14 +101,7 @@ def _pull(setting: Setting, trials: Trials) -> None:
 
 def _enrollment(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "enroll")
-    options = ("--enrollment-port", "0")
-    with (
-        authority(setting.scratch / "authority") as directory,
-        Service(setting, "--tls-dir", str(directory), *options, script=Script()) as service,
-    ):
-        port = service.events("loading")[0]["enrollment_port"]
-        address = f"127.0.0.1:{port}"
-        home.run("enroll", address, invite_device()).check(0)
+    with enrolled(setting, home) as (service, address):
 
         def certificate(home: Home) -> str:
             with variables(**home.environment):

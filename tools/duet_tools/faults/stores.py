@@ -6,21 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from duet_device.errors import ExitCode
+from duet_tools.faults.devices import QUESTION
 from duet_tools.faults.disks import Disk
 from duet_tools.faults.homes import Home, Said
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.stored import (
     HISTORY_WRITER,
     check_history,
+    check_listed,
     check_pair,
+    enrolled,
     invite_device,
     older,
 )
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
-from duet_tools.subjects.authority import authority
 
 _CLOCK_JUMP = "duet_tools.faults.clock_jump"
-_QUESTION = "Nina had 40 euros. She bought 3 books for 8 euros each. How much is left?"
 _KIB = 1024
 _HOUR, _DAY, _YEAR = 3600, 86_400, 365 * 86_400
 _OK, _MODEL = int(ExitCode.OK), int(ExitCode.MODEL)
@@ -41,13 +42,13 @@ class _Stored:
     @property
     def ask(self) -> tuple[str, ...]:
         """A question to the cloud."""
-        pair = ("--pair", str(self.setting.pair), "--allow-unsigned")
-        return ("ask", "--json", *pair, "--server", self.service.address, _QUESTION)
+        pair = ("--pair", str(self.setting.workload.directory), "--allow-unsigned")
+        return ("ask", "--json", *pair, "--server", self.service.address, QUESTION)
 
     @property
     def pull(self) -> tuple[str, ...]:
         """A download of the newer version of a pair."""
-        return ("pull", str(self.setting.pair), "--allow-unsigned", "--quiet")
+        return ("pull", str(self.setting.workload.directory), "--allow-unsigned", "--quiet")
 
     def enroll(self) -> tuple[str, ...]:
         """Return an enrollment, with a code of its own."""
@@ -70,14 +71,7 @@ def _with_stored(run: Callable[[_Stored, Trials], None]) -> Callable[[Setting, T
 
     def row(setting: Setting, trials: Trials) -> None:
         home = Home(setting.scratch / "used")
-        with (
-            authority(setting.scratch / "authority") as directory,
-            Service(
-                *(setting, "--tls-dir", str(directory), "--enrollment-port", "0"), script=Script()
-            ) as service,
-        ):
-            enrollment = f"127.0.0.1:{service.events('loading')[0]['enrollment_port']}"
-            home.run("enroll", enrollment, invite_device()).check(_OK)
+        with enrolled(setting, home) as (service, enrollment):
             home.run("logs", "on").check(_OK)
             home.run("pull", str(older(setting)), "--allow-unsigned", "--quiet").check(_OK)
             answers = home.run("20", module=(HISTORY_WRITER,)).check(_OK).out.split()
@@ -111,13 +105,8 @@ def _full_disk(stored: _Stored, trials: Trials) -> None:
 
 
 def _check_on_disk(stored: _Stored, home: Home, *, forgotten: bool) -> None:
-    answers = stored.answers[forgotten:]
-    said = home.run("logs", "--count", "0", "--json").check(_OK)
-    there = {json.loads(line)["id"] for line in said.out.splitlines()}
-    if not there.issuperset(answers):
-        raise Unheld("stored answers are lost")
-    if forgotten and stored.answers[0] in there:
-        raise Unheld("a forgotten answer is still there")
+    lost = stored.answers[0] if forgotten else ""
+    check_listed(home, stored.answers[forgotten:], lost)
     if json.loads(home.run(*stored.ask).check(_OK).out)["source"] != "duet":
         raise Unheld("the identity cannot be used")
 
@@ -187,7 +176,10 @@ def _several(stored: _Stored, trials: Trials) -> None:
             codes = [command.wait().check(_OK, _MODEL).code for command in pulls]
             if _OK not in codes:
                 raise Unheld("no pull succeeded")
-            if check_pair(home, setting.manifest.id).version != setting.manifest.version:
+            if (
+                check_pair(home, setting.workload.manifest.id).version
+                != setting.workload.manifest.version
+            ):
                 raise Unheld("the new pair is not installed")
         with trials.trial():
             home = stored.home.copy("shared")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from duet_contract.manifest import Manifest
+from duet_tools.subjects.workload import Workload
 
 
 class Unheld(Exception):
@@ -56,10 +56,8 @@ class Trials:
 class Setting:
     """What a row is run with."""
 
-    pair: Path
-    """The pair's directory."""
-    manifest: Manifest
-    """The pair's."""
+    workload: Workload
+    """The pair, and questions to its service."""
     quick: bool
     """Whether this is the short version."""
     vllm: bool

@@ -1,6 +1,5 @@
 """`duet-bench capacity`: simulates devices that ask replicas."""
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.prometheus import Fleet, read_fleet
 from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
-from duet_tools.options import FILE, MOST_PRICE, SEED, chosen
+from duet_tools.options import FILE, MOST_PRICE, SEED, Listed
 
 _RESULTS = Path(__file__).parents[1] / "results" / "split_cpu.json"
 _EXITS = """\b
@@ -32,6 +31,7 @@ _NUMBER = Integer(1, 100_000_000)
 _PLACES = Integer(0, 10_000)
 _SECONDS = Number(0, 366 * 86_400, min_open=True)
 _PRICE = Number(0, MOST_PRICE)
+_LENGTHS = Listed(Number(), "number", repeats=True)
 
 
 def _range(setting: str) -> Number:
@@ -48,9 +48,9 @@ def _range(setting: str) -> Number:
     metavar="FILE",
     help="Measured costs: results of duet-bench split or figures.",
 )
-@click.option("--signal-tokens", default="64", metavar="N,...",
+@click.option("--signal-tokens", type=_LENGTHS, default="64", metavar="N,...",
               help="Signal lengths to draw from, if the costs have none.")  # fmt: skip
-@click.option("--answer-tokens", default="32", metavar="N,...",
+@click.option("--answer-tokens", type=_LENGTHS, default="32", metavar="N,...",
               help="Answer lengths, in the same order.")  # fmt: skip
 @click.option("--prometheus", metavar="URL",
               help="Rate, replicas, slots and signal lengths of a running fleet, as defaults.")  # fmt: skip
@@ -66,7 +66,8 @@ def _range(setting: str) -> Number:
               help="Arrival pattern of questions.")  # fmt: skip
 @click.option("--per-hour", type=_range("per_hour"), default=1.0, metavar="N",
               help="Mean questions per device and hour.")  # fmt: skip
-@click.option("--hours", metavar="W,...", help="Hourly weights (24) for --pattern daily [example].")
+@click.option("--hours", type=_LENGTHS, metavar="W,...",
+              help="Hourly weights (24) for --pattern daily [example].")  # fmt: skip
 @click.option(
     "--session-questions",
     type=_range("session_questions"),
@@ -77,7 +78,7 @@ def _range(setting: str) -> Number:
 @click.option("--think", type=_range("think_s"), default=30.0, metavar="S",
               help="Mean time from an answer to the next question of a session, in seconds.")  # fmt: skip
 @click.option("--link", default="4g", metavar="NAME", help="Link of the devices.")
-@click.option("--modes", default=",".join(MODES), metavar="MODE,...",
+@click.option("--modes", type=Listed(MODES, "mode"), default=",".join(MODES), metavar="MODE,...",
               help="Modes to simulate.")  # fmt: skip
 @click.option("--duration", type=_SECONDS, metavar="S",
               help="Simulated time in seconds [3600; a day for daily].")  # fmt: skip
@@ -113,7 +114,6 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
     from duet_tools.fleet.report import Prices, simulate
     from duet_tools.fleet.tables import capacity_table
 
-    lengths = _numbers("--signal-tokens", options["signal_tokens"])
     fleet = _fleet(context, options) if options["prometheus"] else None
     daily = options["pattern"] == "daily"
     duration = options["duration"] or (86400.0 if daily else 3600.0)
@@ -122,9 +122,8 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         warm_up = 0.0 if daily else duration / 10
     if warm_up >= duration:
         raise UsageProblem("--warm-up leaves nothing of --duration")
-    costs = read_costs(
-        options["costs_file"], lengths, _numbers("--answer-tokens", options["answer_tokens"])
-    )
+    lengths = options["signal_tokens"], options["answer_tokens"]
+    costs = read_costs(options["costs_file"], *lengths)
     if fleet and _is_default(context, "signal_tokens"):
         costs = costs.model_copy(update={"signal_tokens": fleet.signal_tokens})
     setup = Setup(
@@ -133,7 +132,7 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         pattern=Pattern(
             kind=options["pattern"],
             per_hour=options["per_hour"],
-            hours=HOURS if options["hours"] is None else _numbers("--hours", options["hours"]),
+            hours=options["hours"] or HOURS,
             session_questions=options["session_questions"],
             think_s=options["think"],
         ),
@@ -153,7 +152,7 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         return
     result = simulate(
         setup,
-        chosen(options["modes"], MODES, "mode"),
+        options["modes"],
         Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
         seed=options["seed"],
         replications=options["replications"],
@@ -201,7 +200,7 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
     objective = options["objective"]
     needed: list[Needed] = []
     unreached: list[Mode] = []
-    for mode in chosen(options["modes"], MODES, "mode"):
+    for mode in options["modes"]:
         found = fewest_replicas(setup, mode, objective, options["seed"], _tell)
         needed.append(Needed(mode=mode, fewest=found))
         if sys.stderr.isatty():
@@ -223,16 +222,6 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
             f"--objective {objective:g} is not reached by {' and '.join(unreached)}: a question "
             "alone takes longer"
         )
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise UsageProblem(f"{option} is {text!r}: give numbers, with commas between")
-    return numbers
 
 
 def _tell(what: str) -> None:

@@ -15,10 +15,10 @@ from hyperframe.frame import (
 )
 
 from duet_tools.errors import BenchError
+from duet_tools.link.frames import FrameReader
 from duet_tools.link.relay import Relay
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_FRAME_HEADER = 9
 # More than any peer announces: the table's size is the server's to limit.
 _TABLE_BYTES = 1 << 20
 
@@ -47,8 +47,8 @@ class ConnectionReader:
         """Frames by type."""
         self.texts: list[str] = []
         """Free text outside requests: debug data of GOAWAY frames."""
-        self._bytes = b""
-        self._begun = False
+        self._preface = b""
+        self._frames = FrameReader()
         self._headers = Decoder()
         self._headers.max_allowed_table_size = _TABLE_BYTES
         self._streams: dict[int, _Stream] = {}
@@ -59,21 +59,13 @@ class ConnectionReader:
         Raises:
             BenchError: they are not HTTP/2.
         """
-        self._bytes += data
-        if not self._begun:
-            if len(self._bytes) < len(_PREFACE):
-                return []
-            if not self._bytes.startswith(_PREFACE):
-                raise BenchError("the device's connection does not begin as HTTP/2")
-            self._bytes, self._begun = self._bytes[len(_PREFACE) :], True
+        missing = len(_PREFACE) - len(self._preface)
+        self._preface += data[:missing]
+        if not _PREFACE.startswith(self._preface):
+            raise BenchError("the device's connection does not begin as HTTP/2")
         found = []
-        while len(self._bytes) >= _FRAME_HEADER:
-            frame, length = Frame.parse_frame_header(memoryview(self._bytes[:_FRAME_HEADER]))
-            end = _FRAME_HEADER + length
-            if len(self._bytes) < end:
-                break
-            frame.parse_body(memoryview(self._bytes[_FRAME_HEADER:end]))
-            self._bytes = self._bytes[end:]
+        for frame, payload, _ in self._frames.feed(data[missing:]):
+            frame.parse_body(payload)
             if request := self._take(frame):
                 found.append(request)
         return found

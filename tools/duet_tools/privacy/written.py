@@ -9,15 +9,16 @@ import httpx
 from duet_device.client import Client
 from duet_device.errors import DeviceError
 from duet_device.pairs.pair import Pair
-from duet_tools.faults.services import Script, Service
+from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Setting
 from duet_tools.fleet.collector import collector
 from duet_tools.results.privacy import Written
 from duet_tools.subjects.authority import variables
 from duet_tools.subjects.children import free_port
+from duet_tools.subjects.service import Script
+from duet_tools.subjects.workload import Workload
 
 _QUESTIONS = 20
-_SCRIPT = Script(tokens=4, pause_s=0.0)
 
 
 def search_service(pair: Pair, seed: int) -> list[Written]:
@@ -36,11 +37,12 @@ def search_service(pair: Pair, seed: int) -> list[Written]:
         tempfile.TemporaryDirectory(prefix="duet-privacy-") as scratch,
         collector(keeps=True) as traces,
     ):
-        setting = Setting(pair.directory, pair.manifest, True, False, Path(scratch), rng)
+        setting = Setting(Workload(pair.directory, pair.manifest), True, False, Path(scratch), rng)
+        script = Script(tokens=4, pause_s=0.0, traces=traces.address)
         with (
-            variables(SCRIPT_TRACES=traces.address, OTEL_BSP_SCHEDULE_DELAY="100"),
+            variables(OTEL_BSP_SCHEDULE_DELAY="100"),
             Service(
-                setting, "--log-questions", "--metrics-port", str(port), script=_SCRIPT
+                setting, "--log-questions", "--metrics-port", str(port), script=script
             ) as service,
         ):
             notes = _ask(pair, service.address, numbers)

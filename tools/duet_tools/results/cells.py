@@ -1,6 +1,5 @@
 """The cells of a run: a mode over a link under a load, each with all questions in their order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,14 +67,8 @@ class Plan:
         """Return the cells, grouped by what must run for them.
 
         Raises:
-            UsageProblem: a mode or profile is unknown, or rates are missing.
+            UsageProblem: rates are missing, or mode `auto` does not fit.
         """
-        unknown = [mode for mode in self.modes if mode not in MODES]
-        if unknown or not self.modes:
-            wrong = f"no mode {unknown[0]!r}" if unknown else "no modes chosen"
-            raise UsageProblem(f"{wrong}; there are: {', '.join(MODES)}")
-        if self.profile not in PROFILES:
-            raise UsageProblem(f"no profile {self.profile!r}; there are: {', '.join(PROFILES)}")
         if self.profile in ("constant", "poisson") and not self.rates:
             raise UsageProblem(f"--profile {self.profile} needs --rate, in questions a second")
         if "auto" in self.modes and (self.profile != "synchronous" or set(self.streams) != {1}):
@@ -120,39 +113,3 @@ def sweep_between(slow: Cell, one_at_once: float, most_at_once: float, steps: in
     rates = [one_at_once + step * number for number in range(1, steps + 1)]
     plain = {"mode": slow.mode, "link": slow.link, "budget": slow.budget, "spread": "constant"}
     return [Cell.model_validate({**plain, "rate": float(f"{rate:.3g}")}) for rate in rates]
-
-
-def parse_list(text: str) -> tuple[str, ...]:
-    """Return the names of a list with commas, each once, in order."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def parse_counts(text: str, option: str, most: int) -> tuple[int, ...]:
-    """Return whole numbers of a list with commas.
-
-    Raises:
-        UsageProblem: one is not a number, or is out of range.
-    """
-    return tuple(int(number) for number in _numbers(text, option, 1, most, whole=True))
-
-
-def parse_rates(text: str, option: str) -> tuple[float, ...]:
-    """Return numbers above 0 of a list with commas.
-
-    Raises:
-        UsageProblem: one is not a number, or is out of range.
-    """
-    return tuple(_numbers(text, option, 0.001, 10_000, whole=False))
-
-
-def _numbers(text: str, option: str, least: float, most: float, *, whole: bool) -> Sequence[float]:
-    found = []
-    for name in parse_list(text):
-        try:
-            number = int(name) if whole else float(name)
-        except ValueError:
-            number = least - 1
-        if not least <= number <= most:
-            raise UsageProblem(f"{option}: {name!r} is not a number from {least:g} to {most:g}")
-        found.append(number)
-    return found

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,7 +15,8 @@ class RunSettings(BaseModel):
     `data`: the file's name. `data_sha256`: of the questions asked, in order, with their answers.
     `streams`, `budgets`, `rates`: see `duet_tools.results.cells.Plan`. `large_limit`, `answer_limit`: most
     tokens of the large model alone, and of the device. `seed`: of the first question.
-    `warm_up`: questions before each cell that do not count. `tls`: whether the link is encrypted.
+    `warm_up`: questions before each cell that do not count. `connections`: a new one for each
+    question, or one kept by each device. `tls`: whether the link is encrypted.
     `started_here`: whether the service was started for the run. `engine_flags`: vLLM's.
     """
 
@@ -35,6 +37,7 @@ class RunSettings(BaseModel):
     temperature: float
     seed: int
     warm_up: int
+    connections: Literal["new", "kept"] = "new"
     verifier: str
     tls: bool
     started_here: bool

@@ -10,9 +10,9 @@ from duet_contract.terminal import printable
 from duet_tools import options
 from duet_tools.errors import UsageProblem
 from duet_tools.link.profiles import PRESETS
-from duet_tools.results.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
+from duet_tools.results.cells import MODES, PROFILES, Plan
 from duet_tools.split.checking import RULE
-from duet_tools.split.options import MOST_TOKENS, Options
+from duet_tools.split.options import MOST_TOKENS, ObjectiveType, Options
 
 _EPILOG = f"""\b
 Modes: {", ".join(MODES)}.
@@ -32,6 +32,7 @@ _price = Number(0, options.MOST_PRICE)
 @click.option("--limit", type=Integer(1), metavar="N", help="Ask the first N questions.")
 @click.option(
     "--modes",
+    type=options.Listed(MODES, "mode"),
     default="duet,large-alone,device-alone",
     metavar="NAME,...",
     help="Modes to compare.",
@@ -39,20 +40,32 @@ _price = Number(0, options.MOST_PRICE)
 @click.option(
     "--link",
     "links",
+    type=options.Listed(click.STRING, "link"),
     default="none",
     metavar="NAME,...",
     help="Links to emulate.",
 )
 @click.option(
-    "--concurrency", default="1", metavar="N,...", help="Numbers of concurrent questions."
+    "--concurrency",
+    type=options.Listed(Integer(1, 1024), "number"),
+    default="1",
+    metavar="N,...",
+    help="Numbers of concurrent questions.",
 )
 @click.option(
     "--profile",
+    type=click.Choice(PROFILES),
     default="synchronous",
     metavar="|".join(PROFILES),
     help="Arrival of questions: concurrent, at --rate, or a sweep of rates.",
 )
-@click.option("--rate", default="", metavar="R,...", help="Questions per second, for a rate.")
+@click.option(
+    "--rate",
+    type=options.Listed(Number(0.001, 10_000), "rate", empty=True),
+    default="",
+    metavar="R,...",
+    help="Questions per second, for a rate.",
+)
 @click.option(
     "--sweep-steps",
     type=Integer(1, 50),
@@ -61,7 +74,11 @@ _price = Number(0, options.MOST_PRICE)
     help="Number of rates in a sweep.",
 )
 @click.option(
-    "--budgets", default="", metavar="N,...", help="Signal budgets in tokens [pair's default]."
+    "--budgets",
+    type=options.Listed(_tokens, "budget", empty=True),
+    default="",
+    metavar="N,...",
+    help="Signal budgets in tokens [pair's default].",
 )
 @click.option(
     "--large-limit",
@@ -102,6 +119,12 @@ _price = Number(0, options.MOST_PRICE)
     metavar="S",
     help="Connection timeout in seconds.",
 )
+@click.option(
+    "--connections",
+    type=click.Choice(("new", "kept")),
+    default="new",
+    help="A new connection for each question, or one that each device keeps.",
+)
 @options.threads
 @options.pair(DEFAULT_PAIR)
 @click.option("--server", metavar="HOST:PORT", help="Running DUET service [one is started].")
@@ -124,6 +147,8 @@ _price = Number(0, options.MOST_PRICE)
 )
 @click.option(
     "--objective",
+    "objectives",
+    type=options.Listed(ObjectiveType(), "objective", empty=True),
     default="",
     metavar="WHAT=SECONDS,...",
     help="Goodput objective; WHAT is first_signal, signal, first_answer or total.",
@@ -158,13 +183,12 @@ def split(
     out: Path | None,
     compare: tuple[Path, Path] | None,
     schema: bool,
-    modes: str,
-    links: str,
-    concurrency: str,
+    modes: tuple[str, ...],
+    links: tuple[str, ...],
+    concurrency: tuple[int, ...],
     profile: str,
-    rate: str,
-    budgets: str,
-    objective: str,
+    rate: tuple[float, ...],
+    budgets: tuple[int, ...],
     service_flags: str,
     engine_flags: tuple[str, ...],
     **given: object,
@@ -184,14 +208,7 @@ def split(
         return
     if data is None or out is None:
         raise UsageProblem("give --data FILE and --out FOLDER; see: duet-bench split --help")
-    plan = Plan(
-        modes=parse_list(modes),
-        links=parse_list(links),
-        streams=parse_counts(concurrency, "--concurrency", 1024) or (1,),
-        budgets=parse_counts(budgets, "--budgets", MOST_TOKENS),
-        profile=profile,
-        rates=parse_rates(rate, "--rate"),
-    )
+    plan = Plan(modes, links, concurrency, budgets, profile, rate)
     # Imported here, so that --help and errors of usage come at once.
     from duet_tools.split.run import run
 
@@ -201,7 +218,6 @@ def split(
             "data": data,
             "out": out,
             "plan": plan,
-            "objectives": objective,
             "service_flags": options.flags(service_flags, "--service-flags"),
             "engine_flags": engine_flags,
         }

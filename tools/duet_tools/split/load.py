@@ -1,11 +1,12 @@
-"""Runs one cell's load: asks its questions at once or at a rate, each over a link of its own."""
+"""Runs one cell's load: asks its questions at once or at a rate; each device has a link of its own."""
 
 import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,6 +38,8 @@ class Load:
     seed: int
     ways: Ways
     """Process that opens a link for each device."""
+    connect: bool = False
+    """Whether each device connects before its first question, and keeps its connection."""
     tell: Callable[[Asked], None] = lambda _: None
     """Called with each completed question, from any thread."""
 
@@ -122,6 +125,8 @@ class _Work:
                 waiting.put(item)
             devices = min(cell.streams, len(self._questions))
             ways = [_way(self._stack, self.load, number) for number in range(devices)]
+            if self.load.connect:
+                self._connect(ways)
             self._began = time.perf_counter()
             if cell.streams == 1:
                 # In this thread, where Ctrl-C arrives.
@@ -152,6 +157,20 @@ class _Work:
             last.record.wire_down += rest.down
         self._stack.close()
 
+    def _connect(self, ways: Sequence[Wire | None]) -> None:
+        """Open every device's connection; its bytes count for no question."""
+        there = [way for way in ways if way]
+        with ThreadPoolExecutor(len(there) or 1) as pool:
+            for _ in pool.map(self._try_to_connect, there):
+                pass
+        for way in there:
+            way.taken()
+
+    def _try_to_connect(self, way: Wire) -> None:
+        # A server that is gone is what the questions say.
+        with suppress(DeviceError):
+            self.load.mode.connect(way.address)
+
     def _at_rate(self, waiting: "queue.SimpleQueue[tuple[int, Question]]") -> None:
         cell = self.load.cell
         assert cell.rate is not None
@@ -181,6 +200,8 @@ class _Work:
     ) -> None:
         def work() -> None:
             try:
+                if idle and self.load.connect:
+                    self._connect([way])
                 self._device(waiting, way, idle)
             except BaseException as error:  # To be raised where the run is waited for.
                 self._broken.put(error)

@@ -1,15 +1,16 @@
 """The command line's options of a run, checked."""
 
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+import click
+from pydantic import BaseModel, ConfigDict
 
-from duet_tools.errors import UsageProblem
-from duet_tools.results.cells import Plan, parse_list
+from duet_contract.commands import Number
+from duet_tools.results.cells import Plan
 from duet_tools.results.report import Objective
 
 MOST_TOKENS = 1 << 20
-_MOST_S = 86_400.0
 _OBJECTIVES = ("first_signal", "signal", "first_answer", "total")
 
 
@@ -29,6 +30,7 @@ class Options(BaseModel):
     warm_up: int
     timeout: float
     connect_timeout: float
+    connections: Literal["new", "kept"]
     threads: int | None
     pair: str
     server: str | None
@@ -47,30 +49,23 @@ class Options(BaseModel):
     out: Path
     resume: bool
 
-    @field_validator("objectives", mode="before")
-    @classmethod
-    def _parse_objectives(cls, text: str) -> tuple[Objective, ...]:
-        return parse_objectives(text)
 
+class ObjectiveType(click.ParamType[Objective]):
+    """`first_answer=2`: an objective in seconds.
 
-def parse_objectives(text: str) -> tuple[Objective, ...]:
-    """`first_answer=2,total=10` as objectives in milliseconds.
-
-    Raises:
-        UsageProblem: it is malformed, or names something else.
+    Examples:
+        >>> ObjectiveType().convert("total=0.5", None, None)
+        Objective(metric='total_ms', most=500.0)
     """
-    found = []
-    for part in parse_list(text):
-        name, _, seconds = part.partition("=")
-        try:
-            most = float(seconds)
-        except ValueError:
-            most = 0.0
-        # NaN is in no range.
-        if name not in _OBJECTIVES or not 0 < most <= _MOST_S:
-            raise UsageProblem(
-                f"--objective: {part!r} is not WHAT=SECONDS, with WHAT one of "
-                f"{', '.join(_OBJECTIVES)} and SECONDS above 0 and at most {_MOST_S:.0f}"
-            )
-        found.append(Objective.model_validate({"metric": f"{name}_ms", "most": 1000 * most}))
-    return tuple(found)
+
+    name = "objective"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Objective:
+        """See `click.ParamType`."""
+        name, _, seconds = value.partition("=")
+        if name not in _OBJECTIVES or not seconds:
+            self.fail(f"{value!r} is not WHAT=SECONDS: {', '.join(_OBJECTIVES)}", param, ctx)
+        most = Number(0, 86_400, min_open=True).convert(seconds, param, ctx)
+        return Objective.model_validate({"metric": f"{name}_ms", "most": 1000 * most})

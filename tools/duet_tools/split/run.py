@@ -28,6 +28,7 @@ from duet_tools.results.questions import Question, answered, read_questions
 from duet_tools.results.report import Prices, Report
 from duet_tools.results.settings import RunSettings, fingerprint
 from duet_tools.split.checking import find_check
+from duet_tools.split.connections import Connections
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.large import answers_in_reasoning
@@ -197,6 +198,7 @@ def _asking(options: Options, workload: Workload) -> Asking:
         connect_timeout=options.connect_timeout,
         threads=options.threads or default_threads(),
         credentials=_credentials(options),
+        connections=Connections(kept=options.connections == "kept"),
     )
 
 
@@ -244,6 +246,7 @@ def _settings(
         temperature=asking.temperature,
         seed=options.seed,
         warm_up=options.warm_up,
+        connections=options.connections,
         verifier=options.verifier,
         tls=asking.credentials is not None,
         started_here=options.server is None,
@@ -302,9 +305,9 @@ def _notes(
     if {"large-alone", "truncated"} & set(plan.modes):
         notes.append(
             "The large model alone is vLLM's OpenAI server on the same weights and engine flags, "
-            "a connection a question, as the split has; the service itself stops where reasoning "
-            "ends. Where it tells its own times, as one that is started here does, its last event "
-            "carries them, about 200 of the bytes down."
+            "connected as the split is; the service itself stops where reasoning ends. Where it "
+            "tells its own times, as one that is started here does, its last event carries them, "
+            "about 200 of the bytes down."
         )
         if answers_in_reasoning(workload):
             notes.append(
@@ -322,6 +325,11 @@ def _notes(
         notes.append("Prefix caching was off: every cell asks the same questions.")
     if not workload.manifest.evaluation:
         notes.append(f"The pair {workload.manifest.id} has no figures of its own in its manifest.")
+    notes.append(
+        "Each device kept its connection, which was open before the first question."
+        if settings.connections == "kept"
+        else "Each question had a new connection, which counts in its times and bytes."
+    )
     notes.append("Wire bytes are those that TCP carries, without TCP's and IP's own headers.")
     if settings.tls:
         notes.append("TLS was on between device and service; the OpenAI server has none.")

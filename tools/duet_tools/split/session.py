@@ -13,7 +13,7 @@ from duet_tools.link.profiles import link_named
 from duet_tools.results.cells import Cell, Plan, sweep_between
 from duet_tools.results.folder import Folder, Probe, Stretch
 from duet_tools.results.questions import Question
-from duet_tools.results.record import Asked
+from duet_tools.results.record import Asked, failed
 from duet_tools.split import load, probe
 from duet_tools.split.checking import Check
 from duet_tools.split.endpoint import OpenAIModel
@@ -105,11 +105,19 @@ class Session:
         mode = self._mode(cell, openai)
         link = link_named(cell.link)
         self.say(cell.id)
-        work = load.Load(cell, mode, target, link, self.asking.seed, self.ways)
+        connections = self.asking.connections
+        work = load.Load(
+            cell, mode, target, link, self.asking.seed, self.ways, connect=connections.kept
+        )
         load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
+        # A run that is resumed continues the cell's clock.
+        before = sum(each.seconds for each in self.folder.stretches if each.cell == cell)
         outcome = load.run(work, missing)
+        connections.close()
+        for each in outcome.asked:
+            each.record.at_s += before
         joules = meter.joules()
         if outcome.asked:
             self.folder.add_stretch(Stretch(cell=cell, seconds=outcome.seconds, joules=joules))
@@ -154,7 +162,7 @@ class Session:
             try:
                 asked.later()
             except DeviceError as error:
-                record.status, record.message = "failed", str(error)
+                record.status, record.message = failed(error).status, str(error)
         if record.ok and asked.requests:
             tell_link_from_cloud(record, link_named(cell.link), asked.requests)
         if record.ok and self.check:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from duet_tools.errors import BenchError
+from duet_tools.subjects.placement import spread_out
 
 if TYPE_CHECKING:
     import grpc
@@ -87,18 +88,22 @@ class Child:
         self.stop()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait until `ready` says so.
+        """Wait until `ready` says so; end the process if it does not.
 
         Raises:
             BenchError: the process ended, or the time passed.
         """
         end = time.monotonic() + seconds
-        while not ready():
-            if self.process.poll() is not None:
-                raise BenchError(f"{self.name} ended at once: {self.last_line()}")
-            if time.monotonic() > end:
-                raise BenchError(f"{self.name} is not ready after {seconds:g} s")
-            time.sleep(_POLL_S)
+        try:
+            while not ready():
+                if self.process.poll() is not None:
+                    raise BenchError(f"{self.name} ended at once: {self.last_line()}")
+                if time.monotonic() > end:
+                    raise BenchError(f"{self.name} is not ready after {seconds:g} s")
+                time.sleep(_POLL_S)
+        except BaseException:
+            self.stop()
+            raise
 
     def tell(self, message: object) -> None:
         """Write a line of JSON to a process that talks.
@@ -113,17 +118,20 @@ class Child:
         except OSError as error:
             raise BenchError(f"{self.name} ended: {self.last_line()}") from error
 
-    def hear(self) -> Any:
-        """Return the next line of JSON from a process that talks; waits for it.
+    def line(self) -> str:
+        """Return the next line from a process that talks; wait for it.
 
         Raises:
             BenchError: the process ended.
         """
         assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
+        if not (line := self.process.stdout.readline()):
             raise BenchError(f"{self.name} ended: {self.last_line()}")
-        return json.loads(line)
+        return line.decode().strip()
+
+    def hear(self) -> Any:
+        """Return the next line of JSON; see `line`."""
+        return json.loads(self.line())
 
     def log(self) -> str:
         """Return what the process has logged so far."""
@@ -140,8 +148,14 @@ class Child:
         """Return the last line of its log, if it has ended by itself."""
         return None if self.process.poll() is None else self.last_line()
 
+    def spread_out(self) -> set[int]:
+        """Keep its processes off the cores that some of them are bound to; return the others."""
+        return spread_out(self.process.pid)
+
     def stop(self) -> None:
-        """End the process and everything it started."""
+        """End the process and everything it started; nothing the second time."""
+        if self._log.closed:
+            return
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

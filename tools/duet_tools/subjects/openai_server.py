@@ -4,8 +4,8 @@ Read with httpx and no more JSON than needed: the official client parses every e
 which would slow the peer down.
 """
 
-import asyncio
 import json
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +13,22 @@ from typing import Any
 import httpx
 
 from duet_tools.errors import BenchError
-from duet_tools.subjects.children import free_port
-from duet_tools.subjects.subject import READY_S, EngineProcess, Round, Stream, engine_flags, timed
+from duet_tools.subjects.children import Child, free_port
+from duet_tools.subjects.subject import (
+    READY_S,
+    Round,
+    Stream,
+    engine_environment,
+    engine_flags,
+    timed,
+)
 from duet_tools.subjects.workload import Workload
 
 MODEL = "reasoner"
 _DONE = "data: [DONE]"
 
 
-class OpenAIServer(EngineProcess):
+class OpenAIServer(Child):
     """`python -m vllm.entrypoints.openai.api_server` in a process of its own."""
 
     name = "vLLM OpenAI server"
@@ -31,18 +38,22 @@ class OpenAIServer(EngineProcess):
         self._workload = workload
         self.port = free_port()
         super().__init__(
+            self.name,
             [
-                *("-m", "vllm.entrypoints.openai.api_server", "--model", str(workload.model)),
+                *(
+                    sys.executable,
+                    "-m",
+                    "vllm.entrypoints.openai.api_server",
+                    "--model",
+                    str(workload.model),
+                ),
                 *("--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(self.port)),
                 *("--disable-uvicorn-access-log", *engine_flags(workload, engine)),
-            ]
+            ],
+            engine_environment(),
         )
         self._client: httpx.AsyncClient | None = None
-        try:
-            self._child.wait_until(self._ready, READY_S)
-        except BaseException:
-            self._child.stop()
-            raise
+        self.wait_until(self._ready, READY_S)
 
     def body(self, prompt: str | list[int], budget: int) -> dict[str, Any]:
         """Return the request for a greedy signal: the service's prompt, budget and stop token."""
@@ -66,7 +77,7 @@ class OpenAIServer(EngineProcess):
                 trust_env=False,
             )
         bodies = [self.body(self._workload.prompt(text), budget) for text in questions]
-        return await timed([asyncio.ensure_future(_stream(self._client, each)) for each in bodies])
+        return await timed(_stream(self._client, each) for each in bodies)
 
     def _ready(self) -> bool:
         try:

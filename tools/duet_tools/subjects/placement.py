@@ -7,10 +7,8 @@ On a small machine those often land on a worker's core, and a run is then a thir
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
-_PROC = Path("/proc")
-_SESSION_FIELD = 3
+import psutil
 
 
 def spread_out(session: int) -> set[int]:
@@ -19,16 +17,21 @@ def spread_out(session: int) -> set[int]:
     Returns:
         the cores that are left for others; all of them where nothing is bound, or nothing is left.
     """
-    every = _usable()
-    threads = {tid: _cores(tid) for pid in _session_members(session) for tid in _threads(pid)}
+    if not hasattr(os, "sched_getaffinity"):
+        return set(range(os.cpu_count() or 1))
+    every = set(os.sched_getaffinity(0))
+    threads = {}
+    for thread in _threads(session):
+        with contextlib.suppress(OSError):
+            threads[thread] = set(os.sched_getaffinity(thread))
     bound = set().union(*(cores for cores in threads.values() if cores < every))
     left = every - bound
     if not bound or not left:
         return every
-    for tid, cores in threads.items():
+    for thread, cores in threads.items():
         if not cores < every:
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(tid, left)
+                os.sched_setaffinity(thread, left)
     return left
 
 
@@ -46,30 +49,9 @@ def staying_on(cores: set[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _usable() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return set(os.sched_getaffinity(0))
-    return set(range(os.cpu_count() or 1))
-
-
-def _session_members(session: int) -> list[int]:
-    found = []
-    for entry in _PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # The name, in parentheses, may hold anything; the fields after it are numbers.
-            fields = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-            if int(fields[_SESSION_FIELD]) == session:
-                found.append(int(entry.name))
-    return found
-
-
-def _threads(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        return [int(entry.name) for entry in (_PROC / str(pid) / "task").iterdir()]
-    return []
-
-
-def _cores(tid: int) -> set[int]:
-    with contextlib.suppress(OSError):
-        return set(os.sched_getaffinity(tid))
-    return _usable()
+def _threads(session: int) -> Iterator[int]:
+    for process in psutil.process_iter():
+        # Either may end meanwhile.
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(process.pid) == session:
+                yield from [thread.id for thread in process.threads()]

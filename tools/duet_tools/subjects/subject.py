@@ -7,14 +7,11 @@ own, is asked the same questions, and is idle while another is measured.
 import asyncio
 import importlib.util
 import os
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from duet_tools.subjects.children import Child
-from duet_tools.subjects.placement import spread_out
 from duet_tools.subjects.workload import Workload
 
 # Loading a small model takes under a minute on two busy cores.
@@ -53,8 +50,8 @@ class Subject(Protocol):
         """End its process."""
 
 
-async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]) -> Round:
-    """Wait for streams that were just started."""
+async def timed(streams: Iterable[Coroutine[Any, Any, Stream]]) -> Round:
+    """Run streams side by side."""
     began = time.perf_counter()
     done = await asyncio.gather(*streams)
     return Round(tuple(done), time.perf_counter() - began)
@@ -95,30 +92,3 @@ def engine_environment() -> dict[str, str]:
         "VLLM_API_KEY": "",
         "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
     }
-
-
-class EngineProcess:
-    """What every subject has of its process, which loads an engine.
-
-    Args:
-        command: Python's arguments.
-        talks: see `Child`.
-    """
-
-    name: str
-
-    def __init__(self, command: Sequence[str], *, talks: bool = False) -> None:
-        command = [sys.executable, *command]
-        self._child = Child(self.name, command, engine_environment(), talks=talks)
-
-    def spread_out(self) -> set[int]:
-        """See `Subject`."""
-        return spread_out(self._child.process.pid)
-
-    def ending(self) -> str | None:
-        """Return what it said last, if it has ended by itself."""
-        return self._child.ending()
-
-    def stop(self) -> None:
-        """See `Subject`."""
-        self._child.stop()

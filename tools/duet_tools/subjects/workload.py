@@ -10,6 +10,7 @@ from duet_contract.pairs import find_pair
 from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.vocabulary import HubTokenizer
+from duet_device.pairs.pair import Pair
 from duet_tools.errors import UsageProblem
 
 # Open-ended, so that a reasoner rarely stops before the budget; tokens are counted as they come,
@@ -19,6 +20,9 @@ _THINGS = (
     "a mountain village", "a sailing race", "a small library", "a winter market", "a school play",
     "a night train", "an orchard", "a stone bridge", "a travelling circus", "a fishing boat",
 )  # fmt: skip
+
+PLAIN_QUESTION = "What is the capital of France, and why?"
+"""For a scripted engine, which does not read it."""
 
 
 def question(number: int) -> str:
@@ -45,10 +49,15 @@ class Workload:
             UsageProblem: the pair is missing, or its manifest cannot be used.
         """
         try:
-            directory = find_pair(pair)
+            directory = find_pair(pair).absolute()
             return cls(directory, load_manifest(directory))
         except ContractError as error:
             raise UsageProblem(str(error)) from error
+
+    @property
+    def pair(self) -> Pair:
+        """The pair as the device has it, signed or not."""
+        return Pair(self.directory, self.manifest, allow_unsigned=True)
 
     @property
     def model(self) -> Path:

@@ -19,21 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import grpc
 
 from duet_contract.json_data import parse_json
-from duet_contract.manifest import Manifest, load_manifest
-from duet_contract.pairs import find_pair
-from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
+from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
-from duet_tools.bench.run import write_figures
+from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, differences, in_turns, summarise
 from duet_tools.link.relay import Count, Relay
 from duet_tools.results.figures import Figure, Target
-from duet_tools.results.machine import load_average
-from duet_tools.subjects.workload import question
-from duet_tools.tls.services import Side, Start, engines, script, scripted
+from duet_tools.subjects.asking import reason, stubs
+from duet_tools.subjects.placement import staying_on
+from duet_tools.subjects.service import Script
+from duet_tools.subjects.subject import engine_flags
+from duet_tools.subjects.workload import PLAIN_QUESTION, Workload, question
+from duet_tools.tls.services import Side, Start, started
 
 # In the clear, with mutual TLS.
 Sides = Sequence[Side]
@@ -53,47 +53,35 @@ _FIGURES = ("handshake", "start", "paced", "saturated", "engine")
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
     """Return the bytes of a connection's opening, of its first question and of its second."""
-    with Relay(f"127.0.0.1:{side.port}") as proxy:
-        async with side.channel(proxy.port) as channel:
-            await channel.channel_ready()
+    with Relay(side.service.address) as proxy:
+        async with stubs([side.channel(proxy.address)]) as (stub,):
             await asyncio.sleep(_SETTLE_S)
             stood = proxy.count
             asked = []
             for _ in range(2):
-                await _ask(channel, request)
+                await reason(stub, request)
                 await asyncio.sleep(_SETTLE_S)
                 asked.append(proxy.count)
     return stood, asked[0] - stood, asked[1] - asked[0]
 
 
-async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
-    tokens = 0
-    async for response in InferenceServiceStub(channel).Reason(request):
-        tokens += len(response.chunk.tokens.ids)
-    return tokens
-
-
 def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
     """Return tokens per second over 32 connections, each with streams until the time ends."""
-    return asyncio.run(_streamed(side, requests, seconds))
 
+    async def streamed() -> float:
+        async with stubs(side.channel() for _ in range(_STREAMS)) as opened:
+            began = time.perf_counter()
 
-async def _streamed(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
-    channels = [side.channel() for _ in range(_STREAMS)]
-    await asyncio.gather(*(channel.channel_ready() for channel in channels))
-    began = time.perf_counter()
+            async def stream(stub: InferenceServiceStub) -> int:
+                tokens = (await reason(stub, next(requests))).tokens
+                while time.perf_counter() - began < seconds:
+                    tokens += (await reason(stub, next(requests))).tokens
+                return tokens
 
-    async def stream(channel: grpc.aio.Channel) -> int:
-        tokens = await _ask(channel, next(requests))
-        while time.perf_counter() - began < seconds:
-            tokens += await _ask(channel, next(requests))
-        return tokens
+            tokens = sum(await asyncio.gather(*map(stream, opened)))
+            return tokens / (time.perf_counter() - began)
 
-    tokens = sum(await asyncio.gather(*(stream(channel) for channel in channels)))
-    took = time.perf_counter() - began
-    for channel in channels:
-        await channel.close()
-    return tokens / took
+    return asyncio.run(streamed())
 
 
 def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> list[Figure]:
@@ -137,8 +125,9 @@ def _figure(
 
 def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
     """Measure the start with the vault's key derived from a passphrase in each process."""
-    before = load_average()
-    took = in_turns(repeats, {side.port: partial(_link_after_s, side, pair) for side in sides})
+    took = in_turns(
+        repeats, {side.service.port: partial(_link_after_s, side, pair) for side in sides}
+    )
     plain, secured = took.values()
     return _figure(
         "start",
@@ -148,13 +137,12 @@ def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
         judged=summarise(secured),
         judged_unit="s",
         target=Target(comparison="at most", value=0.5),
-        load=(before, load_average()),
     )
 
 
 def _link_after_s(side: Side, pair: str) -> float:
     run = "import sys; from duet_device.cli import main; sys.exit(main())"
-    options = ["--server", f"127.0.0.1:{side.port}", "--pair", pair, "--budget", "8"]
+    options = ["--server", side.service.address, "--pair", pair, "--budget", "8"]
     command = [sys.executable, "-c", run, "ask", "--json", "--require-cloud", *options, "What?"]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     return float(parse_json(done.stdout)["ms"]["connect"]) / 1000
@@ -168,9 +156,8 @@ def _throughput_figure(
     repeats: int,
     seconds: float,
 ) -> Figure:
-    before = load_average()
     measures = {
-        side.port: partial(_throughput, side, own, seconds)
+        side.service.port: partial(_throughput, side, own, seconds)
         for side, own in zip(sides, requests, strict=True)
     }
     took = in_turns(repeats, measures)
@@ -180,56 +167,47 @@ def _throughput_figure(
         "tokens/s",
         list(took.values()),
         target=Target(comparison="at least", value=0.97),
-        load=(before, load_average()),
     )
 
 
 def _measure(
-    pair: str, manifest: Manifest, wanted: Collection[str], repeats: int, seconds: float
+    workload: Workload, wanted: Collection[str], repeats: int, seconds: float
 ) -> Iterator[Figure]:
-    request = request_of(manifest, "What is the capital of France, and why?", _TOKENS)
+    request = workload.request(PLAIN_QUESTION, _TOKENS)
     same = [itertools.repeat(request)] * 2
     if {"handshake", "start", "paced"} & set(wanted):
-        with _both(pair, 1 / _PACED) as sides:
+        with _both(workload, Script(_TOKENS, 1 / _PACED)) as sides:
             if "handshake" in wanted:
                 yield from _handshake_figures(sides, request, repeats)
             if "start" in wanted:
-                yield _start_figure(sides, pair, repeats)
+                yield _start_figure(sides, str(workload.directory), repeats)
             if "paced" in wanted:
                 engine = f"engine of {_PACED:.0f} tokens/s a stream"
                 yield _throughput_figure("paced", engine, sides, same, repeats, seconds)
     if "saturated" in wanted:
-        with _both(pair, 0.0) as sides:
+        with _both(workload, Script(_TOKENS, 0.0)) as sides:
             engine = "engine that costs nothing"
             yield _throughput_figure("saturated", engine, sides, same, repeats, seconds)
     if "engine" in wanted:
         # Both get the same questions, each question once, so that no prefix cache answers.
         fresh = [
-            (request_of(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
+            (workload.request(question(n), _ENGINE_TOKENS) for n in itertools.count())
             for _ in range(2)
         ]
-        with engines(pair) as sides:
+        with (
+            _both(workload, None, *engine_flags(workload, [])) as sides,
+            staying_on(set.intersection(*(side.service.spread_out() for side in sides))),
+        ):
             # One question a stream and repeat: a round is seconds long already.
             yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
 
 
-def _both(pair: str, pause_s: float) -> AbstractContextManager[Sides]:
-    """Services with signals of `_TOKENS`, a token each `pause_s`."""
-    engine = script(tokens=_TOKENS, pause_s=pause_s)
-    return scripted(pair, *(Start(environment=engine, secured=each) for each in (False, True)))
-
-
-def request_of(
-    manifest: Manifest, text: str, budget: int, temperature: float | None = None
-) -> ReasonRequest:
-    """Return a request as a device with the pair's vocabulary makes it."""
-    return ReasonRequest(
-        question=text,
-        budget=budget,
-        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-        vocabulary=bytes.fromhex(manifest.reasoner.vocabulary.sha256),
-        temperature=temperature,
-    )
+def _both(
+    workload: Workload, engine: Script | None, *options: str
+) -> AbstractContextManager[Sides]:
+    """Services that differ in mutual TLS alone."""
+    plain, secured = (Start(engine, options, secured) for secured in (False, True))
+    return started(workload.directory, plain, secured)
 
 
 @click.command(epilog=options.EXIT_CODES)
@@ -238,9 +216,10 @@ def request_of(
 @options.seconds(0.1, default=4.0)
 @options.figures(_FIGURES)
 @options.results_file
-def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
+def tls(
+    pair: str, repeats: int, seconds: float, figures: tuple[str, ...], out: Path | None
+) -> None:
     """Measure the cost of mutual TLS: handshake bytes, start of a question, throughput."""
-    wanted = options.chosen(figures, _FIGURES, "figure")
-    manifest = load_manifest(find_pair(pair))
-    measured = _measure(pair, manifest, wanted, repeats, seconds)
-    write_figures(measured, manifest.reference, out)
+    workload = Workload.open(pair)
+    measured = _measure(workload, figures, repeats, seconds)
+    record(measured, workload.manifest.reference, out)

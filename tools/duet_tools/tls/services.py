@@ -2,12 +2,10 @@
 
 import contextlib
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -15,10 +13,9 @@ import grpc
 from duet_contract.channels import open_aio_channel
 from duet_device.identity.enrollment import enroll
 from duet_tools.subjects.authority import PASSPHRASE, authority, invite, variables
-from duet_tools.subjects.children import Child, free_port, serves
-from duet_tools.subjects.placement import spread_out, staying_on
-from duet_tools.subjects.subject import READY_S, engine_environment, engine_flags
-from duet_tools.subjects.workload import Workload
+from duet_tools.subjects.children import free_port
+from duet_tools.subjects.service import Script, ServiceProcess
+from duet_tools.subjects.subject import READY_S
 
 # Counted like any limits, and never reached.
 _LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"
@@ -28,9 +25,10 @@ _LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 100000
 class Start:
     """How a service is started."""
 
+    script: Script | None
+    """What its engine does; None: vLLM."""
     options: Sequence[str] = ()
     """Options of `duet-cloud serve`."""
-    environment: dict[str, str] = field(default_factory=dict)
     secured: bool = False
     """Whether it has mutual TLS."""
 
@@ -39,54 +37,21 @@ class Start:
 class Side:
     """A service and how it is reached."""
 
-    port: int
+    service: ServiceProcess
     credentials: grpc.ChannelCredentials | None = None
     """None: in the clear."""
-    process: int = 0
 
-    def channel(self, port: int | None = None) -> grpc.aio.Channel:
+    def channel(self, address: str = "") -> grpc.aio.Channel:
         """Return a connection of its own, to the service or to a proxy in front of it."""
-        return open_aio_channel(f"127.0.0.1:{port or self.port}", self.credentials)
-
-
-def script(**values: object) -> dict[str, str]:
-    """Return the environment of the tests' scripted engine: `tokens` of a signal, `pause_s` each."""
-    return {f"SCRIPT_{name.upper()}": str(value) for name, value in values.items()}
-
-
-def scripted(
-    pair: str, *starts: Start, database: str | None = None
-) -> AbstractContextManager[list[Side]]:
-    """Services with the tests' scripted engine; see `started`."""
-    command = ["tests.doubles.scripted_service", "serve", "--pair", pair]
-    return started(command, starts, database)
+        return open_aio_channel(address or self.service.address, self.credentials)
 
 
 @contextmanager
-def engines(pair: str) -> Iterator[list[Side]]:
-    """Services with vLLM, in the clear and secured; this thread is off their workers' cores.
-
-    Raises:
-        BenchError: one of them does not start.
-    """
-    workload = Workload.open(pair)
-    command = ["duet_cloud", "serve", "--pair", str(workload.directory)]
-    command += engine_flags(workload, [])
-    alike = [Start(environment=engine_environment(), secured=each) for each in (False, True)]
-    with ExitStack() as stack:
-        sides = stack.enter_context(started(command, alike))
-        stack.enter_context(staying_on(set.intersection(*(spread_out(s.process) for s in sides))))
-        yield sides
-
-
-@contextmanager
-def started(
-    command: Sequence[str], starts: Sequence[Start], database: str | None = None
-) -> Iterator[list[Side]]:
+def started(pair: Path, *starts: Start, database: str | None = None) -> Iterator[list[Side]]:
     """Start services at the same time, and yield them when all are ready.
 
     Args:
-        command: Python's module and arguments, the same for all.
+        pair: directory of the pair, the same for all.
         starts: what they differ in. This process is enrolled at those that are secured, which
             share one authority.
         database: URL of an empty PostgreSQL database that they share; None: none.
@@ -97,33 +62,29 @@ def started(
     with ExitStack() as stack:
         enrollment, credentials, identities = free_port(), None, list[str]()
         if any(start.secured for start in starts):
-            identities, code = stack.enter_context(invited(database))
+            identities, code = stack.enter_context(_invited(database))
         first = [*identities, "--enrollment-port", str(enrollment)]
-        children = []
-        for number, start in enumerate(starts, 1):
-            port, more = free_port(), first if start.secured else []
+        services = []
+        for start in starts:
+            more = first if start.secured else []
             # One of them is enough.
             first = identities if start.secured else first
-            whole = [sys.executable, "-m", *command, "--port", str(port), *start.options, *more]
-            child = stack.enter_context(Child(f"service {number}", whole, start.environment))
-            children.append((child, port))
+            process = ServiceProcess(pair, *start.options, *more, script=start.script)
+            services.append(stack.enter_context(process))
         if identities:
-            children[-1][0].wait_until(lambda: listens(enrollment), READY_S)
+            services[-1].wait_until(lambda: _listens(enrollment), READY_S)
             credentials = enroll(f"127.0.0.1:{enrollment}", code).identity.credentials()
         sides = []
-        for (child, port), start in zip(children, starts, strict=True):
+        for service, start in zip(services, starts, strict=True):
             own = credentials if start.secured else None
-            child.wait_until(partial(serves, f"127.0.0.1:{port}", own), READY_S)
-            sides.append(Side(port, own, child.process.pid))
+            service.wait_until_serving(own)
+            sides.append(Side(service, own))
         yield sides
 
 
 @contextmanager
-def invited(database: str | None = None) -> Iterator[tuple[list[str], str]]:
-    """An authority with limits on whoever asks: a service's options for it, and a code.
-
-    `database`: URL of an empty PostgreSQL database for its records; None: in its directory.
-    """
+def _invited(database: str | None) -> Iterator[tuple[list[str], str]]:
+    """An authority with limits on whoever asks: a service's options for it, and a code."""
     # Not an option of a command, which other users of the machine see.
     more = {"DUET_DATABASE": database} if database else {}
     with (
@@ -135,8 +96,7 @@ def invited(database: str | None = None) -> Iterator[tuple[list[str], str]]:
         yield ["--tls-dir", str(directory)], invite("bench")
 
 
-def listens(port: int) -> bool:
-    """Return whether something listens on a port of this machine."""
+def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

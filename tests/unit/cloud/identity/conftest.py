@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from duet_cloud import logs
-from duet_cloud.identity import passphrase
+from duet_cloud.identity import authorizer, passphrase, security
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.certificates import pem
 from duet_cloud.options import ServeOptions
@@ -73,6 +73,13 @@ class SecureCloud:
 def quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encrypted_key, "COST", 2)
     monkeypatch.setenv(passphrase.VARIABLE, PASSPHRASE)
+
+
+@pytest.fixture(autouse=True)
+def watches_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, rights and the database are looked at every few milliseconds."""
+    monkeypatch.setattr(authorizer, "WATCH_S", 0.02)
+    monkeypatch.setattr(security, "WATCH_S", 0.02)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
 from duet_contract.v1.enrollment_pb2 import EnrollRequest
 from tests.doubles import identities
+from tests.doubles.unread import until
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -110,10 +111,8 @@ async def test_revoked_while_a_call_runs(secure, refused, stuck):
     )
     while secure.engine.running < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    began = time.monotonic()
     secure.authority.registry.revoke("laptop", int(time.time()))
     error = await refused(revoked)
-    assert time.monotonic() - began < 20
     assert error.code() == UNAUTHENTICATED
     assert "revoked" in error.details()
     assert secure.engine.aborted == 1
@@ -226,7 +225,11 @@ async def test_a_registry_that_cannot_be_read_admits_nobody_and_is_tried_again(
         await asyncio.sleep(0.01)
     registry = secure.server.security.authorizer._callers._registry
 
+    reads = 0
+
     def broken(*_):
+        nonlocal reads
+        reads += 1
         raise DatabaseError("disk I/O error")
 
     with monkeypatch.context() as patch:
@@ -234,6 +237,7 @@ async def test_a_registry_that_cannot_be_read_admits_nobody_and_is_tried_again(
         patch.setattr(registry, "certificates", broken)
         assert (await refused(client.ask())).code() == UNAVAILABLE
         secure.authority.registry.revoke("laptop", int(time.time()))
-        await asyncio.sleep(1.2)
+        before = reads
+        await until(lambda: reads > before + 2)
         assert not running.done()
     assert (await refused(running)).code() == UNAUTHENTICATED

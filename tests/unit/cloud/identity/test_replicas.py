@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import datetime
-import socket
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -31,15 +30,11 @@ from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.doubles.engine import ScriptedEngine
 from tests.doubles.identities import make_authority
 from tests.doubles.postgres import Postgres
+from tests.doubles.tcp import quiet_port
 from tests.doubles.unread import until
 
 # Not in any certificate.
 ELSEWHERE = "127.0.0.2"
-
-
-def free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture
@@ -57,7 +52,7 @@ async def replicas(
     toy_pair: Path, secure_options: ServeOptions, authority: Authority, database: str
 ) -> AsyncIterator[list[CloudServer]]:
     hosts = ("127.0.0.1", ELSEWHERE)
-    ports = [free_port(host) for host in hosts]
+    ports = [quiet_port(host) for host in hosts]
     addresses = tuple(f"{host}:{port}" for host, port in zip(hosts, ports, strict=True))
     servers = []
     for host, port in zip(hosts, ports, strict=True):
@@ -76,6 +71,12 @@ async def replicas(
     yield servers
     for server in servers:
         await server.stop()
+
+
+def engine_of(server: CloudServer) -> ScriptedEngine:
+    engine = server.routes.default.ready().watch._engine
+    assert isinstance(engine, ScriptedEngine)
+    return engine
 
 
 @pytest_asyncio.fixture
@@ -133,8 +134,7 @@ async def test_another_replica_continues_over_tls(
 ) -> None:
     whole = await ask(toy_pair, identity.servers[1])
     asking = asyncio.create_task(ask(toy_pair, identity.servers[0]))
-    await until(lambda: replicas[0].admission.running > 0)
-    await asyncio.sleep(0.3)
+    await until(lambda: engine_of(replicas[0]).emitted > 3)
     await replicas[0].stop()
     receipt = await asking
     assert receipt.server == identity.servers[1]

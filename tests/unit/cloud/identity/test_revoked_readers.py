@@ -17,6 +17,7 @@ from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import Role
 from duet_cloud.interceptor import CallInterceptor
+from duet_cloud.options import ServeOptions
 from duet_cloud.status import unauthenticated
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -24,6 +25,9 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
 from tests.doubles.refusals import refused
 from tests.doubles.unread import CLOSED_WINDOW, tapped, until
+
+# The default of a service.
+WRITE_S = ServeOptions.write_s
 
 
 async def test_a_signal(secure):
@@ -37,7 +41,8 @@ async def test_a_signal(secure):
         await asyncio.sleep(0.1)
         assert secure.server.admission._in_flight
         secure.authority.registry.revoke("laptop", int(time.time()))
-        assert await until(lambda: not secure.server.admission._in_flight) < 1.5
+        # Before a blocked write is aborted.
+        assert await until(lambda: not secure.server.admission._in_flight) < WRITE_S
         error = await refused(call)
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
     assert "revoked" in error.details()
@@ -64,7 +69,7 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
     quotas = Quotas(Counts(Database.sqlite(tmp_path / "counts.db")), AccessFile(None))
     refused_calls = Counter("refused", "", ["reason"], registry=CollectorRegistry())
     authorizer = CallAuthorizer(callers, quotas, Refusals(refused_calls))
-    server = grpc.aio.server(interceptors=[CallInterceptor(30.0, authorizer)])
+    server = grpc.aio.server(interceptors=[CallInterceptor(WRITE_S, authorizer)])
     watched = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(watched, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -81,7 +86,8 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
         await asyncio.sleep(0.1)
         assert b"grpc-status" not in sent
         callers.revoked = True
-        assert await until(lambda: b"grpc-status" in sent) < 1.5
+        # Before a blocked write is aborted.
+        assert await until(lambda: b"grpc-status" in sent) < WRITE_S
         assert not authorizer._running
         error = await refused(call.read())
         assert error.code() == grpc.StatusCode.UNAUTHENTICATED

@@ -18,6 +18,7 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_device.errors import CloudBusy
 from duet_device.link_errors import device_error
 from tests.doubles import identities
+from tests.doubles.identities import look_again
 from tests.doubles.unread import until
 
 
@@ -123,7 +124,7 @@ async def test_limits_change_while_it_serves(secure, refused):
     assert await client.ask() == 10
     path = secure.authority.directory / "access.toml"
     path.write_text("[limits.default]\nrate = 0\n")
-    await asyncio.sleep(1.2)
+    await look_again(secure.server)
     assert "0 questions a minute" in (await refused(client.ask())).details()
 
 
@@ -131,9 +132,9 @@ async def test_limits_that_are_gone_while_it_serves_stay_in_force(secure, refuse
     client = secure.connect(identities.device(secure.authority))
     path = secure.authority.directory / "access.toml"
     path.write_text("[limits.default]\nrate = 0\n")
-    await asyncio.sleep(1.2)
+    await look_again(secure.server)
     path.unlink()
-    await asyncio.sleep(1.2)
+    await look_again(secure.server)
     assert "0 questions a minute" in (await refused(client.ask())).details()
     assert capsys.readouterr().err.count("cannot read the access file") == 1
 
@@ -143,7 +144,7 @@ async def test_roles_in_the_access_file_of_an_authority_are_told(secure, refused
     """They have no effect: roles are in the registry. Limits in the same file have an effect."""
     path = secure.authority.directory / "access.toml"
     path.write_text(f"{text}\n[limits.default]\nrate = 0\n")
-    await asyncio.sleep(1.7)
+    await look_again(secure.server)
     lines = capsys.readouterr().err.splitlines()
     told = [json.loads(line) for line in lines if "duet-cloud admin invite" in line]
     assert [line["level"] for line in told] == ["error"]

@@ -5,8 +5,6 @@ import dataclasses
 import datetime
 import os
 import ssl
-import subprocess
-import sys
 
 import grpc
 import pytest
@@ -14,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_cloud import logs
-from duet_cloud.errors import AddressError, CredentialsError, Exit, UsageError
+from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.identity import certificates
 from duet_cloud.identity.authority import unlock
 from duet_cloud.identity.certificates import key_pem, pem
@@ -29,6 +27,8 @@ from duet_contract.v1.enrollment_pb2_grpc import IdentityServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
+from tests.doubles.identities import look_again
+from tests.doubles.unread import until
 
 LOCALHOST = ["localhost", "127.0.0.1"]
 
@@ -230,27 +230,6 @@ async def test_options_that_lack_each_other(toy_pair, own_pki, changes, why):
         start(toy_pair, dataclasses.replace(own_pki, **changes))
 
 
-@pytest.mark.parametrize("name", ["access", "enrollment_port"])
-async def test_identities_are_needed_for(toy_pair, name):
-    with pytest.raises(UsageError, match="needs identities"):
-        start(toy_pair, ServeOptions(port=0, **{name: 0}))
-
-
-async def test_a_public_address_without_tls(toy_pair):
-    with pytest.raises(AddressError, match="--tls-dir"):
-        start(toy_pair, ServeOptions(host="0.0.0.0", port=0))
-
-
-def test_the_command_says_so_and_ends(toy_pair, tmp_path):
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", str(toy_pair), "--port", "0"]
-    done = subprocess.run(
-        [*command, "--tls-dir", str(tmp_path / "none")], capture_output=True, text=True
-    )
-    assert done.returncode == Exit.CREDENTIALS
-    assert done.stderr.startswith("duet-cloud: there is no authority in")
-    assert done.stderr.count("\n") == 1
-
-
 async def _serial(secure, pair):
     shown = await asyncio.to_thread(identities.tls, secure.port, ssl.TLSVersion.TLSv1_3, pair)
     return shown.serial_number
@@ -262,7 +241,7 @@ async def test_the_servers_certificate_is_replaced_while_it_serves(secure):
     await client.ask()
     before = await _serial(secure, pair)
     fresh = secure.authority.issue_server()
-    for _ in range(40):
+    for _ in range(600):
         if await _serial(secure, pair) != before:
             break
         await asyncio.sleep(0.1)
@@ -275,7 +254,7 @@ async def test_a_certificate_that_cannot_be_used_changes_nothing(secure, capsys)
     pair = identities.device(secure.authority)
     before = await _serial(secure, pair)
     (secure.authority.directory / "server.pem").write_bytes(b"half of it")
-    await asyncio.sleep(1.2)
+    await look_again(secure.server)
     assert await _serial(secure, pair) == before
     assert capsys.readouterr().err.count("certificate not reloaded") == 1
 
@@ -303,7 +282,7 @@ async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secur
     pair = identities.device(secure.authority)
     before = await _serial(secure, pair)
     monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
-    for _ in range(40):
+    for _ in range(600):
         if await _serial(secure, pair) != before:
             break
         await asyncio.sleep(0.1)
@@ -315,8 +294,15 @@ async def test_a_certificate_that_cannot_be_replaced_is_told_and_the_rest_is_kep
 ):
     (secure.authority.directory / "server.pem").unlink()
     monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
-    await asyncio.sleep(1.7)
-    assert capsys.readouterr().err.count("duet-cloud admin rotate --host") == 1
+    said: list[str] = []
+
+    def told() -> int:
+        said.append(capsys.readouterr().err)
+        return "".join(said).count("duet-cloud admin rotate --host")
+
+    await until(lambda: told() > 0)
+    await asyncio.sleep(0.1)
+    assert told() == 1
     assert not any(task.done() for task in secure.server.security._tasks)
 
 
@@ -333,7 +319,7 @@ async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, cap
     pair = identities.device(secure.authority)
     before = await _serial(secure, pair)
     monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
-    await asyncio.sleep(1.7)
+    await look_again(secure.server)
     assert await _serial(secure, pair) == before
     assert capsys.readouterr().err.count(f"certificate ends on {ends:%Y-%m-%d}") == 1
 

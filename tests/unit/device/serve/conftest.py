@@ -75,12 +75,12 @@ class Api:
             base_url=f"{self.url}/v1",
             api_key=self.key,
             max_retries=0,
-            http_client=httpx.Client(trust_env=False, timeout=30),
+            http_client=httpx.Client(trust_env=False, timeout=60),
         )
 
     def post(self, path: str, body: object = None, **options: object) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.key}"}
-        with httpx.Client(trust_env=False, headers=headers, timeout=30) as client:
+        with httpx.Client(trust_env=False, headers=headers, timeout=60) as client:
             return client.post(self.url + path, json=body, **options)  # type: ignore[arg-type]
 
 

@@ -23,6 +23,7 @@ from duet_device.serve.connect import connect, connect_all
 from duet_device.serve.files import SOCKET_NAME, listening
 from duet_device.serve.service import Service
 from duet_device.vault.vault import Vault
+from tests.doubles.asking import happens
 from tests.doubles.cloud import ScriptedCloud, abort, says, tokens
 
 Captured = pytest.CaptureFixture[str]
@@ -110,7 +111,7 @@ def waiting(cloud: ScriptedCloud) -> ScriptedCloud:
     def script(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
         context.add_callback(over.set)
         yield tokens(*b"be")
-        over.wait(30)
+        over.wait(60)
 
     cloud.script = script
     return cloud
@@ -126,11 +127,7 @@ def test_the_end_of_the_command_stops_the_question(
     events.close()
     assert waiting.ended.wait(60)
     waiting.script = says()
-    for _ in range(100):
-        if served.idle_s:
-            break
-        threading.Event().wait(0.02)
-    assert served.idle_s
+    assert happens(lambda: served.idle_s > 0)
 
 
 def test_a_deadline_passes_in_the_server(
@@ -140,7 +137,7 @@ def test_a_deadline_passes_in_the_server(
 
     def script(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
         context.add_callback(over.set)
-        over.wait(30)
+        over.wait(60)
         yield from ()
 
     cloud.script = script
@@ -181,10 +178,7 @@ def test_an_answer_that_was_not_delivered_is_not_stored(
         for event in events:
             if isinstance(event, Result):
                 break
-    for _ in range(100):
-        if served.idle_s:
-            break
-        threading.Event().wait(0.02)
+    assert happens(lambda: served.idle_s > 0)
     assert history.ids() == []
 
 

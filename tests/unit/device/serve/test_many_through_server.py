@@ -27,6 +27,7 @@ from duet_device.serve.service import Service
 from duet_device.serve.socket_server import SocketServer
 from duet_device.turns import Turn
 from duet_device.vault.vault import Vault
+from tests.doubles.asking import happens
 from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 
@@ -245,14 +246,6 @@ def test_a_question_does_not_wait_for_a_batch(
     assert len(loads) == 2
 
 
-def _idle(service: Service) -> bool:
-    for _ in range(200):
-        if service.idle_s:
-            return True
-        threading.Event().wait(0.02)
-    return False
-
-
 def test_the_end_of_the_command_stops_a_batch(
     history: History, served: Service, slow: threading.Event, request_to: Requests
 ) -> None:
@@ -263,7 +256,7 @@ def test_the_end_of_the_command_stops_a_batch(
         for number, event in batch:
             if number == 1 and isinstance(event, Result):
                 break
-    assert _idle(served)
+    assert happens(lambda: served.idle_s > 0)
     assert len(history.ids()) == 1
 
 

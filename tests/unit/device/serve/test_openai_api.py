@@ -147,39 +147,29 @@ def test_models(api: Api) -> None:
 BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "n": ({"n": 2}, "n"),
     "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-    "json": ({"response_format": {"type": "json_object"}}, "response_format"),
     "stop": ({"stop": "x"}, "stop"),
-    "top_p": ({"temperature": 1, "top_p": 0.5}, "top_p"),
     "type": ({"seed": "x"}, "seed"),
     "size": ({"temperature": 10**400}, "temperature"),
     "bool": ({"max_tokens": True}, "max_tokens"),
     "seed": ({"seed": -1}, None),
-    "temperature": ({"temperature": 3}, None),
-    "zero": ({"max_tokens": 0}, None),
     "messages": ({"messages": []}, "messages"),
     "role": ({"messages": [{"role": "tool", "content": "x"}]}, "messages"),
-    "order": ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
     "image": (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         "messages",
     ),
-    "content": ({"messages": [{"role": "user", "content": 3}]}, "messages"),
     "empty": ({"messages": [{"role": "user", "content": ""}]}, None),
     "option": ({"extra_body": {"duet": {"bugdet": 9}}}, "duet.bugdet"),
-    "option type": ({"extra_body": {"duet": {"budget": "9"}}}, "duet.budget"),
     "budget": ({"extra_body": {"duet": {"budget": 999}}}, None),
     "option size": ({"extra_body": {"duet": {"timeout": 10**400}}}, "duet.timeout"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_bad_request_gets_openais_error(
-    case: str, stream: bool, api: Api, cloud: ScriptedCloud
-) -> None:
+def test_a_bad_request_gets_openais_error(case: str, api: Api, cloud: ScriptedCloud) -> None:
     changes, parameter = BAD[case]
     with pytest.raises(openai.BadRequestError) as caught:
-        api.client().chat.completions.create(**{**ASKED, **changes}, stream=stream)
+        api.client().chat.completions.create(**{**ASKED, **changes})
     assert caught.value.type == "invalid_request_error"
     assert caught.value.param == parameter
     assert "\n" not in caught.value.message
@@ -247,7 +237,7 @@ def waiting(cloud: ScriptedCloud) -> ScriptedCloud:
         over = threading.Event()
         context.add_callback(over.set)
         yield tokens(*b"be")
-        over.wait(30)
+        over.wait(60)
 
     cloud.script = script
     return cloud

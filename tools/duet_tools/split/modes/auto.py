@@ -24,6 +24,10 @@ class Auto:
         self._decoder = decoder
         self._budget = budget
 
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+        self._asking.connect_cloud(address)
+
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
         settings: ClientSettings = {

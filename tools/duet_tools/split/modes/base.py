@@ -1,7 +1,7 @@
 """The interface of a mode, and the settings that all modes share."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import grpc
@@ -10,6 +10,7 @@ from duet_contract.manifest import Manifest
 from duet_device.settings import ClientSettings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked
+from duet_tools.split.connections import Connections
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Asking:
     """Connection timeout in seconds."""
     threads: int
     credentials: grpc.ChannelCredentials | None = None
+    connections: Connections = field(default_factory=Connections)
+    """Opens a connection for each question, unless it keeps them."""
 
     def of_device(self, index: int) -> ClientSettings:
         """Settings of a device that answers the question at a place in the data."""
@@ -39,9 +42,24 @@ class Asking:
             threads=self.threads,
         )
 
+    def connect_cloud(self, address: str) -> None:
+        """Open the channel that a device keeps to the service.
+
+        Raises:
+            CloudUnreachable: it is not there in time.
+        """
+        self.connections.connect(address, self.credentials, self.connect_timeout)
+
 
 class Mode(Protocol):
-    """Gets questions answered; `ask` is called from several threads at once."""
+    """Gets questions answered; called from several threads at once."""
+
+    def connect(self, address: str) -> None:
+        """Open the connection that a device keeps; called if connections are kept.
+
+        Raises:
+            DeviceError: the server is not reached.
+        """
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """Ask and wait.

@@ -21,6 +21,9 @@ class DeviceAlone:
         self._pair = pair
         self._decoder = decoder
 
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
         settings = self._asking.of_device(index)

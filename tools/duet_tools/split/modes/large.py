@@ -16,7 +16,7 @@ from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked, Record, per_step
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import Asking
-from duet_tools.split.modes.openai import Completion, Exchange, complete
+from duet_tools.split.modes.openai import Completion, Exchange, complete, connect
 from duet_tools.split.modes.split import receive
 from duet_tools.subjects.workload import Workload
 
@@ -28,6 +28,10 @@ class LargeAlone:
         self._asking = asking
         self._workload = workload
         self._server = server
+
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+        connect(address, self._server, self._asking)
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
@@ -55,6 +59,10 @@ class Truncated:
         # Read here, since a tokenizer is not to be used by several threads.
         self._stop_id = workload.stop_id
         self._budget = budget
+
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+        connect(address, self._server, self._asking)
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
@@ -94,6 +102,10 @@ class LargeAloneService:
             )
         self._asking = asking
         self._workload = workload
+
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+        self._asking.connect_cloud(address)
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""

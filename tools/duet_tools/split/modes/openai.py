@@ -1,9 +1,10 @@
-"""One question's completions from vLLM's OpenAI server, on a connection of its own.
+"""One question's completions from vLLM's OpenAI server.
 
 Read with httpx and no more JSON than needed, as in `duet_tools.subjects.openai_server`.
 """
 
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class Completion:
 
 
 class Exchange:
-    """A connection to the server for one question; use as a context manager.
+    """The requests of one question; use as a context manager.
 
     `near`: the near end of a link to the server.
     """
@@ -78,15 +79,16 @@ class Exchange:
         self._address = near
         self._up = self._down = 0
         self._connected: float | None = None
-        self._client = self._endpoint.client(
-            near, httpx.Timeout(asking.timeout, connect=asking.connect_timeout)
+        self._stack = ExitStack()
+        self._client = self._stack.enter_context(
+            asking.connections.http(near, self._endpoint, _timeout(asking))
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._stack.close()
 
     def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
         """Post a completion's request; return its events and when each came.
@@ -145,6 +147,20 @@ class Exchange:
             self._connected = self.deadline.elapsed_ms()
 
 
+def connect(near: str, server: OpenAIModel, asking: Asking) -> None:
+    """Open the connection that a device keeps, by a request that runs no model.
+
+    Raises:
+        CloudUnreachable: the server is not reached.
+    """
+    endpoint, _ = server
+    try:
+        with asking.connections.http(near, endpoint, _timeout(asking)) as client:
+            client.get("/models", extensions=endpoint.extensions).read()
+    except httpx.HTTPError as error:
+        raise CloudUnreachable(f"no server at {near}: {error}") from error
+
+
 def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
     """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
 
@@ -188,6 +204,10 @@ def _times(metrics: dict[str, Any]) -> CloudTimes | None:
     if any(value is None for value in values):
         return None
     return CloudTimes(*map(float, values))  # type: ignore[arg-type]
+
+
+def _timeout(asking: Asking) -> httpx.Timeout:
+    return httpx.Timeout(asking.timeout, connect=asking.connect_timeout)
 
 
 def _refusal(response: httpx.Response) -> CloudRefused:

@@ -6,25 +6,25 @@ every evaluation takes the time that it takes, and begins when its tokens have a
 recorded clock. What `duet_device.signal_stream` does, without waiting for what has come already.
 """
 
-import codecs
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from duet_contract.calibration import Calibration
 from duet_contract.encodings import signal_reader
 from duet_contract.errors import ContractError
-from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, SignalChunk, SignalEnd
-from duet_device.answer_text import computed_answer
-from duet_device.errors import CloudUnreachable, ModelProblem
-from duet_device.policy.arithmetic import agrees
+from duet_device.deadline import Deadline
+from duet_device.errors import CloudUnreachable
 from duet_device.question import Question
+from duet_device.settings import Settings
 from duet_tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
-    from duet_device.decoder.generation import Generation
+    from duet_device.attempt import Attempt
     from duet_device.decoder.llama import Decoder
+    from duet_device.exchange import Exchange
 
 # Tokens evaluated between two looks at what has arrived; as in `duet_device.signal_stream`.
 STEP = 16
@@ -60,29 +60,21 @@ class Answered:
     """See `ReplayedDevice.late_ms`."""
 
 
-@dataclass(frozen=True)
-class _Spoken:
-    """An answer as it was generated; milliseconds from the prompt's last token."""
-
-    text: str
-    tokens: int
-    finish: str
-    low_confidence: bool | None
-    first_ms: float | None
-    total_ms: float
-
-
 @dataclass
 class ReplayedDevice:
     """Answers on one decoder, one question at a time.
 
-    The same signal of the same question, seen again over another link, is not measured again where
+    The same signal of the same question, seen again over another link, is not answered again where
     that gives the same answer: greedily.
     """
 
     decoder: "Decoder"
     asking: Asking
-    _spoken: dict[tuple[str, tuple[int, ...]], _Spoken] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    """The pair's, which marks answers; None if it has none."""
+    _attempts: dict[tuple[str, tuple[int, ...], bool], tuple["Attempt", float]] = field(
+        default_factory=dict
+    )
     _late: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
 
     def answer(self, question: str, arrived: Arrived, seed: int) -> Answered:
@@ -91,78 +83,78 @@ class ReplayedDevice:
         Raises:
             CloudUnreachable: the signal cannot be read. ModelProblem: it does not fit.
         """
-        asked, prefix, suffix = self._prompt(question)
-        queue = self._read(arrived)
+        from duet_device.attempt import is_doubtful
+
+        exchange = self._exchange(question, seed)
+        prompts, queue = exchange.prompts, self._read(arrived)
         signal = [token for _, ids in queue for token in ids]
-        queue[-1] = (arrived.done_ms, [*queue[-1][1], *suffix])
-        self._reserve(len(prefix) + len(signal) + len(suffix))
+        queue[-1] = (arrived.done_ms, [*queue[-1][1], *prompts.suffix])
+        exchange.reserve(len(prompts.prefix) + len(signal) + len(prompts.suffix))
         self.decoder.keep(0)
         began = time.perf_counter()
-        self.decoder.evaluate(prefix)
+        self.decoder.evaluate(prompts.prefix)
         prefix_ms = _since(began)
         clock = self._evaluate(queue, prefix_ms)
-        key = (question, tuple(signal))
-        spoken = self._spoken.get(key)
-        if spoken is None or self.asking.temperature > 0:
-            spoken = self._spoken[key] = self._speak(seed)
-        text, value, low = self._judged(question, spoken, signal, arrived.done)
+        one, ready = self._attempt(question, exchange, signal, arrived.done)
         return Answered(
             signal=self._text(signal),
-            text=text,
-            value=value,
-            tokens=spoken.tokens,
-            finish=spoken.finish,
-            low_confidence=low,
-            question_tokens=len(asked),
+            text=one.text,
+            value=one.value if one.computed else None,
+            tokens=len(one.ids),
+            finish=one.generation.finish,
+            low_confidence=(
+                is_doubtful(exchange, one, one.evidence)
+                if one.computed or exchange.judges
+                else None
+            ),
+            question_tokens=prompts.question_tokens,
             prefix_ms=prefix_ms,
-            first_ms=None if spoken.first_ms is None else clock + spoken.first_ms,
-            total_ms=clock + spoken.total_ms,
-            late_ms=self.late_ms(question, signal, seed),
+            first_ms=None if one.first is None else clock + (one.first - ready) * 1e3,
+            total_ms=clock + (one.end - ready) * 1e3,
+            late_ms=self.late_ms(question, signal),
         )
 
-    def late_ms(self, question: str, signal: Sequence[int], seed: int | None) -> float:
+    def late_ms(self, question: str, signal: Sequence[int]) -> float:
         """Measure from a whole signal to the first answer token, on an evaluated prefix."""
         key = (question, tuple(signal))
         if key not in self._late:
-            _, prefix, suffix = self._prompt(question)
-            self._reserve(len(prefix) + len(signal) + len(suffix))
+            exchange = self._exchange(question)
+            prompts = exchange.prompts
+            exchange.reserve(len(prompts.prefix) + len(signal) + len(prompts.suffix))
             self.decoder.keep(0)
-            self.decoder.evaluate(prefix)
+            self.decoder.evaluate(prompts.prefix)
             began = time.perf_counter()
-            self.decoder.evaluate([*signal, *suffix])
-            next(iter(self._generation(seed)), None)
+            self.decoder.evaluate([*signal, *prompts.suffix])
+            self.decoder.most_likely()
             self._late[key] = _since(began)
         return self._late[key]
 
-    def _judged(
-        self, question: str, spoken: _Spoken, signal: list[int], done: SignalEnd
-    ) -> tuple[str, str | None, bool | None]:
-        """Return text, value and mark of the answer, as `duet_device.answer` would."""
-        written, cut = self._text(signal), done.finish_reason == FINISH_REASON_BUDGET
-        low = spoken.low_confidence
-        if self.asking.manifest.answers == "computed":
-            asked = Question(question).for_pair(self.asking.manifest)
-            found = computed_answer(asked, written, spoken.text, cut=cut)
-            return found.text, found.value, bool(low or found.doubts)
-        if low is not None and not cut:
-            low = low or agrees(written, spoken.text) is False
-        return spoken.text, None, low
+    def _exchange(self, question: str, seed: int = 0) -> "Exchange":
+        from duet_device.exchange import Exchange
 
-    def _text(self, signal: list[int]) -> str:
+        manifest = self.asking.manifest
+        settings = Settings(temperature=self.asking.temperature, seed=seed)
+        asked, deadline = Question(question).for_pair(manifest), Deadline(self.asking.timeout)
+        return Exchange(asked, manifest, settings, self.decoder, deadline, self.calibration)
+
+    def _attempt(
+        self, question: str, exchange: "Exchange", ids: Sequence[int], done: SignalEnd
+    ) -> tuple["Attempt", float]:
+        """Return the answer after an evaluated signal, and when it began (`time.perf_counter()`)."""
+        from duet_device.attempt import whole_attempt
+        from duet_device.signal_stream import Signal
+
+        cut = done.finish_reason == FINISH_REASON_BUDGET
+        key = (question, tuple(ids), cut)
+        if key not in self._attempts or self.asking.temperature > 0:
+            signal = Signal(self._text(ids), tuple(ids), done.signal_tokens, cut, done=done)
+            began = time.perf_counter()
+            self._attempts[key] = whole_attempt(exchange, signal), began
+        return self._attempts[key]
+
+    def _text(self, signal: Sequence[int]) -> str:
         text = b"".join(self.decoder.detokenize(token, special=True) for token in signal)
         return text.decode("utf-8", "replace")
-
-    def _prompt(self, question: str) -> tuple[list[int], list[int], list[int]]:
-        """Return the question's tokens, and the prompt's before and after the signal."""
-        description = self.asking.manifest.decoder
-        before, after = split_at_signal(description.prompt_with_signal)
-        try:
-            read = Question(question).for_pair(self.asking.manifest).asked
-            asked = encode_text(self.decoder, description.vocabulary, read)
-            prefix = prompt_ids(self.decoder, before, question=asked)
-            return asked, prefix, prompt_ids(self.decoder, after)
-        except ContractError as error:
-            raise ModelProblem(str(error)) from error
 
     def _read(self, arrived: Arrived) -> list[tuple[float, list[int]]]:
         """Return the decoder's tokens that each arrival completes, with its time; end last."""
@@ -189,48 +181,6 @@ class ReplayedDevice:
                 self.decoder.evaluate(step, want_next=not pending)
                 clock += _since(began)
         return clock
-
-    def _generation(self, seed: int | None) -> "Generation":
-        from duet_device.decoder.generation import Generation
-
-        description = self.asking.manifest.decoder
-        decoder = self.decoder
-        return Generation(
-            decoder,
-            ends=frozenset(
-                token
-                for text in description.end_of_answer
-                for token in decoder.encode_template(text)
-            ),
-            limit=self.asking.manifest.defaults.answer,
-            temperature=self.asking.temperature,
-            seed=seed,
-            prompt_lookup=True,
-            judge=self.asking.manifest.defaults.confidence is not None,
-        )
-
-    def _speak(self, seed: int) -> _Spoken:
-        decoder = self.decoder
-        began = time.perf_counter()
-        generation = self._generation(seed)
-        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        first: float | None = None
-        text, count = "", 0
-        for token in generation:
-            if first is None:
-                first = _since(began)
-            count += 1
-            text += utf8.decode(decoder.detokenize(token))
-        text += utf8.decode(b"", True)
-        total = _since(began)
-        low = generation.low_confidence(self.asking.manifest.defaults.confidence)
-        return _Spoken(text, count, generation.finish, low, first, total)
-
-    def _reserve(self, prompt: int) -> None:
-        most = self.asking.manifest.decoder.context
-        if prompt >= most:
-            raise ModelProblem(f"a prompt of {prompt} tokens leaves no room for an answer")
-        self.decoder.reserve(min(most, prompt + self.asking.manifest.defaults.answer))
 
 
 def _since(began: float) -> float:

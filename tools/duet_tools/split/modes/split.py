@@ -7,6 +7,7 @@ and answered one after another once the load is off (`duet_tools.split.modes.rep
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from duet_contract.manifest import Manifest
@@ -20,10 +21,11 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_device.client import Client
 from duet_device.deadline import Deadline
+from duet_device.errors import ModelProblem
 from duet_device.events import Note, Result
-from duet_device.identity.channel import open_channel
 from duet_device.link import Link, Restart
 from duet_device.pairs.pair import Pair
+from duet_device.policy.calibrations import calibration_of
 from duet_device.question import build_request
 from duet_device.servers import Server
 from duet_device.settings import ClientSettings, Settings
@@ -47,7 +49,15 @@ class Split:
         self._decoder = decoder
         self._budget = budget
         self._live = live
-        self._replayed = ReplayedDevice(decoder, asking)
+        calibration = None
+        # Without one that can be used, the device's defaults apply.
+        with suppress(ModelProblem):
+            calibration = calibration_of(pair)
+        self._replayed = ReplayedDevice(decoder, asking, calibration)
+
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+        self._asking.connect_cloud(address)
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
@@ -58,18 +68,17 @@ class Split:
             "require_cloud": True,
         }
         if self._live:
-            return self._ask_live(question, settings, index, stop)
+            return self._ask_live(question, settings, stop)
         return self._ask_recorded(question, Settings(**settings), index, stop)
 
     def _ask_live(
-        self, question: Question, settings: ClientSettings, index: int, stop: threading.Event
+        self, question: Question, settings: ClientSettings, stop: threading.Event
     ) -> Asked:
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
         record = live_record(result, self._pair.manifest)
 
         def late() -> None:
-            seed = self._asking.seed + index
-            late_ms = self._replayed.late_ms(question.text, result.signal_ids, seed)
+            late_ms = self._replayed.late_ms(question.text, result.signal_ids)
             add_saving(record, late_ms, result.timings.done)
 
         return Asked(record, late)
@@ -106,13 +115,22 @@ def ask_live(
     settings: ClientSettings,
     stop: threading.Event,
 ) -> Result:
-    """Answer a question through a client with a connection of its own.
+    """Answer a question through a client of its own.
 
     The decoder reuses nothing that it evaluated for the previous question.
     """
     decoder.keep(0)
     deadline = Deadline(asking.timeout, None, stop)
-    with Client(pair, decoder=decoder, credentials=asking.credentials, **settings) as client:
+    with ExitStack() as stack:
+        channel = None
+        if asking.connections.kept and "server" in settings:
+            opened = asking.connections.channel(settings["server"], asking.credentials)
+            channel = stack.enter_context(opened)
+        client = stack.enter_context(
+            Client(
+                pair, decoder=decoder, credentials=asking.credentials, channel=channel, **settings
+            )
+        )
         return client.ask(question, deadline=deadline)
 
 
@@ -130,7 +148,7 @@ def receive(
     deadline = Deadline(settings.timeout, None, stop)
     request = build_request(question, asking.manifest, settings)
     change(request)
-    with open_channel(settings.server, asking.credentials) as channel:
+    with asking.connections.channel(settings.server, asking.credentials) as channel:
         link = Link(
             [Server(settings.server, channel=channel)],
             request,

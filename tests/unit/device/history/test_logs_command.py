@@ -5,9 +5,7 @@ import io
 import json
 import os
 import sqlite3
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from keyring.backends.fail import Keyring as NoKeyring
 from duet_contract import console
 from duet_contract.receipt import Receipt
 from duet_contract.terminal import printable
-from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode, VaultError
 from duet_device.history import store as history
@@ -29,47 +26,10 @@ from duet_device.recorder import Recorder
 from duet_device.vault import vault
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
-from tests.doubles.keyring import MemoryKeyring
+from tests.doubles.stored import DAMAGE, alter, encrypted, ids
 
 Captured = pytest.CaptureFixture[str]
 QUESTION = "who holds the horse?"
-
-
-@pytest.fixture
-def home(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A device's home that does not exist yet, and the pair `bytes`."""
-    monkeypatch.delenv("DUET_PASSPHRASE", raising=False)
-    monkeypatch.setattr(vault, "_opened", {})
-    keyring.set_keyring(MemoryKeyring())
-    yield installed
-    keyring.set_keyring(NoKeyring())
-
-
-@pytest.fixture
-def cloud(
-    home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
-    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
-        monkeypatch.setenv("DUET_SERVER", cloud.address)
-        yield cloud
-
-
-def ids(home: Path) -> list[str]:
-    return list(reversed(History.of(home).ids()))
-
-
-def alter(home: Path, id_: str, statement: str) -> None:
-    with sqlite3.connect(home / "history.db") as database:
-        database.execute(statement, (id_,))
-    database.close()
-
-
-def encrypted(home: Path, id_: str) -> bytes:
-    with sqlite3.connect(home / "history.db") as database:
-        row = database.execute("SELECT sealed FROM answers WHERE id = ?", (id_,)).fetchone()
-    database.close()
-    return bytes(row[0])
 
 
 def test_nothing_is_stored_before_it_is_asked_for(
@@ -81,7 +41,7 @@ def test_nothing_is_stored_before_it_is_asked_for(
     assert not (home / "vault.json").exists()
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert "there are no stored answers; duet-device logs on" in err
+    assert "there are no stored answers; duet-device logs on stores them" in err
 
 
 def test_answers_are_stored_and_shown(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
@@ -164,17 +124,6 @@ def test_how_many_and_where(cloud: ScriptedCloud, home: Path, capsys: Captured) 
         assert [json.loads(line)["id"] for line in lines] == shown
     main(["logs", "path"])
     assert capsys.readouterr().out == f"{home / 'history.db'}\n"
-
-
-DAMAGE = {
-    "altered": "UPDATE answers SET sealed = sealed || x'00' WHERE id = ?",
-    "of another record": "UPDATE answers SET sealed = (SELECT sealed FROM answers ORDER BY "
-    "position LIMIT 1) WHERE id = ?",
-    "cut": "UPDATE answers SET sealed = substr(sealed, 1, 20) WHERE id = ?",
-    "foreign": "UPDATE answers SET sealed = 'text' WHERE id = ?",
-    "of another key": "UPDATE answers SET sealed = x'4456010102030405060708' || "
-    "randomblob(60) WHERE id = ?",
-}
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -437,74 +386,3 @@ def test_a_history_of_a_newer_version(cloud: ScriptedCloud, home: Path, capsys: 
     database.close()
     assert main(["logs"]) == ExitCode.VAULT
     assert "newer DUET" in capsys.readouterr().err
-
-
-def test_a_stored_signal_is_used_again_on_wish(
-    cloud: ScriptedCloud, decoder: ScriptedDecoder, home: Path, capsys: Captured
-) -> None:
-    main(["logs", "on"])
-    main(["ask", QUESTION])
-    evaluated = list(decoder.ids)
-    capsys.readouterr()
-    assert main(["ask", "--json", "--quiet", "--reuse", QUESTION]) == ExitCode.OK
-    receipt = Receipt.model_validate_json(capsys.readouterr().out)
-    assert (receipt.source, receipt.signal, receipt.answer) == ("history", "because", "häppy 🙂")
-    assert (receipt.bytes.up, receipt.tokens.signal, receipt.flops.reasoner) == (0, 7, 0)
-    assert decoder.ids == evaluated
-    assert len(cloud.requests) == 1
-    # And again from the record of the second time.
-    main(["forget", ids(home)[0]])
-    assert main(["ask", "--show-sent", "--reuse", QUESTION]) == ExitCode.OK
-    err = capsys.readouterr().err
-    assert "sent: nothing\n" in err
-    assert "stored signal of 7 tokens, " in err
-
-
-def test_a_damaged_record_on_the_way_is_named_and_passed_by(
-    cloud: ScriptedCloud, home: Path, capsys: Captured
-) -> None:
-    main(["logs", "on"])
-    for _ in range(3):
-        main(["ask", QUESTION])
-    there = ids(home)
-    for id_ in there[1:]:
-        alter(home, id_, DAMAGE["altered"])
-    capsys.readouterr()
-    assert main(["ask", QUESTION, "--reuse", "--quiet"]) == ExitCode.OK
-    assert capsys.readouterr().err == (
-        f"duet-device: answer {there[2]} cannot be read: it was modified, or encrypted "
-        "for another purpose; 1 more: duet-device logs\n"
-    )
-    assert len(cloud.requests) == 3
-
-
-@pytest.mark.parametrize(
-    "different", [["--budget", "9"], ["--seed", "1"], ["--temperature", "0"], None]
-)
-def test_another_question_or_setting_is_asked_anew(
-    different: list[str] | None, cloud: ScriptedCloud, home: Path, capsys: Captured
-) -> None:
-    assert main(["ask", "--reuse", QUESTION]) == ExitCode.OK  # with no history at all
-    main(["logs", "on"])
-    main(["ask", QUESTION])
-    question = QUESTION if different else QUESTION + "!"
-    main(["ask", "--reuse", question, *(different or [])])
-    assert len(cloud.requests) == 3
-
-
-def test_an_answer_of_the_device_alone_is_not_reused(
-    cloud: ScriptedCloud, home: Path, capsys: Captured
-) -> None:
-    main(["logs", "on"])
-    main(["ask", "--device-only", QUESTION])
-    main(["ask", "--reuse", QUESTION])
-    assert len(cloud.requests) == 1
-
-
-def test_ask_imports_nothing_of_it_without_a_history(home: Path) -> None:
-    program = (
-        "import sys; from duet_device.cli import main; main(['ask', 'why?', '--device-only']); "
-        "sys.exit(bool({'keyring', 'sqlite3', 'phonenumbers', 'tldextract', 'markitdown'} & "
-        "set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

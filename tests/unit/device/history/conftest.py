@@ -1,0 +1,34 @@
+"""A device whose answers may be stored, and a cloud that answers it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backends.fail import Keyring as NoKeyring
+
+from duet_device import session
+from duet_device.vault import vault
+from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import ScriptedDecoder
+from tests.doubles.keyring import MemoryKeyring
+
+
+@pytest.fixture
+def home(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A device's home that does not exist yet, and the pair `bytes`."""
+    monkeypatch.delenv("DUET_PASSPHRASE", raising=False)
+    monkeypatch.setattr(vault, "_opened", {})
+    keyring.set_keyring(MemoryKeyring())
+    yield installed
+    keyring.set_keyring(NoKeyring())
+
+
+@pytest.fixture
+def cloud(
+    home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
+    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
