@@ -175,7 +175,7 @@ class Capture:
     def _ask(
         self, client: Client, recorder: Recorder, way: Way, texts: Sequence[str]
     ) -> list[list[SentRequest]]:
-        """Return the requests of each question, told apart by the ids that the client reports.
+        """Return the requests of each question, distinguished by the ids that the client reports.
 
         One at a time, a request without such an id, of a retry, is the present question's.
         """
