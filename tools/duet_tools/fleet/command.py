@@ -11,7 +11,7 @@ from duet_contract.commands import Integer, Number
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
-from duet_tools.fleet.prometheus import Fleet, read_fleet
+from duet_tools.fleet.prometheus import RunningFleet, read_fleet
 from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import FILE, MOST_PRICE, SEED, Listed
@@ -168,7 +168,7 @@ def _is_default(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
 
 
-def _fleet(context: click.Context, options: dict[str, Any]) -> Fleet:
+def _fleet(context: click.Context, options: dict[str, Any]) -> RunningFleet:
     """Return the running fleet; put what it does into the options that were not given."""
     fleet = read_fleet(options["prometheus"], options["window"])
     found = {

@@ -13,9 +13,6 @@ from duet_tools.results.cells import Mode
 from duet_tools.results.figures import Figure, Results, read_results
 from duet_tools.results.report import CellReport, Metric, Report, read_report
 
-# Signals of a repeat of the bench's throughput at one stream (tools/duet_tools/bench/throughput.py).
-_LONE_ROUNDS = 2
-
 
 def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Costs:
     """Read costs, or make them from the bench's report or its results.
@@ -56,6 +53,9 @@ def costs_from_results(
     Raises:
         UsageProblem: a figure is missing.
     """
+    # Imported here: it imports the clients of every engine.
+    from duet_tools.bench.throughput import ROUNDS
+
     figures = {figure.id: figure for figure in results.figures}
 
     def figure(wanted: str) -> Figure:
@@ -70,7 +70,7 @@ def costs_from_results(
     for streams in sorted(int(each[18:]) for each in figures if each.startswith(lone.id[:-1])):
         measured = figure(f"throughput.engine-{streams}")
         tokens = measured.details["tokens a repeat, subject"]
-        prompts = _LONE_ROUNDS if streams == 1 else streams
+        prompts = streams * ROUNDS.get(streams, 1)
         whole_s = tokens / measured.subject.summary.median
         decoding_s = max(whole_s / 2, whole_s - prompts * prefill_s)
         speeds.append(Speed(streams=streams, tokens_per_s=tokens / decoding_s))

@@ -9,7 +9,8 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -138,3 +139,15 @@ def reset_when_closed(end: socket.socket) -> None:
     """Make closing a socket send a reset instead of an end: SO_LINGER of 0 s."""
     with contextlib.suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def settled(count: Callable[[], Count], quiet_s: float = 0.2, within_s: float = 10.0) -> Count:
+    """Return a count once it stays for a while: acknowledgements and goodbyes follow messages."""
+    end, before = time.monotonic() + within_s, count()
+    while time.monotonic() < end:
+        time.sleep(quiet_s)
+        now = count()
+        if now == before:
+            break
+        before = now
+    return before

@@ -17,7 +17,7 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools.subjects.subject import Stream
 
 _Result = TypeVar("_Result")
-Client = Callable[[Callable[[int], None]], Coroutine[Any, Any, object]]
+Asker = Callable[[Callable[[int], None]], Coroutine[Any, Any, object]]
 """Asks one question; is given what to call with the number of tokens of each chunk."""
 
 
@@ -99,7 +99,7 @@ class Window:
     seconds: float = 0.0
     """How long it was open."""
 
-    async def ask(self, client: Client) -> None:
+    async def ask(self, client: Asker) -> None:
         """Ask once; wait as long as the service says where it refuses."""
         has_begun = False
 
@@ -119,14 +119,14 @@ class Window:
             self.refused += self.is_open
             await asyncio.sleep(retry_after(error))
 
-    async def count(self, clients: Sequence[Client], settle_s: float, seconds: float) -> None:
+    async def count(self, clients: Sequence[Asker], settle_s: float, seconds: float) -> None:
         """Let every client ask one question after the other; open the window once they are settled.
 
         Raises:
             Exception: what a client raised, except where the service was at capacity.
         """
 
-        async def keep_asking(client: Client) -> None:
+        async def keep_asking(client: Asker) -> None:
             while True:
                 await self.ask(client)
 
