@@ -28,7 +28,7 @@ class ScriptedDecoder:
         self.context = 0
         self.evaluations: list[tuple[int, int]] = []
         self.closed = False
-        self._follows, self._sure = follows, sure
+        self.follows, self.sure = follows, sure
         self._odds: list[Odds] = []
         self.rolls_back = True
 
@@ -65,15 +65,15 @@ class ScriptedDecoder:
         assert len(self.ids) + len(ids) <= self.context
         self.evaluations.append((len(self.ids), len(ids)))
         self.ids += ids
-        self._odds = [likely(self._sure(self.ids))] if want_next else []
+        self._odds = [likely(self.sure(self.ids))] if want_next else []
 
     def evaluate_all(self, ids: Sequence[int], outputs: int | None = None) -> list[int]:
         base = len(self.ids)
         self.evaluate(ids)
         first = 0 if outputs is None else len(ids) - outputs
         prefixes = [self.ids[: base + i + 1] for i in range(first, len(ids))]
-        self._odds = [likely(self._sure(prefix)) for prefix in prefixes]
-        return [self._follows(prefix) for prefix in prefixes]
+        self._odds = [likely(self.sure(prefix)) for prefix in prefixes]
+        return [self.follows(prefix) for prefix in prefixes]
 
     def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
         assert tokens is None or len(tokens) == len(self._odds)
@@ -98,7 +98,7 @@ class ScriptedDecoder:
 
     def most_likely(self) -> int:
         assert self._odds, "the last evaluation did not ask for the next token"
-        return self._follows(self.ids)
+        return self.follows(self.ids)
 
     def close(self) -> None:
         self.closed = True

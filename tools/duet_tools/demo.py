@@ -1,13 +1,10 @@
 """`duet-bench demo`: the service as its own process, as on a GPU host, and one question to it."""
 
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,10 +14,9 @@ from duet_contract.pairs import DEFAULT_PAIR
 from duet_tools import options
 from duet_tools.errors import BenchError
 from duet_tools.progress import plain
-from duet_tools.subjects.children import free_port, serves
-
-READY_WITHIN_S = 600
-STOPPED_WITHIN_S = 60
+from duet_tools.subjects.children import serves
+from duet_tools.subjects.service import ServiceProcess
+from duet_tools.subjects.subject import READY_S
 
 
 @click.command()
@@ -37,47 +33,43 @@ def demo(pair: str, question: str) -> int:
 
 def _ask(pair: str, question: str) -> int:
     console = Console(stderr=True, highlight=False)
-    with _service(pair, console) as (address, log):
+    with ServiceProcess(Path(pair)) as service:
+        _wait(service, pair, console)
         shown = plain(f"$ duet-device ask --show-signal {shlex.quote(question)}")
         console.print(shown, style="bold", soft_wrap=True)
         device = Path(sys.executable).with_name("duet-device")
         command = [str(device), "ask", "--show-signal"]
-        command += ["--require-cloud", "--server", address, "--pair", pair]
+        command += ["--require-cloud", "--server", service.address, "--pair", pair]
         code = subprocess.run([*command, "--", question], check=False).returncode
+    console.print("cloud service stopped")
     if code:
-        console.print(plain(f"the service's log is {log}"), soft_wrap=True)
-    else:
-        log.unlink()
+        console.print(plain(f"the service's log is {_stored(service)}"), soft_wrap=True)
     return code
 
 
-@contextmanager
-def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
-    """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", pair]
-    command += ["--port", address.rsplit(":", 1)[1]]
-    # Under a name of its own: all users share the folder, and another demo may be running.
-    with tempfile.NamedTemporaryFile(prefix="duet-demo-", suffix=".log", delete=False) as output:
-        log = Path(output.name)
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        started = time.monotonic()
-        with console.status("") as status:
-            while not serves(address):
-                seconds = time.monotonic() - started
-                if process.poll() is not None or seconds > READY_WITHIN_S:
-                    raise BenchError(f"the service did not start; its log is {log}")
-                loading = f"starting the cloud service (vLLM loads {pair}) ... {seconds:.0f} s"
-                status.update(plain(loading))
-                time.sleep(0.5)
-        seconds = time.monotonic() - started
-        console.print(f"cloud service ready on {address} after {seconds:.0f} s")
-        yield address, log
-    finally:
-        process.send_signal(signal.SIGTERM)
+def _wait(service: ServiceProcess, pair: str, console: Console) -> None:
+    """Wait until the service answers; say how long it has taken meanwhile."""
+    started = time.monotonic()
+    with console.status("") as status:
+
+        def ready() -> bool:
+            seconds = time.monotonic() - started
+            loading = f"starting the cloud service (vLLM loads {pair}) ... {seconds:.0f} s"
+            status.update(plain(loading))
+            return serves(service.address)
+
         try:
-            process.wait(STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        console.print("cloud service stopped")
+            service.wait_until(ready, READY_S)
+        except BenchError as error:
+            raise BenchError(f"the service did not start; its log is {_stored(service)}") from error
+    seconds = time.monotonic() - started
+    console.print(f"cloud service ready on {service.address} after {seconds:.0f} s")
+
+
+def _stored(service: ServiceProcess) -> str:
+    """Store the service's log under a name of its own: all users share the folder."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="duet-demo-", suffix=".log", delete=False
+    ) as file:
+        file.write(service.log())
+    return file.name

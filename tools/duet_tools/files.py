@@ -1,5 +1,6 @@
 """The tools' JSON: bounded when read, finite when written, and a file read back and validated."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,15 @@ class Strict(BaseModel):
     """Content of a file: no unknown key, no NaN or infinity, not changed once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def to_json(self) -> str:
+        """Return the text of a file: six significant digits."""
+        return text_of(self.model_dump(mode="json", by_alias=True))
+
+
+def text_of(data: object) -> str:
+    """Return JSON as it is written to files."""
+    return json_data.json_text(json_data.rounded(data), indent=1) + "\n"
 
 
 def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
@@ -68,3 +78,29 @@ def read(
         raise UsageProblem(f"{path.name} is not a valid {kind}: it has no {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageProblem(f"{path.name} is not a valid {kind}: {error}") from error
+
+
+def rows(path: Path) -> list[Any]:
+    """Return the rows of a file of JSON lines that is appended to; none if it is missing.
+
+    A partial line of a killed run is removed, so that the next line is whole.
+
+    Raises:
+        UsageProblem: a line is not JSON.
+    """
+    if not path.exists():
+        return []
+    # Bytes, since text has more ends of lines than JSON escapes, and a character may be torn.
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+    found = []
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
+        try:
+            found.append(json_data.parse_json(line))
+        except ValueError:
+            raise UsageProblem(
+                f"{path}, line {number}, cannot be read: take it out to have it measured again"
+            ) from None
+    return found

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +12,12 @@ from duet_tools.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
 MEASURED_PAIR = "smollm2-135m"
+
+if TYPE_CHECKING:
+    # Generic in click's newer versions alone.
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +47,7 @@ def flags(text: str, option: str) -> tuple[str, ...]:
         raise UsageProblem(f"{option}: {error}") from error
 
 
-class Listed(click.ParamType[Any]):
+class Listed(ParamType):
     """A list with commas.
 
     Args:
@@ -59,7 +65,7 @@ class Listed(click.ParamType[Any]):
 
     def __init__(
         self,
-        each: click.ParamType[Any] | Sequence[str],
+        each: ParamType | Sequence[str],
         kind: str,
         *,
         empty: bool = False,

@@ -234,11 +234,16 @@ def test_files_that_cannot_be_used(
     assert run(questions, tmp_path) == ExitCode.USAGE
     assert run(questions, questions) == ExitCode.USAGE
     assert run(questions, write(tmp_path / "other", "no row")) == ExitCode.USAGE
+    (tmp_path / "deep").write_text("[" * 100_000 + "\n")
+    assert run(questions, tmp_path / "deep") == ExitCode.USAGE
     assert main(["ask", "why?", "--in", str(questions)]) == ExitCode.USAGE
+    # The answer would be on stdout, and no file.
+    assert main(["ask", "why?", "--out", str(tmp_path / "b")]) == ExitCode.USAGE
+    assert not (tmp_path / "b").exists()
     with rows_file.locked(tmp_path / "a"):
         assert run(questions, tmp_path / "a") == ExitCode.USAGE
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 6
+    assert len(said) == 8
     assert (tmp_path / "other").read_text() == '"no row"\n'
 
 

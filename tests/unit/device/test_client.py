@@ -58,10 +58,10 @@ class Opened:
     def __init__(self, follows: Callable[[Sequence[int]], int]) -> None:
         self.decoders: list[ScriptedDecoder] = []
         self.channels: list[grpc.Channel] = []
-        self._follows = follows
+        self.follows = follows
 
     def decoder(self, _pair: Pair, _threads: int | None) -> ScriptedDecoder:
-        self.decoders.append(ScriptedDecoder(self._follows))
+        self.decoders.append(ScriptedDecoder(self.follows))
         return self.decoders[-1]
 
     def channel(self, *arguments: Any) -> grpc.Channel:

@@ -20,7 +20,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.errors import UsageProblem
+from duet_device.errors import ModelProblem, UsageProblem
 from duet_device.events import AnswerText, Event, SignalText
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import store
@@ -203,6 +203,22 @@ def test_a_cloud_that_refuses_leaves_the_answer_there_is(doubting: Pair) -> None
     assert (result.receipt.answer, result.receipt.outcome) == ("8", "complete")
     assert len(result.receipt.rounds) == 1
     assert notes(events)[-1].endswith("; the best answer so far counts")
+
+
+def test_a_round_that_the_device_cannot_hold_leaves_the_answer_there_is(doubting: Pair) -> None:
+    decoder = decoder_of({"ab": ("8", 0.4)})
+    events: list[Event] = []
+    reserve = decoder.reserve
+
+    def fails(tokens: int) -> None:
+        if any("doubtful" in each for each in notes(events)):
+            raise ModelProblem("not enough memory")
+        reserve(tokens)
+
+    decoder.reserve = fails  # type: ignore[method-assign]
+    result, _ = ask(Reasoner(["ab", "cd"]), doubting, decoder, events, budget=8, rounds=3)
+    assert result.receipt.answer == "8"
+    assert notes(events)[-1] == "not enough memory; the best answer so far counts"
 
 
 def test_the_total_includes_a_round_that_failed(doubting: Pair) -> None:

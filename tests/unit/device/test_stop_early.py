@@ -181,7 +181,7 @@ def test_drafts_that_agree_are_enough(
     pair: Pair, decoder: ScriptedDecoder, verdicts: list[bool], agreeing: float, used: int
 ) -> None:
     # Three chunks' drafts are compared; the first with the result is that of the second chunk.
-    never_sure = ScriptedDecoder(decoder._follows, sure=lambda _: 0.5)
+    never_sure = ScriptedDecoder(decoder.follows, sure=lambda _: 0.5)
     store(calibration(stop=threshold("agreement", agreeing)), pair.manifest)
     receipt = ask(Verbose(never_sure, verdicts), pair, never_sure, budget=30)[0].receipt
     assert (receipt.answer, receipt.tokens.signal) == ("9", used)

@@ -74,6 +74,16 @@ def test_shares_add_up_under_overload() -> None:
         assert each.running.mean <= SETUP.max_running
 
 
+def test_the_device_s_own_part_has_to_end_in_time_too() -> None:
+    # A signal of 32 tokens takes 0.7 s, of 64 tokens 1.3 s; an answer 0.15 s more.
+    lone = replace(SETUP, devices=1, duration_s=36_000, warm_up_s=0, timeout_s=1.4)
+    split = outcome(lone).outcomes[0]
+    assert split.total
+    assert split.total.p99.mean < 1.4
+    assert 0.2 < split.timed_out.mean < 0.8
+    assert split.answered.mean + split.timed_out.mean == pytest.approx(1)
+
+
 def test_the_link_is_in_the_latency() -> None:
     def first(link: str) -> float:
         setup = replace(SETUP, devices=1, link=link_named(link))

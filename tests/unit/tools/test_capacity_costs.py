@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from duet_tools.errors import UsageProblem
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
 from duet_tools.fleet.costs_file import costs_from_report, read_costs
-from tests.doubles.reports import SPLIT, records, summary
+from duet_tools.results.report import Report
+from tests.doubles.reports import LARGE, SPLIT, records, summary
 from tests.doubles.reports import report as reported
 
 RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "split_cpu.json"
@@ -71,34 +72,27 @@ def test_costs_are_made_from_the_committed_results() -> None:
     assert "smollm2" in costs.source
 
 
-def report() -> dict[str, object]:
-    def cell(mode: str, streams: int, **metrics: float) -> dict[str, object]:
-        return {
-            "id": f"{mode}/{streams}",
-            "cell": {"mode": mode, "link": "none", "streams": streams},
-            "answered": 2,
-            "metrics": {name: {"p50": value} for name, value in metrics.items()},
-            "series": {"large_tokens": [32.0, None, 48.0]},
-        }
+SPLIT_MS = {
+    "connect_ms": 10.0, "first_signal_ms": 80.0, "signal_ms": 900.0, "first_answer_ms": 930.0,
+    "prefill_ms": 60.0, "cloud_step_ms": 20.0, "device_step_ms": 5.0,
+}  # fmt: skip
 
-    split = {
-        "connect_ms": 10, "first_signal_ms": 80, "signal_ms": 900, "first_answer_ms": 930,
-        "prefill_ms": 60, "cloud_step_ms": 20, "device_step_ms": 5, "signal_tokens": 40,
-        "answer_tokens": 10, "wire_up": 500, "wire_down": 200,
-    }  # fmt: skip
-    return {
-        "pair": "small@1.0.0",
-        "date": "2026-01-02",
-        "cells": [
-            cell("duet", 1, **split),
-            cell("duet", 8, **{**split, "cloud_step_ms": 40}),
-            cell("large-alone", 1, large_tokens=90, wire_up=700, wire_down=9000),
-        ],
-    }
+
+def measured(**changes: object) -> Report:
+    """Two cells of the split, at one stream and at eight, and the large model alone."""
+    given = {**SPLIT_MS, "signal_tokens": 40, "answer_tokens": 10, "wire_up": 500, **changes}
+    cells = []
+    for streams, step_ms in ((1, given["cloud_step_ms"]), (8, 40.0)):
+        cell = SPLIT.model_copy(update={"link": "none", "streams": streams})
+        more = {**given, "cloud_step_ms": step_ms, "wire_down": 200}
+        cells.append(summary(cell, records(cell, 2, **more, large_tokens=lambda i: 32 + 16 * i)))
+    alone = LARGE.model_copy(update={"link": "none"})
+    found = records(alone, 2, large_tokens=90, wire_up=700, wire_down=9000)
+    return reported(*cells, summary(alone, found))
 
 
 def test_costs_are_made_from_a_report() -> None:
-    costs = costs_from_report(report())
+    costs = costs_from_report(measured())
     assert costs.engine.speeds == (
         Speed(streams=1, tokens_per_s=50),
         Speed(streams=8, tokens_per_s=200),
@@ -128,17 +122,13 @@ def test_costs_are_made_from_a_report_as_it_is_written(tmp_path: Path, whole: bo
 
 
 def test_a_report_without_the_split_is_refused() -> None:
-    data = report()
-    data["cells"] = []
     with pytest.raises(UsageProblem, match="no cell of duet over link none at one stream"):
-        costs_from_report(data)
+        costs_from_report(reported(summary(SPLIT, records(SPLIT))))
 
 
 def test_a_report_that_lacks_a_metric_is_refused() -> None:
-    data = report()
-    del data["cells"][0]["metrics"]["cloud_step_ms"]  # type: ignore[index]
-    with pytest.raises(UsageProblem, match="duet/1 has no metric cloud_step_ms"):
-        costs_from_report(data)
+    with pytest.raises(UsageProblem, match="duet@32/none/1 at once has no metric cloud_step_ms"):
+        costs_from_report(measured(cloud_step_ms=None))
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,6 @@ def test_huge_integers_of_a_timeline_are_refused(tmp_path: Path) -> None:
     for number, line in enumerate((f"rtt_ms = 1{'0' * 400}", "rtt_ms = nan", "rtt_ms = 1e308")):
         path = tmp_path / f"{number}.toml"
         path.write_text(f"[[at]]\nt = 1\n{line}\n", "utf-8")
-        with pytest.raises(BadTimeline, match="step 1: rtt_ms is "):
+        with pytest.raises(BadTimeline, match="step 1: rtt_ms: Input should be"):
             read_timeline(path)
     assert link_named("none").rtt_ms == 0

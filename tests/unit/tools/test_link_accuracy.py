@@ -12,21 +12,28 @@ from tests.doubles.commands import bench_link
 RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "link_accuracy.json"
 
 
+def figure(what: str, asked: float, *measured: float, promised: bool = True) -> Figure:
+    return Figure(what=what, unit="ms", asked=asked, measured=measured, promised=promised)
+
+
 def report(*figures: Figure) -> Report:
-    return Report(figures, 0.02, (0.0, 0.0))
+    return Report(
+        date="2026-01-02", commit=None, machine={}, load=(0.0, 0.0), bare_rtt_ms=0.02,
+        figures=figures,
+    )  # fmt: skip
 
 
 def test_a_figure_is_judged_by_its_median() -> None:
-    within = Figure("delay", "ms", 100.0, (90.0, 104.9, 300.0))
+    within = figure("delay", 100.0, 90.0, 104.9, 300.0)
     assert within.error == pytest.approx(0.049)
     assert within.met
-    assert not Figure("delay", "ms", 100.0, (94.9,)).met
-    assert not Figure("delay", "ms", 100.0, (105.1,)).met
+    assert not figure("delay", 100.0, 94.9).met
+    assert not figure("delay", 100.0, 105.1).met
 
 
 def test_every_promise_counts_and_nothing_else() -> None:
-    good, bad = Figure("a", "ms", 10.0, (10.0,)), Figure("b", "ms", 10.0, (20.0,))
-    unpromised = Figure("c", "ms", 10.0, (20.0,), promised=False)
+    good, bad = figure("a", 10.0, 10.0), figure("b", 10.0, 20.0)
+    unpromised = figure("c", 10.0, 20.0, promised=False)
     assert report(good, unpromised).met
     assert not report(good, bad).met
     lines = table(report(good, bad, unpromised)).splitlines()
@@ -55,6 +62,9 @@ def test_delays_and_rates_are_measured_through_an_emulator(
 
 def test_what_is_committed_keeps_every_promise() -> None:
     data = json.loads(RESULTS.read_text("utf-8"))
+    written = report(figure("a", 10.0, 10.0)).to_json()
+    assert set(json.loads(written)) == set(data)
+    assert set(json.loads(written)["figures"][0]) == set(data["figures"][0])
     assert data["within"] == 0.05
     rates = [each for each in data["figures"] if each["what"].startswith("rate ")]
     assert {each["asked"] for each in rates} >= {0.256, 1, 10, 50, 100}

@@ -51,7 +51,7 @@ def test_bytes_pass_unchanged_and_are_counted() -> None:
         assert exchange(emulator.address, data) == data
         assert exchange(emulator.address, b"more") == b"more"
         wait_for(lambda: emulator.count.down == len(data) + 4)
-        assert (emulator.bytes_up, emulator.bytes_down) == (len(data) + 4, len(data) + 4)
+        assert (emulator.count.up, emulator.count.down) == (len(data) + 4, len(data) + 4)
         assert emulator.count.connections == 2
 
 

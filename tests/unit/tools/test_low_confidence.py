@@ -43,7 +43,7 @@ def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
     completions: ScriptedCompletions,
 ) -> None:
     name_threshold(bench, 0.5)
-    bench.decoder._sure = sure
+    bench.decoder.sure = sure
     modes = "duet,device-alone,large-alone"
     found = run(bench, service, "--modes", modes, "--openai", completions.address)
     for cell in DEVICE_CELLS:
@@ -69,7 +69,7 @@ def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
 def test_a_pair_without_a_threshold_marks_nothing(
     bench: SimpleNamespace, service: ScriptedService
 ) -> None:
-    bench.decoder._sure = sure
+    bench.decoder.sure = sure
     found = run(bench, service, "--modes", "duet,device-alone")
     assert {each.low_confidence for each in found} == {None}
     assert all(cell.marked_low is None for cell in read_report(bench.out / "report.json").cells)

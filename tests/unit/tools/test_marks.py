@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT
 from duet_device.policy.measures import Evidence
 from duet_device.policy.rounds import Candidate
-from duet_tools.errors import BenchError
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.marks.answers import Answered, of_all, with_rounds
+from duet_tools.marks.command import read_set
 from duet_tools.marks.figures import marks_of, of_sets, ways_of
 from duet_tools.marks.signals import Asked, SignalRow, ask, missing
 from tests.doubles.cloud import ScriptedCloud, done_text, says, text
@@ -86,6 +88,15 @@ def test_what_is_held_is_not_asked_again(held: set[tuple[int, int]]) -> None:
     assert {(SUMS.index(each), number) for each, number in wanted} == {
         (at, number) for at in range(3) for number in range(4)
     } - held
+
+
+def test_a_worked_solution_is_judged_by_its_result(tmp_path: Path) -> None:
+    file = tmp_path / "set.jsonl"
+    file.write_text('{"id": "a", "question": "2+2?", "answer": "2+2 is 4.\\n#### 4"}\n')
+    assert read_set("sums", file) == [Asked("sums", "a", "2+2?", "4")]
+    file.write_text('{"question": "2+2?"}\n')
+    with pytest.raises(UsageProblem, match="not every question has an answer"):
+        read_set("sums", file)
 
 
 def _row(asked: Asked, number: int) -> SignalRow:

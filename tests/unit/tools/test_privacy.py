@@ -116,6 +116,13 @@ def test_no_number_leaves_in_any_way(capturing: Capture, way: Way) -> None:
     assert not again or found.requests == 8
 
 
+def test_a_program_s_trace_is_sent_along_and_its_baggage_is_not(capturing: Capture) -> None:
+    traced = next(way for way in OTHERS if "trace" in way.name)
+    plain, found = (capturing.run(way, "some", SOME).bytes for way in (PLAIN, traced))
+    # A header `traceparent` of 55 characters for each of four requests.
+    assert found - plain == 4 * (len("traceparent") + 55)
+
+
 def test_a_leak_is_found(capturing: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     from duet_device import question
 

@@ -79,6 +79,15 @@ def test_every_plot_is_drawn_where_there_is_something_to_draw(full: Report) -> N
     assert enough(plots(bare)) == []
 
 
+def test_a_distribution_is_of_all_questions_that_were_asked() -> None:
+    found = records(SPLIT, 20)
+    for record in found[:5]:
+        record.status = "busy"
+    times = next(plot for plot in plots(report(summary(SPLIT, found))) if plot.name == "times")
+    (line,) = times.panels[0].series
+    assert (len(line.x), line.y[-1]) == (15, 75)
+
+
 def test_no_two_plots_share_an_id(html: str) -> None:
     ids = re.findall(r'(?<![-\w])id="([^"]+)"', html)
     assert ids

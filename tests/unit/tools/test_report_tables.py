@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from duet_tools.report import readme_tables
+from duet_tools.report.build import link_facts
 from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
 from duet_tools.results.figures import Results
@@ -31,6 +32,13 @@ def test_table_has_a_row_a_figure_and_says_where_it_was_measured(results: Result
     )
     assert all(line.count("|") == 7 for line in lines[:3])
     assert "A Processor, 2 cores, 23.4 GiB" in lines[-1]
+
+
+def test_the_least_and_the_most_are_found_whatever_their_units_are() -> None:
+    far = SPLIT.model_copy(update={"link": "3g"})
+    cells = [summary(SPLIT, records(SPLIT, wire_down=2_500_000)), summary(far, records(far))]
+    links = [link_facts(name) for name in ("4g", "3g")]
+    assert "| 100 to 2.5M |" in readme(report(*cells, links=links))
 
 
 def test_missing_marks_are_one_line(
@@ -171,3 +179,18 @@ def test_only_a_report_is_kept(
     assert main([str(file), "--keep", str(tmp_path / "kept.json")]) == 2
     assert "--keep is for a report" in capsys.readouterr().err
     assert not (tmp_path / "kept.json").exists()
+
+
+def test_a_report_with_kept_connections_has_a_block_of_its_own(
+    measured: Report, tmp_path: Path
+) -> None:
+    settings = measured.settings.model_copy(update={"connections": "kept"})
+    report, page = tmp_path / "report.json", tmp_path / "README.md"
+    report.write_text(measured.model_copy(update={"settings": settings}).to_json(), "utf-8")
+    page.write_text(
+        f"{REPORT_START}\nnew\n{REPORT_END}\n<!-- kept:start --><!-- kept:end -->", "utf-8"
+    )
+    assert main([str(report), "--update", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert text.startswith(f"{REPORT_START}\nnew\n{REPORT_END}\n")
+    assert "| large-alone | 50%" in text

@@ -60,7 +60,7 @@ def test_the_policy_is_measured_like_the_split(
         text = bytes(token for token in ids if token < END)
         return 0.9 if any(b"is %d?" % number in text for number in (1, 3, 5)) else 0.4
 
-    bench.decoder._sure = sure
+    bench.decoder.sure = sure
     assert main(bench, service) == 0
     rows = [json.loads(row) for row in (bench.out / "questions.jsonl").read_text().splitlines()]
     spent = {

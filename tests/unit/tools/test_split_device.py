@@ -117,7 +117,7 @@ def test_the_sequence_is_what_a_live_device_evaluates(
     device: ReplayedDevice, decoder: SlowDecoder
 ) -> None:
     sequences = []
-    decoder._follows = lambda ids: sequences.append(bytes(ids)) or 256  # type: ignore[func-returns-value]
+    decoder.follows = lambda ids: sequences.append(bytes(ids)) or 256  # type: ignore[func-returns-value]
     device.answer("What?", arrived((1.0, "si"), (2.0, "gnal"), done_ms=3.0), 0)
     assert sequences[0] == b"Q:What? S:signal A:"
 

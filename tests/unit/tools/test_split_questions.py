@@ -7,7 +7,7 @@ import pytest
 
 from duet_tools.errors import UsageProblem
 from duet_tools.results.questions import Question, answered, read_questions
-from duet_tools.split.checking import RULE, LastAnswer, find_check
+from duet_tools.split.checking import RULE, by_rule, find_check
 from tests.doubles.growth import assert_no_slower
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from tests.doubles.verifiers import DigitVerifier
@@ -86,12 +86,11 @@ def test_missing_data_is_told(tmp_path: Path) -> None:
 
 
 def test_the_rule_is_the_table_of_judged_answers() -> None:
-    rule = LastAnswer()
     rows = [(reference, rf"so \boxed{{{answer}}}", right) for reference, answer, right in BOXED]
     # Algebra needs a system that the tools do not have: only the same text is right.
     rows += [(reference, rf"\boxed{{{answer}}}", False) for reference, answer, _ in ALGEBRA]
     wrongly = [
-        row for row in [*rows, *PROSE] if rule.right(row[1], Question("1", "?", row[0])) != row[2]
+        row for row in [*rows, *PROSE] if by_rule(row[1], Question("1", "?", row[0])) != row[2]
     ]
     assert wrongly == []
 
@@ -100,15 +99,15 @@ def test_the_rule_is_the_table_of_judged_answers() -> None:
 def test_a_number_of_any_size_ends_at_once(tmp_path: Path) -> None:
     rows = [{"question": "Q", "answer": "1e400000000"}]
     (question,) = read_questions(write(tmp_path / "data.jsonl", *rows))
-    assert not LastAnswer().right(r"\boxed{1e999999999}", question)
-    assert LastAnswer().right(r"\boxed{1e400000000}", question)
+    assert not by_rule(r"\boxed{1e999999999}", question)
+    assert by_rule(r"\boxed{1e400000000}", question)
 
 
 def test_a_verifier_can_be_named() -> None:
     check = find_check("tests.doubles.verifiers:DigitVerifier")
     assert DigitVerifier.broken is False
-    assert check.right("7", Question("1", "?", "7"))
-    assert not check.right("seven", Question("1", "?", "7"))
+    assert check("7", Question("1", "?", "7"))
+    assert not check("seven", Question("1", "?", "7"))
 
 
 @pytest.mark.parametrize(
@@ -126,4 +125,4 @@ def test_what_is_no_verifier_is_told(name: str, said: str) -> None:
 
 
 def test_the_rule_has_a_name() -> None:
-    assert find_check(RULE).name == RULE
+    assert find_check(RULE) is by_rule

@@ -1,8 +1,13 @@
 """Statistics over repeats."""
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 
+from duet_tools.bench import decoder_speed
 from duet_tools.bench.stats import differences, in_turns, ratios, summarise
+from duet_tools.errors import BenchError
 
 
 def test_summary_has_median_extremes_and_relative_spread() -> None:
@@ -40,3 +45,14 @@ def test_each_subject_runs_first_in_turn_and_the_first_round_is_to_warm_up() -> 
     took = in_turns(3, {"a": lambda: measure("a"), "b": lambda: measure("b")})
     assert asked == ["a", "b", "b", "a", "a", "b", "b", "a"]
     assert took == {"a": [4, 5, 8], "b": [3, 6, 7]}
+
+
+def test_a_decoder_is_timed_from_its_first_token_to_its_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The prompt takes 5 s, each token half a second.
+    clock = SimpleNamespace(perf_counter=itertools.count(5.0, 0.5).__next__)
+    monkeypatch.setattr(decoder_speed, "time", clock)
+    assert decoder_speed.paced(range(5)) == 2
+    with pytest.raises(BenchError, match="wrote 1 tokens, too few to time"):
+        decoder_speed.paced(range(1))

@@ -119,7 +119,7 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
         text = question(bench.fresh_numbers(1)[0])
         recordings: dict[int, Recording] = {}
         for length in reversed(SIGNALS):
-            recording = record(bench.service().address, bench.workload.request(text, length))
+            recording = record(bench.service.address, bench.workload.request(text, length))
             if len(recording.ids) < length:
                 break
             recordings[length] = recording

@@ -1,20 +1,17 @@
 """State of a benchmark run: settings, subjects started when first needed, progress."""
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cached_property
 
 from duet_tools.bench.direct import DirectEngine
 from duet_tools.subjects.openai_server import OpenAIServer
 from duet_tools.subjects.service import Service
-from duet_tools.subjects.subject import Subject
 from duet_tools.subjects.workload import Workload
 
 _POLLING_S = 1.2
-_Result = TypeVar("_Result")
-_Started = TypeVar("_Started", bound=Subject)
 
 
 @dataclass
@@ -32,21 +29,23 @@ class Bench:
     """The service's own flags."""
     step: Callable[[str], None]
     """Receives what was just measured, for the progress bar."""
-    _subjects: dict[type[Subject], Subject] = field(default_factory=dict)
-    _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    _stack: ExitStack = field(default_factory=ExitStack)
     _asked: int = 0
 
+    @cached_property
     def service(self) -> Service:
         """DUET's service."""
-        return self._start(Service, lambda: Service(self.workload, self.engine, self.service_flags))
+        return self._stack.enter_context(Service(self.workload, self.engine, self.service_flags))
 
+    @cached_property
     def openai_server(self) -> OpenAIServer:
         """VLLM's OpenAI server."""
-        return self._start(OpenAIServer, lambda: OpenAIServer(self.workload, self.engine))
+        return self._stack.enter_context(OpenAIServer(self.workload, self.engine))
 
+    @cached_property
     def direct(self) -> DirectEngine:
         """VLLM's engine, called directly."""
-        return self._start(DirectEngine, lambda: DirectEngine(self.workload, self.engine))
+        return self._stack.enter_context(DirectEngine(self.workload, self.engine))
 
     def let_others_rest(self) -> None:
         """Wait until engines that were just asked have stopped polling; to be called between two.
@@ -56,10 +55,6 @@ class Bench:
         """
         time.sleep(_POLLING_S)
 
-    def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine on the bench's one event loop, which clients keep connections on."""
-        return self._runner.run(coroutine)
-
     def fresh_numbers(self, count: int) -> list[int]:
         """Return numbers of questions that no subject was asked yet."""
         first = self._asked
@@ -68,15 +63,4 @@ class Bench:
 
     def close(self) -> None:
         """End every process that was started."""
-        for subject in self._subjects.values():
-            subject.stop()
-        self._subjects.clear()
-        self._runner.close()
-
-    def _start(self, kind: type[_Started], start: Callable[[], _Started]) -> _Started:
-        running = self._subjects.get(kind)
-        if isinstance(running, kind):
-            return running
-        started = start()
-        self._subjects[kind] = started
-        return started
+        self._stack.close()

@@ -12,6 +12,7 @@ from duet_device.decoder.llama import Decoder
 from duet_tools.bench.bare_llama import BareLlama
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.stats import compared, in_turns
+from duet_tools.errors import BenchError
 from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.workload import question
 
@@ -70,17 +71,17 @@ def _measure(
 
     def look_up() -> float:
         generation = _start(decoder, reasoned, prompt_lookup=True)
-        speed = _paced(generation)
+        speed = paced(generation)
         last["tokens guessed"], last["of them right"] = generation.guesses
         last["tokens answered"] = len(decoder.ids) - len(reasoned)
         return speed
 
     measures: dict[str, Callable[[], float]] = {
-        "plain": lambda: _paced(_start(decoder, story, prompt_lookup=False)),
+        "plain": lambda: paced(_start(decoder, story, prompt_lookup=False)),
         "bare": lambda: bare.tokens_per_s(story, told[: TOKENS - 1]),
         "default": lambda: default.tokens_per_s(story, told[: TOKENS - 1]),
-        "library": lambda: _paced(_library_tokens(library, story, len(told))),
-        "behind": lambda: _paced(_start(decoder, reasoned, prompt_lookup=False)),
+        "library": lambda: paced(_library_tokens(library, story, len(told))),
+        "behind": lambda: paced(_start(decoder, reasoned, prompt_lookup=False)),
         "lookup": look_up,
     }
     speeds = in_turns(bench.repeats, measures, lambda name: bench.step(f"decoder, {name}"))
@@ -150,12 +151,18 @@ def _library_tokens(library: Llama, prompt: Sequence[int], count: int) -> Iterat
         yield next(tokens)
 
 
-def _paced(tokens: Iterable[int]) -> float:
-    """Return tokens per second from the first token to the last, without the prompt's time."""
+def paced(tokens: Iterable[int]) -> float:
+    """Return tokens per second from the first token to the last, without the prompt's time.
+
+    Raises:
+        BenchError: there are fewer than two.
+    """
     first = last = 0.0
     count = 0
     for _ in tokens:
         last = time.perf_counter()
         first = first or last
         count += 1
+    if count < 2:
+        raise BenchError(f"the decoder wrote {count} tokens, too few to time: give another --pair")
     return (count - 1) / (last - first)

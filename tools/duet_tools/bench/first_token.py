@@ -8,6 +8,7 @@ from itertools import islice
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.stats import compared, differences, in_turns
 from duet_tools.results.figures import Figure, Target
+from duet_tools.subjects.asking import run
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.subject import Subject
 from duet_tools.subjects.workload import question
@@ -25,7 +26,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """One figure: each repeat is the median over the same requests to both."""
-    service, direct = bench.service(), bench.direct()
+    service, direct = bench.service, bench.direct
     numbers = bench.fresh_numbers(REQUESTS * (bench.repeats + 1))
     subjects: list[Subject] = [direct, service]
     measures = {each.name: partial(_first_ms, bench, each, iter(numbers)) for each in subjects}
@@ -47,7 +48,5 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _first_ms(bench: Bench, subject: Subject, numbers: Iterator[int]) -> float:
     bench.let_others_rest()
-    done = [
-        bench.run(subject.run([question(number)], _BUDGET)) for number in islice(numbers, REQUESTS)
-    ]
+    done = [run(subject.run([question(number)], _BUDGET)) for number in islice(numbers, REQUESTS)]
     return statistics.median(each.streams[0].first_s * 1000 for each in done)

@@ -6,7 +6,6 @@ which other programs on the machine hardly change; questions of the API are then
 the cloud, whose double runs in this process.
 """
 
-import json
 import os
 import resource
 import subprocess
@@ -27,6 +26,7 @@ from duet_tools.bench.replay import Recording, ReplayServer
 from duet_tools.bench.stats import differences, in_turns, ratios, summarise
 from duet_tools.errors import BenchError
 from duet_tools.results.figures import Summary
+from duet_tools.subjects.children import Child
 from duet_tools.subjects.workload import Workload
 
 _QUESTION = (
@@ -144,29 +144,14 @@ def _run(home: Path, arguments: list[str]) -> None:
 
 @contextmanager
 def _serving(home: Path, start: list[str]) -> Iterator[_Api]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "duet_device", "serve", "--port", "0", *start],
-        env={**os.environ, "DUET_HOME": str(home)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr
-        port = 0
-        for line in process.stderr:
-            if "API: http" in line:
-                port = int(line.split("127.0.0.1:")[1].split("/")[0])
-            if "ready:" in line:
-                break
-        else:
-            raise BenchError("duet-device serve did not start")
+    command = [sys.executable, "-m", "duet_device", "serve", "--port", "0", *start]
+    with Child("duet-device serve", command, {"DUET_HOME": str(home)}) as server:
+        server.wait_until(lambda: "ready:" in server.log(), _READY_S)
+        port = int(server.log().partition("API: http://127.0.0.1:")[2].partition("/")[0])
         key = (home / "serve.token").read_text().strip()
         models = httpx.get(
             f"http://127.0.0.1:{port}/v1/models",
             headers={"authorization": f"Bearer {key}"},
             trust_env=False,
         )
-        yield _Api(process.pid, port, key, json.loads(models.text)["data"][0]["id"])
-    finally:
-        process.terminate()
-        process.wait(_READY_S)
+        yield _Api(server.process.pid, port, key, models.json()["data"][0]["id"])

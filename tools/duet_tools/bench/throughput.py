@@ -8,6 +8,7 @@ from itertools import islice
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.stats import compared, in_turns
 from duet_tools.results.figures import Figure, Target
+from duet_tools.subjects.asking import run
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.subject import Subject
 from duet_tools.subjects.workload import question
@@ -25,7 +26,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Two figures for each number of streams."""
-    service, direct, openai = bench.service(), bench.direct(), bench.openai_server()
+    service, direct, openai = bench.service, bench.direct, bench.openai_server
     subjects: list[Subject] = [direct, service, openai]
     with staying_on(set.intersection(*(subject.spread_out() for subject in subjects))):
         for streams, rounds in ROUNDS.items():
@@ -52,7 +53,7 @@ def _repeat(
     for _ in range(rounds):
         bench.let_others_rest()
         questions = [question(number) for number in islice(numbers, streams)]
-        done = bench.run(subject.run(questions, bench.budget))
+        done = run(subject.run(questions, bench.budget))
         tokens += sum(stream.tokens for stream in done.streams)
         seconds += done.seconds
     return tokens, seconds

@@ -5,7 +5,6 @@ frames, acknowledgements, goodbyes. The count of a cold connection includes its 
 that of a reused one does not.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -28,7 +27,7 @@ from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.stats import compared, summarise
 from duet_tools.errors import BenchError
-from duet_tools.link.relay import Count, Relay
+from duet_tools.link.relay import Count, Relay, settled
 from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.openai_server import signal_tokens
 from duet_tools.subjects.workload import question
@@ -41,7 +40,6 @@ TARGETS = {
 _ENCODINGS = {"ids": SIGNAL_ENCODING_TOKEN_IDS, "text": SIGNAL_ENCODING_TEXT}
 _WORDS = {"ids": "token ids", "text": "text"}
 _CONNECTIONS = {"cold": "cold", "kept": "reused"}
-_QUIET_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """A figure for each encoding and each kind of connection. Nothing here needs warming up."""
-    service, openai = bench.service(), bench.openai_server()
+    service, openai = bench.service, bench.openai_server
     seen: dict[str, list[Pairing]] = {"ids": [], "text": [], "sse": []}
     for _ in range(bench.repeats):
         first, second = (question(number) for number in bench.fresh_numbers(2))
@@ -153,12 +151,12 @@ def _grpc(proxy: Relay, requests: Sequence[ReasonRequest]) -> Pairing:
     try:
         stub = InferenceServiceStub(channel)
         cold = _ask(stub, requests[0])
-        opened = _settled(proxy)
+        opened = settled(lambda: proxy.count)
         kept = _ask(stub, requests[1])
-        asked = _settled(proxy)
+        asked = settled(lambda: proxy.count)
     finally:
         channel.close()
-    return _pairing(cold, kept, opened, asked, _settled(proxy))
+    return _pairing(cold, kept, opened, asked, settled(lambda: proxy.count))
 
 
 def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count]:
@@ -176,10 +174,10 @@ def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count
 def _sse(proxy: Relay, bodies: Sequence[dict[str, object]]) -> Pairing:
     with httpx.Client(base_url=f"http://{proxy.address}", timeout=300, trust_env=False) as client:
         cold = _post(client, bodies[0])
-        opened = _settled(proxy)
+        opened = settled(lambda: proxy.count)
         kept = _post(client, bodies[1])
-        asked = _settled(proxy)
-    return _pairing(cold, kept, opened, asked, _settled(proxy))
+        asked = settled(lambda: proxy.count)
+    return _pairing(cold, kept, opened, asked, settled(lambda: proxy.count))
 
 
 def _post(client: httpx.Client, body: dict[str, object]) -> tuple[int, Count]:
@@ -199,12 +197,3 @@ def _pairing(
     return Pairing(
         cold=Passed(cold[0], whole, cold[1]), kept=Passed(kept[0], asked - opened, kept[1])
     )
-
-
-def _settled(proxy: Relay) -> Count:
-    """Return the count once no byte has passed for a while: acknowledgements follow messages."""
-    while True:
-        before = proxy.count
-        time.sleep(_QUIET_S)
-        if proxy.count == before:
-            return before

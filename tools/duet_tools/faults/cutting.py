@@ -2,16 +2,12 @@
 
 import contextlib
 import socket
-import struct
 from dataclasses import dataclass
 
 from hyperframe.frame import DataFrame
 
 from duet_tools.link.frames import FrameReader
-from duet_tools.link.relay import Relay
-
-# SO_LINGER of 0 s: closing sends a reset instead of an end.
-_RESET = struct.pack("ii", 1, 0)
+from duet_tools.link.relay import Relay, reset_when_closed
 
 
 class Frames:
@@ -86,7 +82,7 @@ class CuttingRelay(Relay):
         for end in (sink, source):
             with contextlib.suppress(OSError):
                 if self._cutting.reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    reset_when_closed(end)
                 # Wakes the threads that read from it; the relay then closes both ends.
                 end.shutdown(socket.SHUT_RD if self._cutting.reset else socket.SHUT_RDWR)
         raise ConnectionAbortedError("the relay cut the connection")

@@ -14,7 +14,7 @@ from duet_tools.faults.garbage import check_flat
 from duet_tools.faults.homes import Home
 from duet_tools.faults.services import Held, Service, settled
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
-from duet_tools.subjects.asking import reason, stubs
+from duet_tools.subjects.asking import reason, run, stubs
 from duet_tools.subjects.children import Child
 from duet_tools.subjects.service import Script
 
@@ -49,11 +49,11 @@ async def _ask_many(address: str, asked: ReasonRequest, count: int) -> int:
 def _many(setting: Setting, trials: Trials) -> None:
     asked = setting.workload.request(QUESTION, 8)
     with Service(setting, script=Script(pause_s=0.0)) as service:
-        asyncio.run(_ask_many(service.address, asked, _WARM_UP))
+        run(_ask_many(service.address, asked, _WARM_UP))
         before = service.held()
         count = setting.count(5000, 300)
         began = time.monotonic()
-        whole = asyncio.run(_ask_many(service.address, asked, count))
+        whole = run(_ask_many(service.address, asked, count))
         trials.figures["requests per second"] = count / (time.monotonic() - began)
         trials.held += whole
         if whole < count:

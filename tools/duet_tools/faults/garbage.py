@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +15,8 @@ from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEncoding
 from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
-from duet_tools.link.relay import Relay
+from duet_tools.link.relay import Relay, reset_when_closed
+from duet_tools.subjects.asking import run
 from duet_tools.subjects.service import Script
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     _Calling = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_RESET = struct.pack("ii", 1, 0)
 # A server that closes does so at once; one that waits for more is left.
 _READ_S = 0.02
 _BATCH = 250
@@ -136,7 +135,7 @@ def _send_raw(address: str, draws: random.Random, recorded: bytes) -> None:
             while connection.recv(1 << 16):
                 pass
         if draws.random() < 0.5:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            reset_when_closed(connection)
 
 
 async def _send_calls(address: str, draws: random.Random, count: int) -> None:
@@ -187,7 +186,7 @@ def _service(setting: Setting, trials: Trials) -> None:
                 _send_raw(service.address, draws, recorded)
 
         def calls() -> None:
-            asyncio.run(_send_calls(service.address, draws, batch))
+            run(_send_calls(service.address, draws, batch))
 
         batch = setting.count(_BATCH, 40)
         rounds = setting.count(20, 1)

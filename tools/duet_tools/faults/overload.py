@@ -1,6 +1,5 @@
 """Ten times the load that a service admits: those admitted stay fast, the others are refused at once."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from duet_tools.faults.devices import QUESTION
 from duet_tools.faults.garbage import check_flat
 from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
-from duet_tools.subjects.asking import at_times, is_full, reason, stubs
+from duet_tools.subjects.asking import at_times, is_full, reason, run, stubs
 from duet_tools.subjects.service import Script
 
 _SLOTS = 4
@@ -68,9 +67,9 @@ def _overload(setting: Setting, trials: Trials) -> None:
     asked = setting.workload.request(QUESTION, _BUDGET)
     with Service(setting, "--max-waiting", "0", script=_SCRIPT) as service:
         # Half of what is admitted: a slot is always free.
-        alone = asyncio.run(_load(service.address, asked, admitted_per_s / 2, seconds / 2))
+        alone = run(_load(service.address, asked, admitted_per_s / 2, seconds / 2))
         before = service.held()
-        seen = asyncio.run(_load(service.address, asked, _TIMES * admitted_per_s, seconds))
+        seen = run(_load(service.address, asked, _TIMES * admitted_per_s, seconds))
         growth = service.held().memory_mib - before.memory_mib
         with trials.trial():
             service.check_sound()

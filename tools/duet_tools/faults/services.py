@@ -91,10 +91,6 @@ class Service(ServiceProcess):
         self.send(signal.SIGKILL)
         self.process.wait()
 
-    def wait_ended(self, seconds: float) -> bool:
-        """Return whether the process ended within that time."""
-        return settled(lambda: not self.alive, seconds)
-
     def children(self) -> list[psutil.Process]:
         """Return every process that it started and that runs."""
         try:

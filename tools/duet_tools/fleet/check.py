@@ -10,7 +10,6 @@ Two replicas under overload are checked with the tests' scripted engine, as two 
 share this machine's cores. So it is run in the repository.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -35,6 +34,7 @@ from duet_tools.fleet.simulation import Fleet, Seen, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
 from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.subjects.asking import run
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script, Service
 from duet_tools.subjects.workload import Workload
@@ -102,12 +102,12 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     say("starting the service")
     try:
         with Service(workload, [], flags) as service, staying_on(service.spread_out()):
-            engine, loads = asyncio.run(measure([service.address], workload, say))
+            engine, loads = run(measure([service.address], workload, say))
         say("starting two replicas with the scripted engine")
         replica = Start(Script(2 * max(BUDGETS), _SCRIPTED_STEP_S, MAX_RUNNING), flags)
         with started(workload.directory, replica, replica) as sides:
             addresses = [side.service.address for side in sides]
-            scripted_engine, more = asyncio.run(measure(addresses, workload, say))
+            scripted_engine, more = run(measure(addresses, workload, say))
     except grpc.RpcError as error:
         raise BenchError(f"the service failed: {str(error).splitlines()[0]}") from error
     machine = describe_machine()

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
+from rich.console import Console
 
 from duet_contract.commands import Integer, Number
-from duet_contract.json_data import json_text, rounded
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
-from duet_tools.fleet.prometheus import Fleet, read_fleet
+from duet_tools.fleet.prometheus import RunningFleet, read_fleet
 from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import FILE, MOST_PRICE, SEED, Listed
@@ -150,32 +149,26 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
     if options["objective"]:
         _find(setup, options, out)
         return
-    result = simulate(
-        setup,
-        options["modes"],
-        Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
-        seed=options["seed"],
-        replications=options["replications"],
-        most_questions=options["most_questions"],
-        step=_tell,
-    )
+    with Console(stderr=True).status("") as status:
+        result = simulate(
+            setup,
+            options["modes"],
+            Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
+            seed=options["seed"],
+            replications=options["replications"],
+            most_questions=options["most_questions"],
+            step=status.update,
+        )
     if out:
-        _write(out, result)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+        out.write_text(result.to_json(), "utf-8")
     print(capacity_table(result))
-
-
-def _write(out: Path, result: BaseModel) -> None:
-    data = rounded(result.model_dump(mode="json"))
-    out.write_text(json_text(data, indent=1) + "\n", "utf-8")
 
 
 def _is_default(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
 
 
-def _fleet(context: click.Context, options: dict[str, Any]) -> Fleet:
+def _fleet(context: click.Context, options: dict[str, Any]) -> RunningFleet:
     """Return the running fleet; put what it does into the options that were not given."""
     fleet = read_fleet(options["prometheus"], options["window"])
     found = {
@@ -201,10 +194,9 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
     needed: list[Needed] = []
     unreached: list[Mode] = []
     for mode in options["modes"]:
-        found = fewest_replicas(setup, mode, objective, options["seed"], _tell)
+        with Console(stderr=True).status("") as status:
+            found = fewest_replicas(setup, mode, objective, options["seed"], status.update)
         needed.append(Needed(mode=mode, fewest=found))
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr)
         if found is None:
             print(f"{mode}: no number of replicas answers 95% within {objective:g} s")
             unreached.append(mode)
@@ -215,18 +207,12 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
             f"{found.failed:.2%} unanswered" + f"; {hour:g} an hour" * bool(options["price"])
         )
     if out:
-        sizing = Sizing(objective_s=objective, modes=needed)
-        _write(out, sizing)
+        out.write_text(Sizing(objective_s=objective, modes=needed).to_json(), "utf-8")
     if unreached:
         raise BenchError(
             f"--objective {objective:g} is not reached by {' and '.join(unreached)}: a question "
             "alone takes longer"
         )
-
-
-def _tell(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
 def _check(out: Path | None) -> None:
@@ -235,7 +221,7 @@ def _check(out: Path | None) -> None:
 
     report = check_model(lambda what: print(what, file=sys.stderr))
     if out:
-        _write(out, report)
+        out.write_text(report.to_json(), "utf-8")
     print(check_table(report))
     if not report.met:
         raise BenchError(

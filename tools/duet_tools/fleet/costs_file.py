@@ -1,9 +1,7 @@
 """Costs from a file: costs as they are, or made from the bench's report or its results."""
 
 import statistics
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,10 +9,9 @@ from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
-from duet_tools.results.figures import Results, read_results
-
-# Signals of a repeat of the bench's throughput at one stream (tools/duet_tools/bench/throughput.py).
-_LONE_ROUNDS = 2
+from duet_tools.results.cells import Mode
+from duet_tools.results.figures import Figure, Results, read_results
+from duet_tools.results.report import CellReport, Metric, Report, read_report
 
 
 def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Costs:
@@ -34,16 +31,14 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
         raise UsageProblem(f"{path.name} is not JSON: {error}") from error
     try:
         if isinstance(data, dict) and "cells" in data:
-            return costs_from_report(data, path.name)
+            return costs_from_report(read_report(path), path.name)
         if isinstance(data, dict) and "figures" in data:
             return costs_from_results(read_results(path), signal_tokens, answer_tokens, path.name)
         return Costs.model_validate(data)
     except ValidationError as error:
         raise UsageProblem(f"{path.name}: {faults(error, 'costs', 1)}") from error
-    except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UsageProblem(
-            f"{path.name} is neither a report nor a results file of the bench: {error}"
-        ) from error
+    except ZeroDivisionError as error:
+        raise UsageProblem(f"{path.name} has a rate or a time of 0") from error
 
 
 def costs_from_results(
@@ -58,11 +53,14 @@ def costs_from_results(
     Raises:
         UsageProblem: a figure is missing.
     """
+    # Imported here: it imports the clients of every engine.
+    from duet_tools.bench.throughput import ROUNDS
+
     figures = {figure.id: figure for figure in results.figures}
 
-    def figure(wanted: str) -> Any:
+    def figure(wanted: str) -> Figure:
         if wanted not in figures:
-            raise UsageProblem(f"{name} has no figure {wanted}: take it with duet-bench split")
+            raise UsageProblem(f"{name} has no figure {wanted}: measure it with duet-bench figures")
         return figures[wanted]
 
     lone = figure("throughput.engine-1")
@@ -72,7 +70,7 @@ def costs_from_results(
     for streams in sorted(int(each[18:]) for each in figures if each.startswith(lone.id[:-1])):
         measured = figure(f"throughput.engine-{streams}")
         tokens = measured.details["tokens a repeat, subject"]
-        prompts = _LONE_ROUNDS if streams == 1 else streams
+        prompts = streams * ROUNDS.get(streams, 1)
         whole_s = tokens / measured.subject.summary.median
         decoding_s = max(whole_s / 2, whole_s - prompts * prefill_s)
         speeds.append(Speed(streams=streams, tokens_per_s=tokens / decoding_s))
@@ -91,19 +89,17 @@ def costs_from_results(
         ),
         signal_tokens=signal_tokens,
         answer_tokens=answer_tokens,
-        split_wire=Wire(
-            up_bytes=up.subject.summary.median,
-            down_bytes_per_token=down.subject.summary.median,
-        ),
-        alone_wire=Wire(
-            up_bytes=up.peer.summary.median if up.peer else 0.0,
-            down_bytes_per_token=down.peer.summary.median if down.peer else 0.0,
+        split_wire=_wire(up.subject.summary.median, down.subject.summary.median, 1.0),
+        alone_wire=_wire(
+            up.peer.summary.median if up.peer else 0.0,
+            down.peer.summary.median if down.peer else 0.0,
+            1.0,
         ),
         source=f"{name}: {results.pair}, {results.machine.cpu}, {results.date}",
     )
 
 
-def costs_from_report(report: Mapping[str, Any], name: str = "report") -> Costs:
+def costs_from_report(report: Report, name: str = "report") -> Costs:
     """Return costs from the cells of a bench report that have no emulated link.
 
     Medians of the split's cells give the engine and the device; tokens are those of the questions.
@@ -117,27 +113,23 @@ def costs_from_report(report: Mapping[str, Any], name: str = "report") -> Costs:
         raise UsageProblem(f"{name} has no cell of duet over link none at one stream")
     lone = split[1]
 
-    def metric(cell: Mapping[str, Any], wanted: str) -> float:
-        try:
-            return float(cell["metrics"][wanted]["p50"])
-        except (KeyError, TypeError, ValueError):
-            raise UsageProblem(f"{name}: {cell.get('id')} has no metric {wanted}") from None
+    def metric(cell: CellReport, wanted: Metric) -> float:
+        if wanted not in cell.metrics:
+            raise UsageProblem(f"{name}: {cell.id} has no metric {wanted}")
+        return cell.metrics[wanted].p50
 
     step_s = metric(lone, "cloud_step_ms") / 1000
     prefill_s = max(0.0, metric(lone, "prefill_ms") / 1000 - step_s)
     first_signal_s = (metric(lone, "first_signal_ms") - metric(lone, "connect_ms")) / 1000
-    tokens = metric(lone, "signal_tokens")
-    alone = _cells(report, "large-alone-service") or _cells(report, "large-alone")
-    alone_cell = alone.get(1)
+    first_answer_s = (metric(lone, "first_answer_ms") - metric(lone, "signal_ms")) / 1000
+    tokens, answers = metric(lone, "signal_tokens"), metric(lone, "answer_tokens")
+    alone = (_cells(report, "large-alone-service") or _cells(report, "large-alone")).get(1)
     alone_wire, alone_tokens = Wire(), None
-    answers = metric(lone, "answer_tokens")
-    if alone_cell is not None:
-        large = metric(alone_cell, "large_tokens")
+    if alone is not None:
+        large = metric(alone, "large_tokens")
         alone_tokens = (max(1.0, large - answers),)
-        alone_wire = Wire(
-            up_bytes=metric(alone_cell, "wire_up"),
-            down_bytes_per_token=metric(alone_cell, "wire_down") / max(1.0, large),
-        )
+        alone_wire = _wire(metric(alone, "wire_up"), metric(alone, "wire_down"), large)
+    signals = lone.series.get("large_tokens", ())
     return Costs(
         engine=Engine(
             speeds=tuple(
@@ -148,34 +140,27 @@ def costs_from_report(report: Mapping[str, Any], name: str = "report") -> Costs:
             overhead_s=max(0.0, first_signal_s - prefill_s - step_s),
         ),
         device=Device(
-            first_answer_s=max(
-                0.0, (metric(lone, "first_answer_ms") - metric(lone, "signal_ms")) / 1000
-            ),
+            first_answer_s=max(0.0, first_answer_s),
             answer_tokens_per_s=1000 / metric(lone, "device_step_ms"),
         ),
-        signal_tokens=_series(lone, "large_tokens") or (tokens,),
+        signal_tokens=tuple(max(1.0, each) for each in signals if each is not None) or (tokens,),
         answer_tokens=(max(1.0, answers),),
         alone_tokens=alone_tokens,
-        split_wire=Wire(
-            up_bytes=metric(lone, "wire_up"),
-            down_bytes_per_token=metric(lone, "wire_down") / max(1.0, tokens),
-        ),
+        split_wire=_wire(metric(lone, "wire_up"), metric(lone, "wire_down"), tokens),
         alone_wire=alone_wire,
-        source=f"{name}: {report.get('pair', '?')}, {report.get('date', '?')}",
+        source=f"{name}: {report.pair}, {report.date}",
     )
 
 
-def _cells(report: Mapping[str, Any], mode: str) -> dict[int, Mapping[str, Any]]:
+def _cells(report: Report, mode: Mode) -> dict[int, CellReport]:
     """Return a mode's cells without an emulated link and with answers, by streams."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for entry in report["cells"]:
-        cell = entry.get("cell", {})
-        chosen = cell.get("mode") == mode and cell.get("link") == "none"
-        if chosen and cell.get("streams") and entry.get("answered"):
-            found.setdefault(int(cell["streams"]), entry)
+    found: dict[int, CellReport] = {}
+    for cell in report.cells:
+        streams = cell.cell.streams
+        if (cell.cell.mode, cell.cell.link) == (mode, "none") and streams and cell.answered:
+            found.setdefault(streams, cell)
     return found
 
 
-def _series(cell: Mapping[str, Any], wanted: str) -> tuple[float, ...]:
-    values: Sequence[float | None] = cell.get("series", {}).get(wanted, ())
-    return tuple(max(1.0, value) for value in values if value is not None)
+def _wire(up: float, down: float, tokens: float) -> Wire:
+    return Wire(up_bytes=up, down_bytes_per_token=down / max(1.0, tokens))

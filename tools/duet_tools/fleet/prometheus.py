@@ -20,7 +20,7 @@ _FIRST_CHUNK = (
 
 
 @dataclass(frozen=True)
-class Fleet:
+class RunningFleet:
     """A running fleet, over a window of time."""
 
     questions_per_s: float
@@ -35,7 +35,7 @@ class Fleet:
     """Seconds in which 95% of the signals began; None without signals."""
 
 
-def read_fleet(url: str, window: str) -> Fleet:
+def read_fleet(url: str, window: str) -> RunningFleet:
     """Ask a Prometheus server for the metrics of `duet-cloud serve`.
 
     Args:
@@ -59,7 +59,7 @@ def read_fleet(url: str, window: str) -> Fleet:
     known = tuple(length for length in lengths if length is not None and length > 0)
     if not rate or not known:
         raise UsageProblem(f"{url}: the fleet answered nothing in the last {window}")
-    return Fleet(rate, int(replicas), int(slots), known, first_chunk)
+    return RunningFleet(rate, int(replicas), int(slots), known, first_chunk)
 
 
 def _value(client: httpx.Client, url: str, query: str) -> float | None:

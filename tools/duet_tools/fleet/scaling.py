@@ -6,7 +6,6 @@
 On the tests' scripted engine, so that what is compared is the service. Run in the repository.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,7 @@ from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, in_turns, summarise
 from duet_tools.fleet.collector import collector, scraping
 from duet_tools.results.figures import Figure, Target
-from duet_tools.subjects.asking import Window, reason, stubs
+from duet_tools.subjects.asking import Window, reason, run, stubs
 from duet_tools.subjects.children import free_port
 from duet_tools.subjects.service import Script
 from duet_tools.subjects.workload import PLAIN_QUESTION, Workload
@@ -53,7 +52,7 @@ async def carried(
 
 
 def _carried(sides: Sequence[Side], request: ReasonRequest, seconds: float) -> tuple[float, float]:
-    return asyncio.run(carried(sides, request, STREAMS, seconds))
+    return run(carried(sides, request, STREAMS, seconds))
 
 
 def _replicas_figure(

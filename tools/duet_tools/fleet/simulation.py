@@ -224,7 +224,12 @@ class _Question:
             total = first + max(0.0, self._answer - 1) / costs.device.answer_tokens_per_s
         else:
             first, total = job.first + fleet._down_s - self._asked, reason
-        if self._counts:
+        timeout = fleet._setup.timeout_s
+        if timeout is not None and total > timeout:
+            # The device stops in the middle of its own part.
+            fleet._seen.timed_out += self._counts
+            total = timeout
+        elif self._counts:
             seen = fleet._seen
             seen.first.append(first)
             seen.total.append(total)

@@ -5,21 +5,23 @@ client sees, against what the same client sees without the emulator.
 """
 
 import contextlib
-import re
 import socket
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field, computed_field
 
 from duet_contract.addresses import Address
 from duet_report.tables import aligned
 from duet_tools.errors import BenchError
+from duet_tools.files import Strict
 from duet_tools.link.profiles import PRESETS
 from duet_tools.results.machine import commit, describe_machine, load_average
 from duet_tools.subjects.children import Child
@@ -29,11 +31,9 @@ REPEATS = 3
 _RTTS_MS = (2.0, 10.0, 45.0, 70.0, 300.0, 800.0)
 _RATES_BIT_S = (256e3, 1e6, 10e6, 50e6, 100e6)
 _PING = b"?" * 32
-_READY = re.compile(r"^(\S+:\d+)$")
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(Strict):
     """A requested value and its measurements."""
 
     what: str
@@ -45,53 +45,37 @@ class Figure:
     promised: bool = True
     """Whether it must be within `WITHIN` of the requested value."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def error(self) -> float:
         """How far the median is off, as a part of what was asked."""
         return statistics.median(self.measured) / self.asked - 1
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def met(self) -> bool:
         """Whether that is within what was promised."""
         return abs(self.error) <= WITHIN
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Strict):
     """All figures."""
 
-    figures: tuple[Figure, ...]
+    schema_: Annotated[int, Field(alias="schema")] = 1
+    date: str
+    commit: str | None
+    machine: dict[str, str | int]
+    load: tuple[float, float]
     bare_rtt_ms: float
     """Round trip without the emulator in milliseconds; delays exclude it."""
-    load: tuple[float, float]
+    within: float = WITHIN
+    figures: tuple[Figure, ...]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def met(self) -> bool:
         """Whether every promise is kept."""
         return all(figure.met for figure in self.figures if figure.promised)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as it is written."""
-        machine = describe_machine()
-        return {
-            "schema": 1,
-            "date": datetime.now(UTC).date().isoformat(),
-            "commit": commit(),
-            "machine": {"cpu": machine.cpu, "cores": machine.cores, "system": machine.system},
-            "load": [round(each, 2) for each in self.load],
-            "bare_rtt_ms": round(self.bare_rtt_ms, 4),
-            "within": WITHIN,
-            "met": self.met,
-            "figures": [
-                {
-                    **asdict(figure),
-                    "measured": [float(f"{value:.6g}") for value in figure.measured],
-                    "error": round(figure.error, 4),
-                    "met": figure.met,
-                }
-                for figure in self.figures
-            ],
-        }
 
 
 def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
@@ -116,8 +100,16 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
             link = PRESETS[name]
             with _emulator(target, "--preset", name) as address:
                 seen = [_median_ms(address, link.rtt_ms) - bare for _ in range(repeats)]
-            figures.append(Figure(f"round trip, preset {name}", "ms", link.rtt_ms, tuple(seen)))
-    return Report(tuple(figures), bare, (before, load_average()))
+            figures.append(_figure(f"round trip, preset {name}", "ms", link.rtt_ms, seen))
+    machine = describe_machine()
+    return Report(
+        date=datetime.now(UTC).date().isoformat(),
+        commit=commit(),
+        machine={"cpu": machine.cpu, "cores": machine.cores, "system": machine.system},
+        load=(before, load_average()),
+        bare_rtt_ms=bare,
+        figures=tuple(figures),
+    )
 
 
 def table(report: Report) -> str:
@@ -145,11 +137,9 @@ def _delays(target: str, rtt: float, bare: float, repeats: int) -> Iterator[Figu
         for _ in range(repeats):
             kept.append(_median_ms(address, rtt) - bare)
             cold.append(_cold_ms(address) - 2 * bare)
-    yield Figure(f"round trip, {rtt:g} ms", "ms", rtt, tuple(kept))
+    yield _figure(f"round trip, {rtt:g} ms", "ms", rtt, kept)
     # Below 10 ms, a new connection's own work (a thread, a socket) is more than 5% of it.
-    yield Figure(
-        f"connect and first answer, {rtt:g} ms", "ms", 2 * rtt, tuple(cold), promised=rtt >= 10
-    )
+    yield _figure(f"connect and first answer, {rtt:g} ms", "ms", 2 * rtt, cold, promised=rtt >= 10)
 
 
 def _jitter(target: str, repeats: int) -> Figure:
@@ -157,18 +147,22 @@ def _jitter(target: str, repeats: int) -> Figure:
     with _emulator(target, "--rtt", "100", "--jitter", "20") as address:
         spreads = [statistics.pstdev(_round_trips(address, 40)) * 1000 for _ in range(repeats)]
     # A standard deviation over 40 draws is itself uncertain by a tenth.
-    return Figure(
-        "jitter, standard deviation", "ms", 20 * (2 / 3) ** 0.5, tuple(spreads), promised=False
-    )
+    return _figure("jitter, standard deviation", "ms", 20 * (2 / 3) ** 0.5, spreads, promised=False)
 
 
 def _rate(target: str, rate: float, way: str, repeats: int, shared: int) -> Figure:
     seconds = 1.0 if rate > 1e6 else 2.0
     size = int(rate / 8 * seconds / shared)
     with _emulator(target, f"--{way}", f"{rate:.0f}", "--rtt", "20") as address:
-        seen = tuple(_transfer(address, way, size, shared) for _ in range(repeats))
+        seen = [_transfer(address, way, size, shared) / 1e6 for _ in range(repeats)]
     name = f"rate {way}, {rate / 1e6:g} Mbit/s" + (f", {shared} connections" * (shared > 1))
-    return Figure(name, "Mbit/s", rate / 1e6, tuple(value / 1e6 for value in seen))
+    return _figure(name, "Mbit/s", rate / 1e6, seen)
+
+
+def _figure(
+    what: str, unit: str, asked: float, measured: Sequence[float], *, promised: bool = True
+) -> Figure:
+    return Figure(what=what, unit=unit, asked=asked, measured=tuple(measured), promised=promised)
 
 
 def _median_ms(address: str, rtt: float) -> float:
@@ -208,19 +202,9 @@ def _ping(client: socket.socket) -> None:
 
 def _transfer(address: str, way: str, size: int, shared: int) -> float:
     """Return bits a second of `size` bytes on each of so many connections, first byte to last."""
-    marks: list[tuple[float, float, int]] = []
-    threads = [
-        threading.Thread(target=lambda: marks.append(_bulk(address, way, size)))
-        for _ in range(shared)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if len(marks) < shared:
-        raise BenchError("a transfer through the emulator failed")
-    first = min(mark[0] for mark in marks)
-    last = max(mark[1] for mark in marks)
+    with ThreadPoolExecutor(shared) as pool:
+        marks = list(pool.map(lambda _: _bulk(address, way, size), range(shared)))
+    first, last = min(mark[0] for mark in marks), max(mark[1] for mark in marks)
     return sum(mark[2] for mark in marks) * 8 / (last - first)
 
 
@@ -270,11 +254,7 @@ def _emulator(target: str, *options: str) -> Iterator[str]:
 def _process(name: str, command: list[str]) -> Iterator[str]:
     """A process that says its address in its first line."""
     with Child(name, command, talks=True) as child:
-        assert child.process.stdout
-        line = child.process.stdout.readline().decode().strip()
-        if not _READY.match(line):
-            raise BenchError(f"{name} did not start: {child.last_line()}")
-        yield line
+        yield child.line()
 
 
 def far_end() -> None:

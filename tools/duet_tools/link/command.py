@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import click
 
 from duet_contract.commands import Integer, Number
-from duet_contract.json_data import json_text
 from duet_tools.errors import BenchError
 from duet_tools.link.errors import BadLink
 from duet_tools.link.profiles import (
@@ -232,7 +231,7 @@ def _check(out: Path | None) -> None:
         raise BadLink(f"there is no directory {out.parent}")
     report = measure(lambda what: print(what, file=sys.stderr))
     if out:
-        out.write_text(json_text(report.as_json(), indent=1) + "\n", "utf-8")
+        out.write_text(report.to_json(), "utf-8")
     print(table(report))
     if not report.met:
         raise BenchError("not every figure is within what was promised; the table says which")

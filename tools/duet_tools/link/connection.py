@@ -4,13 +4,10 @@ import asyncio
 import contextlib
 import random
 import socket
-import struct
 from collections.abc import Callable
 
 from duet_tools.link.lane import Lane, Mark, Pipe
-
-# SO_LINGER of 0 s: closing sends a reset instead of an end.
-_RESET = struct.pack("ii", 1, 0)
+from duet_tools.link.relay import reset_when_closed
 
 
 class Connection:
@@ -178,9 +175,7 @@ class _Side(asyncio.Protocol):
         if transport is None:
             return
         if reset:
-            connection = transport.get_extra_info("socket")
-            with contextlib.suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            reset_when_closed(transport.get_extra_info("socket"))
             transport.abort()
         else:
             transport.close()

@@ -89,19 +89,9 @@ class LinkEmulator:
         self._thread.close()
 
     @property
-    def bytes_up(self) -> int:
-        """Bytes delivered to the target so far."""
-        return self._up.delivered
-
-    @property
-    def bytes_down(self) -> int:
-        """Bytes delivered to clients so far."""
-        return self._down.delivered
-
-    @property
     def count(self) -> Count:
-        """What has passed so far."""
-        return Count(self.bytes_up, self.bytes_down, self._accepted)
+        """What was delivered so far."""
+        return Count(self._up.delivered, self._down.delivered, self._accepted)
 
     def apply(self, step: Step) -> None:
         """Change the link now; the step's `t` does not matter.

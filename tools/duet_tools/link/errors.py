@@ -7,10 +7,6 @@ class BadLink(UsageProblem):
     """A link's setting is not one that a link can have. Exit code 2."""
 
 
-class UnknownLink(BadLink):
-    """No link has that name. Exit code 2."""
-
-
 class BadTimeline(UsageProblem):
     """A timeline cannot be read or makes no sense. Exit code 2."""
 

@@ -5,70 +5,60 @@ Rates count what TCP carries, as the emulator does, not TCP's and IP's own heade
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from duet_tools.link.errors import BadLink, UnknownLink
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from duet_contract.json_data import faults
+from duet_tools.link.errors import BadLink
 
 _UNITS = {"": 1.0, "bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)(?:/s)?")
 MOST_MS = 3_600_000.0
 """Longest delay, jitter, gap or stall in milliseconds: an hour."""
-_MOST_BIT_S = 1e12
 MOST_BYTES = 1 << 50
 
 
-@dataclass(frozen=True)
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_Milliseconds = Annotated[float, Field(ge=0, le=MOST_MS)]
+_Bytes = Annotated[int, Field(ge=1, le=MOST_BYTES)]
+_Limit = Annotated[int, Field(ge=0, le=MOST_BYTES)]
+
+
+@dataclass(frozen=True, config=STRICT)
 class Direction:
     """One direction of a link.
 
     Raises:
-        BadLink: a value is out of range.
+        ValidationError: a value is out of range.
     """
 
-    rate_bit_s: float | None = None
+    rate_bit_s: Annotated[float, Field(ge=1, le=1e12)] | None = None
     """Bits per second, shared by all connections; None: no limit."""
-    delay_ms: float = 0.0
+    delay_ms: _Milliseconds = 0.0
     """Delay of this direction in milliseconds."""
-    jitter_ms: float = 0.0
+    jitter_ms: _Milliseconds = 0.0
     """Each segment's delay is uniform in `delay_ms` plus or minus this, at least 0 milliseconds.
 
     The order of bytes within a connection is preserved, as in TCP.
     """
-    slice_bytes: int | None = None
+    slice_bytes: _Bytes | None = None
     """Most bytes that are delivered in one write; None: no limit."""
-    slice_gap_ms: float = 0.0
+    slice_gap_ms: _Milliseconds = 0.0
     """Milliseconds between two such writes."""
-    stall_every_bytes: int | None = None
+    stall_every_bytes: _Bytes | None = None
     """Bytes of a connection after which it stalls, each time; None: no stalls."""
-    stall_ms: float = 0.0
+    stall_ms: _Milliseconds = 0.0
     """Milliseconds of each such stall."""
     stalled: bool = False
     """Whether no byte passes at all; connections stay open."""
-    cut_after_bytes: int | None = None
+    cut_after_bytes: _Limit | None = None
     """Delivered bytes after which a connection is closed; None: never."""
-    reset_after_bytes: int | None = None
+    reset_after_bytes: _Limit | None = None
     """Delivered bytes after which a connection is reset; None: never."""
-
-    def __post_init__(self) -> None:
-        for name in ("delay_ms", "jitter_ms", "slice_gap_ms", "stall_ms"):
-            check_number(name, getattr(self, name), 0.0, MOST_MS)
-        if self.rate_bit_s is not None:
-            check_number("rate_bit_s", self.rate_bit_s, 1.0, _MOST_BIT_S)
-        for name, least in (
-            ("slice_bytes", 1),
-            ("stall_every_bytes", 1),
-            ("cut_after_bytes", 0),
-            ("reset_after_bytes", 0),
-        ):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or not least <= value <= MOST_BYTES):
-                raise BadLink(
-                    f"{name} is {value!r}: give a whole number from {least} to {MOST_BYTES}"
-                )
-        if type(self.stalled) is not bool:
-            raise BadLink(f"stalled is {self.stalled!r}: give true or false")
 
     def changed(self, settings: Mapping[str, Any]) -> "Direction":
         """This direction with some settings changed, by their names; `rate` takes "10mbit", too.
@@ -83,10 +73,13 @@ class Direction:
         unknown = [name for name in given if name not in known]
         if unknown:
             raise BadLink(f"no setting {unknown[0]!r}; there are: rate, {', '.join(known)}")
-        return replace(self, **given)
+        try:
+            return replace(self, **given)
+        except ValidationError as error:
+            raise BadLink(faults(error, "a link", 1)) from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Link:
     """A link."""
 
@@ -108,12 +101,12 @@ def link_named(name: str) -> Link:
     """Return the link of that name.
 
     Raises:
-        UnknownLink: no link has that name; the message lists the names.
+        BadLink: no link has that name; the message lists the names.
     """
     try:
         return PRESETS[name]
-    except KeyError:
-        raise UnknownLink(f"no link named {name!r}; there are: {', '.join(PRESETS)}") from None
+    except (KeyError, TypeError):
+        raise BadLink(f"no link named {name!r}; there are: {', '.join(PRESETS)}") from None
 
 
 def parse_rate(rate: object) -> float | None:
@@ -132,17 +125,6 @@ def parse_rate(rate: object) -> float | None:
             f"{rate!r} is not a rate: give bits per second, as in 10mbit, 256kbit, or none"
         )
     return float(found[1]) * _UNITS[found[2]]
-
-
-def check_number(name: str, value: object, least: float, most: float) -> None:
-    """Check a setting that is a number.
-
-    Raises:
-        BadLink: it is not a number, or is out of range; NaN is outside every range.
-    """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not least <= value <= most:  # type: ignore[operator]
-        raise BadLink(f"{name} is {value!r}: give a number from {least:g} to {most:.0f}")
 
 
 def _link(name: str, down_bit_s: float, up_bit_s: float, rtt_ms: float, source: str) -> Link:

@@ -7,8 +7,10 @@ times as much.
 
 import contextlib
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -131,3 +133,21 @@ class Relay:
 def _shut(end: socket.socket, how: int) -> None:
     with contextlib.suppress(OSError):
         end.shutdown(how)
+
+
+def reset_when_closed(end: socket.socket) -> None:
+    """Make closing a socket send a reset instead of an end: SO_LINGER of 0 s."""
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def settled(count: Callable[[], Count], quiet_s: float = 0.2, within_s: float = 10.0) -> Count:
+    """Return a count once it stays for a while: acknowledgements and goodbyes follow messages."""
+    end, before = time.monotonic() + within_s, count()
+    while time.monotonic() < end:
+        time.sleep(quiet_s)
+        now = count()
+        if now == before:
+            break
+        before = now
+    return before

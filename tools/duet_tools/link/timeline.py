@@ -12,36 +12,36 @@ A file is TOML or JSON of the same shape, times in seconds since the emulator st
 """
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from duet_contract.json_data import parse_json
+from pydantic import Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.link.errors import BadLink, BadTimeline
-from duet_tools.link.profiles import MOST_MS, Link, check_number, link_named
+from duet_tools.link.profiles import MOST_MS, STRICT, Link, link_named
 
 Ending = Literal["cut", "reset"]
 _MOST_BYTES = 1 << 20
-_MOST_S = 31 * 86_400.0
-_KEYS = ("t", "link", "rtt_ms", "up", "down", "end")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Step:
     """A change of the link."""
 
-    t: float
+    t: Annotated[float, Field(ge=0, le=31 * 86_400)]
     """Time of the change, in seconds since the start."""
     link: Link | None = None
     """Link that replaces the present one; None: it stays."""
-    rtt_ms: float | None = None
+    rtt_ms: Annotated[float, Field(ge=0, le=2 * MOST_MS)] | None = None
     """Round-trip time in milliseconds, half in each direction; None: it stays."""
-    up: Mapping[str, Any] = field(default_factory=dict)
+    up: dict[str, Any] = field(default_factory=dict)
     """Settings of `Direction` by name."""
-    down: Mapping[str, Any] = field(default_factory=dict)
+    down: dict[str, Any] = field(default_factory=dict)
     """Settings of `Direction` by name."""
     end: Ending | None = None
     """How open connections end; None: they stay open."""
@@ -100,36 +100,15 @@ def read_timeline(path: Path) -> Timeline:
 
 
 def _step(number: int, entry: object) -> Step:
-    where = f"step {number}"
-    if not isinstance(entry, dict) or "t" not in entry:
-        raise BadTimeline(f"{where} has no t, the second when it happens")
-    unknown = [key for key in entry if key not in _KEYS]
-    if unknown:
-        raise BadTimeline(f"{where}: no key {unknown[0]!r}; there are: {', '.join(_KEYS)}")
-    if not _is_number(entry["t"]) or not 0 <= entry["t"] <= _MOST_S:
-        raise BadTimeline(f"{where}: t is {entry['t']!r}: give seconds from 0 to {_MOST_S:.0f}")
-    if entry.get("end") not in (None, "cut", "reset"):
-        raise BadTimeline(f"{where}: end is {entry['end']!r}: give cut or reset")
-    for way in ("up", "down"):
-        if not isinstance(entry.get(way, {}), dict):
-            raise BadTimeline(f"{where}: {way} is not a table of settings")
     try:
-        step = Step(
-            t=float(entry["t"]),
-            link=link_named(entry["link"]) if "link" in entry else None,
-            rtt_ms=entry.get("rtt_ms"),
-            up=entry.get("up", {}),
-            down=entry.get("down", {}),
-            end=entry.get("end"),
-        )
-        if step.rtt_ms is not None:
-            check_number("rtt_ms", step.rtt_ms, 0.0, 2 * MOST_MS)
+        if not isinstance(entry, dict):
+            raise BadLink("it is not a table")
+        named = {"link": link_named(entry["link"])} if "link" in entry else {}
+        step = Step(**{**entry, **named})
         # Fails now rather than in the middle of a run.
         step.applied(link_named("none"))
     except BadLink as error:
-        raise BadTimeline(f"{where}: {error}") from error
+        raise BadTimeline(f"step {number}: {error}") from error
+    except ValidationError as error:
+        raise BadTimeline(f"step {number}: {faults(error, 'a step', 1)}") from error
     return step
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

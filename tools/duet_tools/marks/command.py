@@ -8,20 +8,21 @@ from hashlib import sha256
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from duet_contract.commands import Integer
-from duet_contract.json_data import json_text, rounded
 from duet_contract.pairs import DEFAULT_PAIR
-from duet_device.commands.batch import read_items
 from duet_device.errors import DeviceError
 from duet_device.pairs.pair import load_decoder, open_pair
 from duet_device.policy.calibrations import calibration_of
 from duet_tools import options
 from duet_tools.errors import BenchError, UsageProblem
+from duet_tools.files import rows
 from duet_tools.marks.answers import Answerer
 from duet_tools.marks.figures import Report, Tries, marks_of, of_sets, ways_of
 from duet_tools.marks.signals import TEMPERATURE, Asked, SignalRow, ask, missing
 from duet_tools.results.machine import commit
+from duet_tools.results.questions import answered, read_questions
 
 
 @click.command(epilog=options.EXIT_CODES)
@@ -86,13 +87,13 @@ def marks(
         calibration = calibration_of(opened)
         if calibration is None or calibration.mark is None:
             raise UsageProblem(f"{pair} has no calibration that marks: duet-device calibrate")
-        asked = {name: _read(name, file) for name, file in sets}
+        asked = {name: read_set(name, file) for name, file in sets}
         real = [name for name in asked if name not in generated]
         firsts = [each for name in real for each in asked[name][:further]]
-        held = _held(signals)
-        rows = [*held, *_ask(asked, held, signals, server, firsts, samples, streams, pair)]
+        held = [SignalRow.model_validate(row) for row in rows(signals)]
+        found = [*held, *_ask(asked, held, signals, server, firsts, samples, streams, pair)]
         by_question: dict[tuple[str, str], dict[int, SignalRow]] = defaultdict(dict)
-        for row in rows:
+        for row in found:
             by_question[row.set, row.id][row.number] = row
         tries: dict[str, list[Tries]] = {}
         with closing(load_decoder(opened)) as decoder:
@@ -107,36 +108,31 @@ def marks(
                 ]
     except DeviceError as error:
         raise BenchError(str(error)) from error
+    except ValidationError as error:
+        raise UsageProblem(f"{signals.name} holds no signals: give another --signals") from error
     measured = of_sets(tries, real, lambda each: marks_of([one[0] for one in each]))
     sampled = {name: [one for one in each if len(one) > samples] for name, each in tries.items()}
     more = of_sets({k: v for k, v in sampled.items() if v}, real, ways_of) if samples else {}
-    report = Report.model_validate(
-        {
-            "date": datetime.now(UTC).date().isoformat(),
-            "commit": commit(),
-            "pair": opened.manifest.reference,
-            "calibration_sha256": sha256(calibration.to_json().encode()).hexdigest(),
-            "fitted_on": calibration.data,
-            "temperature": TEMPERATURE,
-            "marks": measured,
-            "further": more,
-        }
+    report = Report(
+        date=datetime.now(UTC).date().isoformat(),
+        commit=commit(),
+        pair=opened.manifest.reference,
+        calibration_sha256=sha256(calibration.to_json().encode()).hexdigest(),
+        fitted_on=calibration.data,
+        temperature=TEMPERATURE,
+        marks=measured,
+        further=more,
     )
-    out.write_text(json_text(rounded(report.model_dump(mode="json")), indent=1) + "\n", "utf-8")
+    out.write_text(report.to_json(), "utf-8")
     click.echo(f"written: {out}")
 
 
-def _read(name: str, file: Path) -> list[Asked]:
-    return [
-        Asked(name, item.id, item.question, str(item.data.get("answer", "")))
-        for item in read_items(file)
-    ]
-
-
-def _held(file: Path) -> list[SignalRow]:
-    if not file.is_file():
-        return []
-    return [SignalRow.model_validate_json(line) for line in file.read_text("utf-8").splitlines()]
+def read_set(name: str, file: Path) -> list[Asked]:
+    """Return the questions of a set; each needs an answer."""
+    questions = read_questions(file)
+    if not answered(questions):
+        raise UsageProblem(f"{file.name}: not every question has an answer")
+    return [Asked(name, each.id, each.text, each.answer or "") for each in questions]
 
 
 def _ask(

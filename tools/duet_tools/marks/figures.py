@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ ROUNDS = (2, 3)
 TOGETHER = (3, 5)
 
 Tries = list[Answered]
+_Figure = TypeVar("_Figure")
 
 
 class Marks(Strict):
@@ -175,8 +177,8 @@ def _score(answered: Answered) -> float:
 def of_sets(
     tries: Mapping[str, Sequence[Tries]],
     real: Sequence[str],
-    figure: Callable[[list[Tries]], object],
-) -> dict[str, object]:
+    figure: Callable[[list[Tries]], _Figure],
+) -> dict[str, _Figure]:
     """Apply a figure to each set, and to all real ones together as `real`."""
     found = {name: figure(list(each)) for name, each in tries.items()}
     together = [one for name in real for one in tries.get(name, ())]

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 import grpc
-from pydantic import BaseModel, ConfigDict
 
 from duet_contract.channels import open_aio_channel
 from duet_contract.manifest import Manifest
@@ -14,6 +13,7 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_device.question import build_request
 from duet_device.settings import Settings
 from duet_tools.errors import BenchError
+from duet_tools.files import Strict
 
 TEMPERATURE = 0.7
 """Of every signal but the first to a question, as in a further round of the device."""
@@ -34,10 +34,8 @@ class Asked:
     """Reference."""
 
 
-class SignalRow(BaseModel):
+class SignalRow(Strict):
     """A signal, as it was received."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     set: str
     id: str
@@ -77,27 +75,27 @@ async def ask(
     Raises:
         BenchError: the service failed.
     """
+    limit = asyncio.Semaphore(streams)
+
+    async def one(asked: Asked, number: int) -> SignalRow:
+        async with limit:
+            return await _one(stub, manifest, asked, number)
+
     async with open_aio_channel(server) as channel:
         stub = InferenceServiceStub(channel)
-        queue = list(reversed(wanted))
-        running: set[asyncio.Task[SignalRow]] = set()
-        done: set[asyncio.Task[SignalRow]] = set()
+        tasks = [asyncio.create_task(one(*each)) for each in wanted]
         try:
-            while queue or running:
-                while queue and len(running) < streams:
-                    running.add(asyncio.ensure_future(_one(stub, manifest, *queue.pop())))
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
+            for done in asyncio.as_completed(tasks):
+                yield await done
         except grpc.aio.AioRpcError as error:
             raise BenchError(
                 f"the service at {server} failed ({error.code().name}): {error.details()}"
             ) from error
         finally:
-            for task in running:
+            for task in tasks:
                 task.cancel()
             # Other requests failed alike.
-            await asyncio.gather(*running, *done, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _one(

@@ -153,8 +153,7 @@ class Capture:
         ):
             while some := list(islice(asked, _BATCH if way.in_flight > 1 else 1)):
                 texts = [text for each in some for text in (each.question, each.other)]
-                ask = self._ask_all if way.in_flight > 1 else self._ask_each
-                sent = ask(client, cloud, recorder, way, texts)
+                sent = self._ask(client, recorder, way, texts)
                 for text, requests in zip(texts, sent, strict=True):
                     count["questions"] += 1
                     count["with_numbers"] += bool(numbers_in(text))
@@ -173,65 +172,46 @@ class Capture:
             count["numbers_sent"] += sum(len(numbers_in(text)) for text in recorder.texts)
         return Captured(way=way.name, source=source, **count)
 
-    def _ask_each(
-        self,
-        client: Client,
-        cloud: FormulaCloud,
-        recorder: Recorder,
-        way: Way,
-        texts: Sequence[str],
+    def _ask(
+        self, client: Client, recorder: Recorder, way: Way, texts: Sequence[str]
     ) -> list[list[SentRequest]]:
-        """Ask one after the other; return the requests of each.
+        """Return the requests of each question, distinguished by the ids that the client reports.
 
-        A request that was cancelled may arrive while the next question is asked: ids tell them apart.
+        One at a time, a request without such an id, of a retry, is the present question's.
         """
         sent: list[list[SentRequest]] = [[] for _ in texts]
         numbers: dict[str, int] = {}
         refused = set()
 
-        def take(number: int) -> None:
+        def take(present: int) -> None:
             for request in recorder.taken():
-                sent[numbers.get(_message(request).request_id, number)].append(request)
+                sent[numbers.get(_message(request).request_id, present)].append(request)
 
-        for number, text in enumerate(texts):
-            cloud.is_first = True
-            with way.around(text):
-                try:
-                    for event in client.stream(way.question(text, self._pair.manifest)):
-                        if isinstance(event, Sent):
-                            numbers[event.request.request_id] = number
-                except UsageProblem:  # It is too long; the decoder may say so when it was sent.
-                    refused.add(number)
-            take(number)
+        size = len(texts) if way.in_flight > 1 else 1
+        for start in range(0, len(texts), size):
+            questions = [self._question(way, text) for text in texts[start : start + size]]
+            with way.around(texts[start]):
+                for number, event in client.stream_all(questions, in_flight=way.in_flight):
+                    if isinstance(event, Sent):
+                        numbers[event.request.request_id] = start + number
+                    elif isinstance(event, UsageProblem):
+                        # It is too long; the decoder may say so when it was sent.
+                        refused.add(start + number)
+                    elif isinstance(event, DeviceError):
+                        raise BenchError(str(event))
+            take(start)
         if refused:
             time.sleep(_LATE_S)
             take(len(texts) - 1)
         if any(not found and number not in refused for number, found in enumerate(sent)):
-            raise BenchError("the device sent nothing")
+            raise BenchError("the device sent nothing that was recorded")
         return sent
 
-    def _ask_all(
-        self,
-        client: Client,
-        cloud: FormulaCloud,
-        recorder: Recorder,
-        way: Way,
-        texts: Sequence[str],
-    ) -> list[list[SentRequest]]:
-        """Ask several at a time; tell their requests apart by the ids that the client reports."""
-        questions = [way.question(text, self._pair.manifest) for text in texts]
-        numbers: dict[str, int] = {}
-        for number, event in client.stream_all(questions, in_flight=way.in_flight):
-            if isinstance(event, Sent):
-                numbers[event.request.request_id] = number
-            elif isinstance(event, DeviceError) and not isinstance(event, UsageProblem):
-                raise BenchError(str(event))
-        sent: list[list[SentRequest]] = [[] for _ in texts]
-        for request in recorder.taken():
-            sent[numbers.pop(_message(request).request_id)].append(request)
-        if numbers:
-            raise BenchError(f"{len(numbers)} requests of the device were not recorded")
-        return sent
+    def _question(self, way: Way, text: str) -> Question | DeviceError:
+        try:
+            return way.question(text, self._pair.manifest)
+        except UsageProblem as error:
+            return error
 
 
 def _message(request: SentRequest) -> ReasonRequest:

@@ -1,5 +1,6 @@
 """A cloud that answers with a formula, and breaks as often as a way of asking needs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
@@ -27,14 +28,13 @@ class FormulaCloud(InferenceServiceServicer):
     """Serves on a free port, as a context manager.
 
     Args:
-        refuses: whether every question's first call is refused as unavailable.
-        cuts: whether every question's first call breaks after the first chunk.
+        refuses: whether every other call for a question is refused as unavailable.
+        cuts: whether a call that continues nothing breaks after the first chunk.
     """
 
     def __init__(self, *, refuses: bool = False, cuts: bool = False) -> None:
         self._refuses, self._cuts = refuses, cuts
-        self.is_first = True
-        """Whether the next call is a question's first; set by who asks."""
+        self._calls: Counter[str] = Counter()
         self._server = grpc.server(ThreadPoolExecutor(4))
         add_InferenceServiceServicer_to_server(self, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -50,13 +50,13 @@ class FormulaCloud(InferenceServiceServicer):
         self, request: ReasonRequest, context: grpc.ServicerContext
     ) -> Iterator[ReasonResponse]:
         """See inference.proto."""
-        breaks, self.is_first = self.is_first, False
-        if breaks and self._refuses:
+        self._calls[request.question] += 1
+        if self._refuses and self._calls[request.question] % 2:
             context.abort(grpc.StatusCode.UNAVAILABLE, "try again")
         held = request.signal_prefix.text
         for chunk in FORMULA[1 if held else 0 :]:
             yield ReasonResponse(chunk=SignalChunk(text=chunk))
-            if breaks and self._cuts:
+            if self._cuts and not held:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
         yield ReasonResponse(
             end=SignalEnd(

@@ -1,7 +1,6 @@
 """`duet-bench privacy`: captures what leaves a device, and judges it."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +66,11 @@ def privacy(
     # Imported here, so that --help comes at once.
     from duet_device.pairs.pair import open_pair
     from duet_tools.privacy.capture import OTHERS, PLAIN, Capture
-    from duet_tools.privacy.questions import mixtures
+    from duet_tools.privacy.questions import mixtures, with_other_numbers
     from duet_tools.privacy.written import search_service
     from duet_tools.results.machine import commit, describe_machine
     from duet_tools.results.privacy import PrivacyResults
+    from duet_tools.results.questions import read_questions
 
     try:
         opened = open_pair(pair, allow_unsigned=True)
@@ -99,7 +99,10 @@ def privacy(
 
     draws = random.Random(f"mixtures/{seed}")
     sources: dict[str, list[Twins]] = {MIXTURES: list(mixtures(draws, questions // 2))}
-    sources |= {path.stem: list(_read(path, seed)) for path in data}
+    for path in data:
+        draws = random.Random(f"{path.stem}/{seed}")
+        given = read_questions(path)
+        sources[path.stem] = [with_other_numbers(each.text, draws) for each in given]
     if cloud:
         written += search_service(opened, seed)
         save()
@@ -120,21 +123,6 @@ def privacy(
     for each in found.written:
         click.echo(f"{each.what}: {each.numbers_found} numbers in {each.bytes} bytes", err=True)
     return int(found.failed)
-
-
-def _read(path: Path, seed: int) -> "Iterator[Twins]":
-    from duet_contract.json_data import parse_json
-    from duet_tools.files import read_text
-    from duet_tools.privacy.questions import with_other_numbers
-
-    rng = random.Random(f"{path.stem}/{seed}")
-    # Not by `splitlines`: JSON may contain other line separators.
-    for number, line in enumerate(read_text(path).strip("\n").split("\n"), 1):
-        try:
-            question = parse_json(line)["question"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageProblem(f"{path.name}, line {number}, has no question") from error
-        yield with_other_numbers(str(question), rng)
 
 
 def _line(row: "Captured") -> str:

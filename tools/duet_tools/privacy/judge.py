@@ -4,9 +4,9 @@ import re
 import unicodedata
 from itertools import product
 
-_UNITS = "two three four five six seven eight nine"
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+UNITS = "two three four five six seven eight nine"
+TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 
 RELATIONS = {
     "one": "one ones once",
@@ -31,10 +31,10 @@ RELATIONS = {
 _RELATIONS = frozenset(" ".join(RELATIONS.values()).split())
 _NUMBERS = frozenset(
     [
-        *f"{_UNITS} {_TEENS} {_TENS} fourty ninty".split(),
-        *(f"{tens}{unit}" for tens in _TENS.split() for unit in ("one", *_UNITS.split())),
-        *(f"{tens[:-1]}ies" for tens in _TENS.split()),
-        *(f"{word}fold" for word in f"{_UNITS} {_TEENS} {_TENS} hundred".split()),
+        *f"{UNITS} {TEENS} {TENS} fourty ninty".split(),
+        *(f"{tens}{unit}" for tens in TENS.split() for unit in ("one", *UNITS.split())),
+        *(f"{tens[:-1]}ies" for tens in TENS.split()),
+        *(f"{word}fold" for word in f"{UNITS} {TEENS} {TENS} hundred".split()),
     ]
 )
 # Units of measure that are one sign and have an exponent, such as the square metre.

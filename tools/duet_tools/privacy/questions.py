@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from duet_tools.privacy.judge import TEENS, TENS, UNITS
+
 
 @dataclass(frozen=True)
 class Twins:
@@ -19,10 +21,7 @@ class Twins:
     """The same with other numbers."""
 
 
-_UNIT_WORDS = "two three four five six seven eight nine"
-_TEEN_WORDS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_TENS_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_UNITS, _TEENS, _TENS = _UNIT_WORDS.split(), _TEEN_WORDS.split(), _TENS_WORDS.split()
+_UNITS, _TEENS, _TENS = UNITS.split(), TEENS.split(), TENS.split()
 _ROMAN_NUMERALS = "II III IV VI VII VIII IX XI XII XIII XIV XVI XIX XXI XXIV XXXVIII MCMXC MMXXIV"
 _ROMANS = _ROMAN_NUMERALS.split()
 _SCRIPTS = ("0123456789", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९", "０１２３４５６７８９", "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗")  # noqa: RUF001

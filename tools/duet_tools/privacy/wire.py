@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections import Counter
 from dataclasses import dataclass
 
 from hpack import Decoder
@@ -43,8 +42,6 @@ class ConnectionReader:
     """Decodes the bytes of one connection, from client to server, as they come."""
 
     def __init__(self) -> None:
-        self.frames: Counter[str] = Counter()
-        """Frames by type."""
         self.texts: list[str] = []
         """Free text outside requests: debug data of GOAWAY frames."""
         self._preface = b""
@@ -71,7 +68,6 @@ class ConnectionReader:
         return found
 
     def _take(self, frame: Frame) -> SentRequest | None:
-        self.frames[type(frame).__name__] += 1
         if isinstance(frame, GoAwayFrame):
             self.texts.append(frame.additional_data.decode("latin-1"))
         if not isinstance(frame, (HeadersFrame, ContinuationFrame, DataFrame)):
@@ -119,11 +115,6 @@ class Recorder(Relay):
             for source, data in new.items()
             for request in self._readers.setdefault(source, ConnectionReader()).feed(data)
         ]
-
-    @property
-    def frames(self) -> Counter[str]:
-        """Frames so far, by type."""
-        return sum((reader.frames for reader in self._readers.values()), Counter())
 
     @property
     def texts(self) -> list[str]:

@@ -51,13 +51,13 @@ def search_service(pair: Pair, seed: int) -> list[Written]:
     texts = {
         "the service's log, with `--log-questions`": log,
         "the service's metrics": metrics,
-        "the service's traces": b"".join(traces.kept).decode("latin-1"),
+        "the service's traces": "".join(traces.kept),
         "the device's log (`duet_device`, every level)": notes,
     }
     return [
         Written(
             what=what,
-            bytes=len(text),
+            bytes=len(text.encode()),
             questions=len(numbers),
             numbers_found=sum(_is_in(number, text) for number in numbers),
         )

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from duet_contract.manifest import Evaluation
 from duet_tools.link.profiles import link_named
@@ -11,50 +10,32 @@ from duet_tools.report.summary import summarise_cell
 from duet_tools.report.text import as_markdown, questions_csv
 from duet_tools.report.verdicts import ALTERNATIVES, accuracy_gap, break_even_tokens, peer_of
 from duet_tools.report.waterfall import waterfall
-from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.folder import Folder, Probe
 from duet_tools.results.questions import Question
 from duet_tools.results.report import (
     CellReport,
     Handshake,
     LinkFacts,
-    Objective,
-    Prices,
     Report,
     Untrained,
 )
-from duet_tools.results.settings import RunSettings
 
 REPORT = "report.json"
 FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")
 """Files of a run's folder for readers; the last has each question's record with its answer."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """Facts about a run besides its measurements; fields of `Report`."""
-
-    settings: RunSettings
-    machine: Machine
-    commit: str | None
-    date: str
-    command: str
-    objectives: tuple[Objective, ...]
-    prices: Prices
-    figures: tuple[Figure, ...]
-    notes: tuple[str, ...]
-
-
 def build(
     folder: Folder,
     stopped: str | None,
-    facts: Facts,
+    facts: Report,
     questions: Sequence[Question],
     evaluations: Sequence[Evaluation] = (),
 ) -> Report:
     """Return the report of a run's folder.
 
-    `stopped`: why the run ended early, if it did. `evaluations`: those of the pair's manifest.
+    `stopped`: why the run ended early, if it did. `facts`: the report without what was measured.
+    `evaluations`: those of the pair's manifest.
     """
     cells = []
     for cell in folder.cells():
@@ -83,16 +64,16 @@ def build(
     handshake = None
     if probe.handshake_up is not None and probe.handshake_down is not None:
         handshake = Handshake(up=probe.handshake_up, down=probe.handshake_down)
-    return Report(
-        **vars(facts),
-        partial=stopped,
-        pair=facts.settings.pair,
-        links=links,
-        handshake=handshake,
-        bytes_per_token=costs,
-        cells=tuple(compared(cell, cells) for cell in cells),
-        waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
-        untrained=_untrained(evaluations),
+    return facts.model_copy(
+        update={
+            "partial": stopped,
+            "links": links,
+            "handshake": handshake,
+            "bytes_per_token": costs,
+            "cells": tuple(compared(cell, cells) for cell in cells),
+            "waterfall": waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
+            "untrained": _untrained(evaluations),
+        }
     )
 
 

@@ -79,7 +79,8 @@ def _distribution(
         values = series(cell, metric) * scale
         values = np.sort(values[~np.isnan(values)])
         if len(values) > 1:
-            shares = 100 * np.arange(1, len(values) + 1) / len(values)
+            # Of all that were asked: a line that ends below 100% shows failures.
+            shares = 100 * np.arange(1, len(values) + 1) / cell.asked
             found.append(Series(label, values.tolist(), shares.tolist(), number, look="line"))
     where = next((c.cell.link for c in report.cells if c.cell.mode != "device-alone"), "none")
     caption = f"Link {where}. {note}"

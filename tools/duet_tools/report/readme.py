@@ -1,24 +1,30 @@
 """A report for a README: verdicts, results of each mode, its times and break-even by link."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from duet_report.tables import markdown
 from duet_tools.report.columns import accuracy, answered, marked, mean, mode, seconds
 from duet_tools.report.text import bullets
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
-from duet_tools.results.report import CellReport, Report
+from duet_tools.results.report import CellReport, Metric, Report
 
 # A handshake's bytes are measured by `duet-bench tls`; the round trip is TLS 1.3's.
 _PLAINTEXT = (
     "Connections were plaintext: mutual TLS adds about 2.0 KB up, 3.0 KB down and a round trip to "
     "each new one (cloud/README.md). "
 )
-_COLUMNS: dict[str, Callable[[CellReport], str]] = {
-    "accuracy (95% CI)": accuracy,
-    "large-model tokens": mean("large_tokens"),
-    "bytes down": lambda cell: "" if _is_alone(cell) else mean("wire_down")(cell),
-    "marked low (right / wrong)": marked,
-}
+# Of each column the value that orders its texts, and the text.
+_COLUMNS: dict[str, tuple[Callable[[CellReport], float], Callable[[CellReport], str]]] = {
+    "accuracy (95% CI)": (lambda cell: cell.accuracy.value if cell.accuracy else 0.0, accuracy),
+    "large-model tokens": (lambda cell: _mean(cell, "large_tokens"), mean("large_tokens")),
+    "bytes down": (
+        lambda cell: _mean(cell, "wire_down"),
+        lambda cell: "" if _is_alone(cell) else mean("wire_down")(cell),
+    ),
+    "marked low (right / wrong)": (
+        lambda cell: cell.marked_low.right_share if cell.marked_low else 0.0, marked
+    ),
+}  # fmt: skip
 
 
 def readme(report: Report) -> str:
@@ -38,22 +44,24 @@ def readme(report: Report) -> str:
 def _modes(report: Report) -> str:
     """Return the values that hardly depend on the link: a row for each mode and load."""
     rows = [
-        [name, *(_least_to_most(map(text, cells)) for text in _COLUMNS.values())]
+        [name, *(_least_to_most(cells, *column) for column in _COLUMNS.values())]
         for name, cells in _by_name(report).items()
     ]
     return markdown(["mode", *_COLUMNS], rows)
 
 
-def _least_to_most(texts: Iterable[str]) -> str:
+def _least_to_most(
+    cells: Sequence[CellReport],
+    value: Callable[[CellReport], float],
+    text: Callable[[CellReport], str],
+) -> str:
     """Return the texts of the smallest and largest value over all links; one text if equal."""
-    known = sorted((text for text in texts if text), key=lambda text: float(_leading(text)))
-    if not known:
-        return ""
-    return known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+    known = [text(cell) for cell in sorted(cells, key=value) if text(cell)]
+    return " to ".join(dict.fromkeys(known[:1] + known[-1:]))
 
 
-def _leading(text: str) -> str:
-    return text.split()[0].rstrip("%") if text[0].isdigit() else "0"
+def _mean(cell: CellReport, name: Metric) -> float:
+    return cell.metrics[name].mean if name in cell.metrics else 0.0
 
 
 def _times(report: Report) -> str:

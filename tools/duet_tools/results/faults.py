@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from duet_contract.json_data import json_text, rounded
 from duet_tools.files import Strict, read
 from duet_tools.results.figures import Machine
 
@@ -53,11 +52,6 @@ class FaultMatrix(Strict):
     """The pair as `id@version`."""
     rows: tuple[FaultResult, ...]
     """In the matrix's order."""
-
-    def to_json(self) -> str:
-        """Return the file's text."""
-        data = self.model_dump(mode="json", by_alias=True)
-        return json_text(rounded(data), indent=1) + "\n"
 
 
 def read_matrix(path: Path) -> FaultMatrix:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from duet_contract.json_data import json_text, rounded
-from duet_tools.files import Strict, read
+from duet_tools.files import Strict, read, text_of
 
 SCHEMA = 1
 
@@ -119,7 +118,7 @@ class Results(Strict):
         for entry, figure in zip(data["figures"], self.figures, strict=True):
             if figure.met is not None:
                 entry["met"] = figure.met
-        return json_text(rounded(data), indent=1) + "\n"
+        return text_of(data)
 
     def with_figures(self, figures: tuple[Figure, ...]) -> "Results":
         """These results with `figures` in place of earlier ones of the same id."""

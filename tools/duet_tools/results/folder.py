@@ -4,14 +4,13 @@
 period of time that a cell was measured in, `probe.json` what is measured once.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from duet_contract.json_data import parse_json
 from duet_tools.errors import UsageProblem
+from duet_tools.files import rows
 from duet_tools.results.cells import Cell
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
@@ -123,31 +122,11 @@ class Folder:
             if (self.path / _PROBE).exists():
                 probe = (self.path / _PROBE).read_text("utf-8")
                 self.probe = Probe.model_validate_json(probe)
-            self.records = [Record.model_validate(row) for row in _rows(self.path / _QUESTIONS)]
-            self.stretches = [Stretch.model_validate(row) for row in _rows(self.path / _STRETCHES)]
+            self.records = [Record.model_validate(row) for row in rows(self.path / _QUESTIONS)]
+            self.stretches = [Stretch.model_validate(row) for row in rows(self.path / _STRETCHES)]
         except OSError as error:
             raise UsageProblem(f"{self.path} holds no run to resume: {error.strerror}") from error
         except ValidationError as error:
             raise UsageProblem(f"{self.path} holds no run of this bench") from error
         # A question whose server was unreachable is asked again.
         self.records = [record for record in self.records if record.status != "unreachable"]
-
-
-def _rows(path: Path) -> list[dict[str, object]]:
-    """Return a file's rows; remove a partial line of a killed run, so that the next is whole."""
-    if not path.exists():
-        return []
-    # Bytes, since text has more ends of lines than JSON escapes, and a character may be torn.
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
-    rows = []
-    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
-        try:
-            rows.append(parse_json(line))
-        except ValueError:
-            raise UsageProblem(
-                f"{path}, line {number}, cannot be read: take it out to have it measured again"
-            ) from None
-    return rows

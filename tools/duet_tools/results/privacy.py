@@ -5,7 +5,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from duet_contract.json_data import json_text
 from duet_tools.files import Strict, read
 
 SCHEMA = 1
@@ -76,10 +75,6 @@ class PrivacyResults(Strict):
         return any(row.numbers_sent or row.twins_told_apart for row in self.captured) or any(
             row.numbers_found for row in self.written
         )
-
-    def to_json(self) -> str:
-        """Return the file's text."""
-        return json_text(self.model_dump(mode="json", by_alias=True), indent=1) + "\n"
 
 
 def read_privacy(path: Path) -> PrivacyResults:

@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from duet_contract.json_data import json_text, rounded
 from duet_report.intervals import Interval
-from duet_tools.files import Strict, read
+from duet_tools.files import Strict, read, text_of
 from duet_tools.results.cells import Cell, Mode
 from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.settings import RunSettings
@@ -69,6 +68,11 @@ class MarkedLow(Strict):
     right_marked: int
     wrong: int
     wrong_marked: int
+
+    @property
+    def right_share(self) -> float:
+        """Share of right answers that are marked."""
+        return self.right_marked / max(1, self.right)
 
 
 class CellReport(Strict):
@@ -194,12 +198,12 @@ class Report(Strict):
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""
         data = self.model_dump(mode="json", by_alias=True)
-        return _flat(json_text(rounded(_without_nothing(data)), indent=1)) + "\n"
+        return _flat(text_of(_without_nothing(data)))
 
 
 def schema() -> str:
     """Return the JSON schema of a report."""
-    return json_text(Report.model_json_schema(by_alias=True), indent=1) + "\n"
+    return text_of(Report.model_json_schema(by_alias=True))
 
 
 def read_report(path: Path) -> Report:

@@ -109,6 +109,8 @@ class _Work:
         self.stop = threading.Event()
         self.outcome = Outcome()
         self._questions = questions
+        self._waiting: queue.SimpleQueue[tuple[int, Question] | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._unreached = 0
         self._threads: list[threading.Thread] = []
@@ -118,28 +120,28 @@ class _Work:
         self._began = 0.0
 
     def run(self) -> None:
-        cell = self.load.cell
-        waiting: queue.SimpleQueue[tuple[int, Question]] = queue.SimpleQueue()
-        if cell.streams is not None:
-            for item in self._questions:
-                waiting.put(item)
-            devices = min(cell.streams, len(self._questions))
+        streams = self.load.cell.streams
+        if streams is None:
+            self._began = time.perf_counter()
+            self._at_rate()
+        else:
+            devices = min(streams, len(self._questions))
             ways = [_way(self._stack, self.load, number) for number in range(devices)]
+            for item in (*self._questions, *[None] * devices):
+                self._waiting.put(item)
             if self.load.connect:
                 self._connect(ways)
             self._began = time.perf_counter()
-            if cell.streams == 1:
+            if streams == 1:
                 # In this thread, where Ctrl-C arrives.
-                self._device(waiting, ways[0])
+                self._device(ways[0])
                 return
             for way in ways:
-                self._start(waiting, way)
-        else:
-            self._began = time.perf_counter()
-            self._at_rate(waiting)
+                self._start(way)
         while any(thread.is_alive() for thread in self._threads):
             time.sleep(_POLL_S)
-        self._raise_broken()
+        if not self._broken.empty():
+            raise self._broken.get()
 
     def join(self) -> None:
         """Wait until the threads see that the run ends, which one at a silent server may not."""
@@ -171,38 +173,29 @@ class _Work:
         with suppress(DeviceError):
             self.load.mode.connect(way.address)
 
-    def _at_rate(self, waiting: "queue.SimpleQueue[tuple[int, Question]]") -> None:
+    def _at_rate(self) -> None:
         cell = self.load.cell
         assert cell.rate is not None
         assert cell.spread is not None
         times = offsets(len(self._questions), cell.rate, cell.spread, self.load.seed)
-        idle = threading.Semaphore(0)
-        for item, at in zip(self._questions, times, strict=True):
-            while (left := self._began + at - time.perf_counter()) > 0:
-                time.sleep(min(left, _POLL_S))
-                if self.stop.is_set():
+        try:
+            for item, at in zip(self._questions, times, strict=True):
+                if self.stop.wait(max(0.0, self._began + at - time.perf_counter())):
                     return
-            if self.stop.is_set():
-                return
-            waiting.put(item)
-            # Another device, unless one is idle.
-            if not idle.acquire(blocking=False) and len(self._threads) < MOST_DEVICES:
-                way = _way(self._stack, self.load, len(self._threads))
-                self._start(waiting, way, idle)
-        for _ in self._threads:
-            waiting.put((-1, Question("", "")))
+                self._waiting.put(item)
+                # Another device, unless one is idle.
+                if not self._idle.acquire(blocking=False) and len(self._threads) < MOST_DEVICES:
+                    self._start(_way(self._stack, self.load, len(self._threads)))
+        finally:
+            for _ in self._threads:
+                self._waiting.put(None)
 
-    def _start(
-        self,
-        waiting: "queue.SimpleQueue[tuple[int, Question]]",
-        way: Wire | None,
-        idle: threading.Semaphore | None = None,
-    ) -> None:
+    def _start(self, way: Wire | None) -> None:
         def work() -> None:
             try:
-                if idle and self.load.connect:
+                if self.load.connect and self.load.cell.streams is None:
                     self._connect([way])
-                self._device(waiting, way, idle)
+                self._device(way)
             except BaseException as error:  # To be raised where the run is waited for.
                 self._broken.put(error)
                 self.stop.set()
@@ -212,31 +205,14 @@ class _Work:
         self._threads.append(thread)
         thread.start()
 
-    def _device(
-        self,
-        waiting: "queue.SimpleQueue[tuple[int, Question]]",
-        way: Wire | None,
-        idle: threading.Semaphore | None = None,
-    ) -> None:
+    def _device(self, way: Wire | None) -> None:
         last: Asked | None = None
-        while not self.stop.is_set():
-            try:
-                if idle is None:
-                    index, question = waiting.get_nowait()
-                else:
-                    index, question = waiting.get(timeout=_POLL_S)
-            except queue.Empty:
-                if idle is None:
-                    break
-                continue
-            if index < 0:
-                break
-            asked = self._ask(index, question, way)
+        while (item := self._waiting.get()) and not self.stop.is_set():
+            asked = self._ask(*item, way)
             if asked is None:
                 break
             last = asked
-            if idle is not None:
-                idle.release()
+            self._idle.release()
         if way and last:
             with self._lock:
                 self._ways.append((way, last))
@@ -267,10 +243,6 @@ class _Work:
                 self.stop.set()
         self.load.tell(asked)
         return asked
-
-    def _raise_broken(self) -> None:
-        if not self._broken.empty():
-            raise self._broken.get()
 
 
 def _way(stack: ExitStack, load: Load, device: int) -> Wire | None:

@@ -7,6 +7,7 @@ import click
 from pydantic import BaseModel, ConfigDict
 
 from duet_contract.commands import Number
+from duet_tools.options import ParamType
 from duet_tools.results.cells import Plan
 from duet_tools.results.report import Objective
 
@@ -50,7 +51,7 @@ class Options(BaseModel):
     resume: bool
 
 
-class ObjectiveType(click.ParamType[Objective]):
+class ObjectiveType(ParamType):
     """`first_answer=2`: an objective in seconds.
 
     Examples:

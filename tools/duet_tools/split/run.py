@@ -18,7 +18,7 @@ from duet_device.settings import default_threads
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.link.profiles import link_named
 from duet_tools.progress import plain, progress_bar, public_command
-from duet_tools.report.build import FILES, Facts, build, write
+from duet_tools.report.build import FILES, build, write
 from duet_tools.report.text import terminal
 from duet_tools.results.cells import Plan
 from duet_tools.results.figures import Figure, read_results
@@ -256,9 +256,12 @@ def _settings(
 
 def _facts(
     options: Options, settings: RunSettings, figures: tuple[Figure, ...], notes: tuple[str, ...]
-) -> Facts:
-    return Facts(
+) -> Report:
+    return Report(
+        pair=settings.pair,
         settings=settings,
+        links=(),
+        cells=(),
         machine=describe_machine(),
         commit=commit(),
         date=datetime.now(UTC).date().isoformat(),

@@ -48,8 +48,7 @@ class Servers:
         self._flags = flags
         self._credentials = credentials
         self._say = say
-        self._service: Service | None = None
-        self._openai: OpenAIServer | None = None
+        self._running: Service | OpenAIServer | None = None
 
     def service(self) -> str:
         """Return the address of the service.
@@ -60,11 +59,11 @@ class Servers:
         if given := self._given:
             check_pair(given, self._workload.manifest.reference, self._credentials)
             return given
-        if self._service is None:
+        if not isinstance(self._running, Service):
             self.stop()
             self._say("starting the service")
-            self._service = Service(self._workload, self._engine, self._flags)
-        return self._service.address
+            self._running = Service(self._workload, self._engine, self._flags)
+        return self._running.address
 
     def openai(self) -> OpenAIModel:
         """Return the OpenAI server, and the name of its model.
@@ -74,25 +73,22 @@ class Servers:
         """
         if given := self._given_openai:
             return given, served_model(given)
-        if self._openai is None:
+        if not isinstance(self._running, OpenAIServer):
             self.stop()
             self._say("starting vLLM's OpenAI server")
-            self._openai = OpenAIServer(self._workload, [*self._engine, *_telling(self._engine)])
-        return Endpoint(f"127.0.0.1:{self._openai.port}"), MODEL
+            self._running = OpenAIServer(self._workload, [*self._engine, *_telling(self._engine)])
+        return Endpoint(f"127.0.0.1:{self._running.port}"), MODEL
 
     def why_gone(self) -> str:
         """Return the last log line of a server that this run started and that ended, else ""."""
-        for started in (self._service, self._openai):
-            if started and (said := started.ending()):
-                return f": {said}"
-        return ""
+        said = self._running.ending() if self._running else None
+        return f": {said}" if said else ""
 
     def stop(self) -> None:
         """End what was started."""
-        for started in (self._service, self._openai):
-            if started:
-                started.stop()
-        self._service = self._openai = None
+        if self._running:
+            self._running.stop()
+        self._running = None
 
 
 def _telling(engine: Sequence[str]) -> list[str]:

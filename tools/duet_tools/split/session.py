@@ -19,10 +19,9 @@ from duet_tools.split.checking import Check
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.energy import EnergyMeter
 from duet_tools.split.link_time import tell_link_from_cloud
-from duet_tools.split.modes.auto import Auto
 from duet_tools.split.modes.base import Asking, Mode
-from duet_tools.split.modes.device import DeviceAlone
 from duet_tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
+from duet_tools.split.modes.live import Auto, DeviceAlone
 from duet_tools.split.modes.split import Split
 from duet_tools.split.servers import Servers
 from duet_tools.split.wire import Ways, handshake_bytes
@@ -166,9 +165,8 @@ class Session:
         if record.ok and asked.requests:
             tell_link_from_cloud(record, link_named(cell.link), asked.requests)
         if record.ok and self.check:
-            record.correct = self.check.right(
-                record.value or record.answer, self.questions[record.index]
-            )
+            answer = record.value or record.answer
+            record.correct = self.check(answer, self.questions[record.index])
 
     def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
         """Return the address of the server that a cell asks; the OpenAI server, if it is that."""

@@ -3,7 +3,6 @@
 import itertools
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -14,11 +13,10 @@ from duet_contract.connections import wait_until_connected
 from duet_device.identity.channel import open_channel
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import Link, link_named
-from duet_tools.link.relay import Count
+from duet_tools.link.relay import Count, settled
 from duet_tools.subjects.children import Child
 
 _QUIET_S = 0.2
-_SETTLED_WITHIN_S = 10.0
 
 
 class Ways:
@@ -90,14 +88,7 @@ class Wire:
 
     def settle(self, rtt_ms: float) -> None:
         """Wait until no more bytes pass: closing frames follow the last message."""
-        end = time.monotonic() + _SETTLED_WITHIN_S
-        before = self._count()
-        while time.monotonic() < end:
-            time.sleep(_QUIET_S + rtt_ms / 1e3)
-            now = self._count()
-            if now == before:
-                return
-            before = now
+        settled(self._count, _QUIET_S + rtt_ms / 1e3)
 
     def _count(self) -> Count:
         answer = self._ways.tell(do="count", number=self._number)

@@ -1,6 +1,7 @@
 """Questions to a service over gRPC: one, some at given times, or one after the other for a while."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,8 +17,19 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools.subjects.subject import Stream
 
 _Result = TypeVar("_Result")
-Client = Callable[[Callable[[int], None]], Coroutine[Any, Any, object]]
+Asker = Callable[[Callable[[int], None]], Coroutine[Any, Any, object]]
 """Asks one question; is given what to call with the number of tokens of each chunk."""
+
+
+_loop = functools.cache(asyncio.Runner)
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine on the process's one event loop.
+
+    gRPC's completion queue of a loop that is closed would print a traceback in the next one.
+    """
+    return _loop().run(work)
 
 
 async def reason(
@@ -87,7 +99,7 @@ class Window:
     seconds: float = 0.0
     """How long it was open."""
 
-    async def ask(self, client: Client) -> None:
+    async def ask(self, client: Asker) -> None:
         """Ask once; wait as long as the service says where it refuses."""
         has_begun = False
 
@@ -107,14 +119,14 @@ class Window:
             self.refused += self.is_open
             await asyncio.sleep(retry_after(error))
 
-    async def count(self, clients: Sequence[Client], settle_s: float, seconds: float) -> None:
+    async def count(self, clients: Sequence[Asker], settle_s: float, seconds: float) -> None:
         """Let every client ask one question after the other; open the window once they are settled.
 
         Raises:
             Exception: what a client raised, except where the service was at capacity.
         """
 
-        async def keep_asking(client: Client) -> None:
+        async def keep_asking(client: Asker) -> None:
             while True:
                 await self.ask(client)
 

@@ -66,6 +66,7 @@ class Child:
     ) -> None:
         self.name = name
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
+        self._logged = ""
         pipe = subprocess.PIPE if talks else None
         try:
             self.process = subprocess.Popen(
@@ -135,6 +136,8 @@ class Child:
 
     def log(self) -> str:
         """Return what the process has logged so far."""
+        if self._log.closed:
+            return self._logged
         # Not by reading on: the process writes where the offset that it shares with us is.
         handle = self._log.fileno()
         return os.pread(handle, os.fstat(handle).st_size, 0).decode("utf-8", "replace")
@@ -169,4 +172,5 @@ class Child:
                 # The process may not have read the last line.
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
+        self._logged = self.log()
         self._log.close()

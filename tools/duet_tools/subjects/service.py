@@ -48,7 +48,7 @@ class ServiceProcess(Child):
     """The service in a process of its own.
 
     Args:
-        pair: directory of the pair.
+        pair: directory of the pair, or its name.
         options: further options of `duet-cloud serve`.
         script: what the engine does; None starts vLLM.
         port: where it listens; a free one, if None.

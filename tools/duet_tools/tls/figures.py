@@ -26,9 +26,9 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
 from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, differences, in_turns, summarise
-from duet_tools.link.relay import Count, Relay
+from duet_tools.link.relay import Count, Relay, settled
 from duet_tools.results.figures import Figure, Target
-from duet_tools.subjects.asking import reason, stubs
+from duet_tools.subjects.asking import reason, run, stubs
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script
 from duet_tools.subjects.subject import engine_flags
@@ -55,14 +55,13 @@ async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, 
     """Return the bytes of a connection's opening, of its first question and of its second."""
     with Relay(side.service.address) as proxy:
         async with stubs([side.channel(proxy.address)]) as (stub,):
-            await asyncio.sleep(_SETTLE_S)
-            stood = proxy.count
-            asked = []
-            for _ in range(2):
-                await reason(stub, request)
-                await asyncio.sleep(_SETTLE_S)
-                asked.append(proxy.count)
-    return stood, asked[0] - stood, asked[1] - asked[0]
+            counts = []
+            for asked in (None, request, request):
+                if asked:
+                    await reason(stub, asked)
+                counts.append(await asyncio.to_thread(settled, lambda: proxy.count, _SETTLE_S))
+    opened, first, second = counts
+    return opened, first - opened, second - first
 
 
 def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
@@ -81,13 +80,11 @@ def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -
             tokens = sum(await asyncio.gather(*map(stream, opened)))
             return tokens / (time.perf_counter() - began)
 
-    return asyncio.run(streamed())
+    return run(streamed())
 
 
 def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> list[Figure]:
-    counts = [
-        [asyncio.run(_connection_bytes(side, request)) for side in sides] for _ in range(repeats)
-    ]
+    counts = [[run(_connection_bytes(side, request)) for side in sides] for _ in range(repeats)]
     figures = []
     for way, most in (("up", MOST_UP), ("down", MOST_DOWN)):
         for index, (what, title, target) in enumerate(

@@ -1,6 +1,7 @@
 """The API with OpenAI's own client: chat completions, responses, models, errors."""
 
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,11 @@ def test_an_error_within_a_stream_is_an_event(api: Api, decoder: ScriptedDecoder
     decoder.most_likely = fail  # type: ignore[method-assign]
     with pytest.raises(openai.APIError, match=r"llama\.cpp cannot"):
         list(api.client().chat.completions.create(**ASKED, stream=True))
+    events = list(api.client().responses.create(model="bytes", input="why?", stream=True))
+    last = events[-1]
+    assert last.type == "error"
+    assert (last.code, last.sequence_number) == ("model", len(events) - 1)
+    assert "llama.cpp cannot" in last.message
 
 
 @pytest.fixture
@@ -249,7 +255,7 @@ def silent(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped
 
 
 def test_a_client_that_leaves_stops_the_question(
-    api: Api, service: Service, waiting: ScriptedCloud
+    api: Api, service: Service, waiting: ScriptedCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     with api.client().chat.completions.create(**ASKED, stream=True) as stream:
         next(iter(stream))
@@ -262,6 +268,7 @@ def test_a_client_that_leaves_stops_the_question(
         with pytest.raises(httpx.ReadTimeout):
             api.post(path, body, timeout=1)
         assert waiting.ended.wait(60)
+    assert [each.message for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_answers_are_stored_where_the_user_wants_it(

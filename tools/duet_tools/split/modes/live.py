@@ -1,4 +1,4 @@
-"""The calibrated policy: no signal, a part of it, or all of it, as the device judges."""
+"""Modes of a device that answers while it is asked: by its policy, or alone."""
 
 import threading
 from typing import TYPE_CHECKING
@@ -15,13 +15,28 @@ if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
 
 
+class DeviceAlone:
+    """Mode `device-alone`: the small model answers, and nothing leaves the machine."""
+
+    def __init__(self, asking: Asking, pair: Pair, decoder: "Decoder") -> None:
+        self._asking, self._pair, self._decoder = asking, pair, decoder
+
+    def connect(self, address: str) -> None:
+        """See `Mode`."""
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `Mode`."""
+        settings = self._asking.of_device(index)
+        settings["device_only"] = True
+        result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
+        return Asked(live_record(result, self._pair.manifest))
+
+
 class Auto:
-    """Mode `auto`."""
+    """Mode `auto`: no signal, a part of it, or all of it, as the calibrated policy judges."""
 
     def __init__(self, asking: Asking, pair: Pair, decoder: "Decoder", budget: int) -> None:
-        self._asking = asking
-        self._pair = pair
-        self._decoder = decoder
+        self._asking, self._pair, self._decoder = asking, pair, decoder
         self._budget = budget
 
     def connect(self, address: str) -> None:
