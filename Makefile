@@ -167,15 +167,18 @@ faults: $(READY) reported-pair ## break links, processes, disks and peers, updat
 	$(BIN)/python -m duet_tools faults --pair $(REPORTED_PAIR) --out $(FAULTS) ; failed=$$?; \
 	  $(BIN)/python docs/scripts/generate.py; exit $$failed
 
-# REPORT: a folder that is not there yet.
+# REPORT: a folder that is not there yet. Its sister REPORT-kept has connections that devices keep.
+LINKS := 2g,3g,4g,5g,wifi,dsl,satellite,lan
+QUESTIONS = $(dir $(REPORT))stories-wide.jsonl
 report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update docs/benchmarks.md
 	mkdir -p $(dir $(REPORT))
-	$(TRAINING_VENV)/bin/python -m duet_training data story-problems wide > $(dir $(REPORT))stories-wide.jsonl
-	$(BIN)/python -m duet_tools split --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
-	  --pair $(REPORTED_PAIR) \
-	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
-	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan --connections kept
+	$(TRAINING_VENV)/bin/python -m duet_training data story-problems wide > $(QUESTIONS)
+	$(BIN)/python -m duet_tools split --data $(QUESTIONS) --out $(REPORT) --pair $(REPORTED_PAIR) \
+	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 --link $(LINKS)
 	$(BIN)/python -m duet_tools tables $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update docs/benchmarks.md
+	$(BIN)/python -m duet_tools split --data $(QUESTIONS) --out $(REPORT)-kept --pair $(REPORTED_PAIR) \
+	  --modes duet,large-alone --concurrency 16 --budgets 128 --link $(LINKS) --connections kept
+	$(BIN)/python -m duet_tools tables $(REPORT)-kept/report.json --keep tools/duet_tools/results/report_kept.json --update docs/benchmarks.md
 
 audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit
 	@$(BIN)/python -c 'import pip_audit' 2>/dev/null \

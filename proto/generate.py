@@ -4,6 +4,7 @@ The check generates into a scratch folder and compares byte for byte. It needs `
 the PATH (`make stubs` and `make lint` see to that).
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,9 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
 PROTOS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("duet_contract/v1/*.proto"))
+_EXPERIMENTAL = re.compile(
+    r"\n # This class is part of an EXPERIMENTAL API\.\n.*?(?=\n\nclass |\Z)", re.DOTALL
+)
 # gRPC's plugin writes these without types of messages; mypy-protobuf's stubs have them.
 OUTPUTS = ("python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out")
 
@@ -26,6 +30,9 @@ def generate(target: Path) -> None:
     code = protoc.main(["protoc", f"-I{ROOT}", *flags, *PROTOS])
     if code != 0:
         raise SystemExit(code)
+    for path in target.glob("duet_contract/v1/*_pb2_grpc.py"):
+        # Calls without a channel of their own, which gRPC may take away.
+        path.write_text(_EXPERIMENTAL.sub("", path.read_text("utf-8")).rstrip() + "\n", "utf-8")
 
 
 def stale() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from duet_cloud.engine_processes import PLUGIN, starting_processes
 from duet_cloud.errors import EngineError
+from duet_contract.errors import first_line
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -157,8 +158,7 @@ class VllmEngine:
         except Exception as error:
             # vLLM raises anything from ValueError to RuntimeError here, after it has ended the
             # processes it had started.
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise EngineError(f"vLLM cannot load {model}: {reason[0]}") from error
+            raise EngineError(f"vLLM cannot load {model}: {first_line(error)}") from error
 
     async def generate(self, job: Job) -> AsyncGenerator[Step]:
         """See `Engine`.

@@ -10,10 +10,9 @@ from duet_device.answer_receipt import write_receipt
 from duet_device.attempt import Attempt, attempt, candidate, wants_more
 from duet_device.errors import (
     CloudBusy,
-    CloudRefused,
     CloudUnreachable,
-    DeadlineExceeded,
-    PairMismatch,
+    DeviceError,
+    Interrupted,
     SignalLate,
     refused_alone,
 )
@@ -172,7 +171,9 @@ def _further(
         held = start.tokens if start else 0
         try:
             one = yield from cancelled(again, _round(exchange, again, start, held))
-        except (CloudUnreachable, CloudRefused, PairMismatch, DeadlineExceeded) as error:
+        except Interrupted:
+            raise
+        except DeviceError as error:
             yield Note(f"{error}; the best answer so far counts")
             count = len(again.held.tokens.ids) or len(exchange.decoder.encode_text(again.held.text))
             return max(0, count - held)

@@ -14,9 +14,8 @@ from duet_device.exchange import Exchange
 from duet_device.link import Link
 from duet_device.policy.check import Answered, Check
 from duet_device.policy.checkers import check
-from duet_device.policy.decisions import trusts, value_of
 from duet_device.policy.features import features_of
-from duet_device.policy.measures import Evidence, checks, judge, least_probability
+from duet_device.policy.measures import Evidence, checks, judge, least_probability, trusts, value_of
 from duet_device.policy.rounds import Candidate
 from duet_device.settings import MOST_ROUNDS
 from duet_device.signal_stream import Signal

@@ -1,4 +1,7 @@
-"""Define every error of the device, and the exit code of each."""
+"""Define every error of the device, and the exit code of each.
+
+Those of an output that fails are `duet_contract.console`'s.
+"""
 
 from enum import IntEnum
 
@@ -102,18 +105,6 @@ class IdentityExpired(IdentityProblem):
 
 class UntrustedPair(ModelProblem):
     """A pair without a trusted signature, modified, or older than the one here."""
-
-
-class OutputClosed(DeviceError):
-    """The reader of stdout has gone; there is no one to report it to."""
-
-    exit_code = ExitCode.STDOUT_CLOSED
-
-
-class OutputLost(DeviceError):
-    """Stdout cannot take the output: it is closed, its disk is full, or it failed."""
-
-    exit_code = ExitCode.OUTPUT
 
 
 class BatchIncomplete(DeviceError):

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from duet_contract.console import OutputLost
 from duet_contract.json_data import parse_json
 from duet_contract.private_files import write_private
-from duet_contract.terminal import json_text
-from duet_device.errors import OutputLost, UsageProblem
+from duet_contract.terminal import printable_json
+from duet_device.errors import UsageProblem
 
 Row = dict[str, Any]
 
@@ -86,4 +87,4 @@ def sort(path: Path, rows: dict[str, Row], ids: Iterable[str]) -> None:
 
 
 def _line(row: Row) -> bytes:
-    return json_text(row).encode("utf-8") + b"\n"
+    return printable_json(row).encode("utf-8") + b"\n"

@@ -62,6 +62,12 @@ def question_settings(settings: ClientSettings) -> QuestionSettings:
     return cast("QuestionSettings", {k: v for k, v in settings.items() if k in names})
 
 
+def client_settings(options: ClientSettings) -> ClientSettings:
+    """Return the settings among options that may have others, too."""
+    names = ClientSettings.__annotations__
+    return cast("ClientSettings", {k: v for k, v in options.items() if k in names})
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of a question; the defaults are those of `duet-device ask`."""

@@ -1,6 +1,21 @@
 """Errors of the contract. A message is one line that says what is wrong and what to do."""
 
 
+def first_line(error: BaseException) -> str:
+    r"""The first line of an error's message, where another library raised it; else its type.
+
+    Examples:
+        >>> first_line(OSError("no such file\nsee the manual")), first_line(OSError())
+        ('no such file', 'OSError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of an error's message, where torch and Ray say what happened; else its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 class ContractError(Exception):
     """Base of every error that `duet_contract` raises."""
 

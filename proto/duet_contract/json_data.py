@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
 
 
 def faults(error: "ValidationError", whole: str, most: int | None = None) -> str:
-    """What pydantic says of data, in one line: the places and what is wrong there.
+    """Return what pydantic says of data, in one line: the places and what is wrong there.
 
     Args:
         error: its exception.
@@ -104,13 +104,7 @@ def rounded(data: object) -> object:
         >>> rounded({"seconds": [0.123456789, 3], "tokens": 12})
         {'seconds': [0.123457, 3], 'tokens': 12}
     """
-    if isinstance(data, float):
-        return float(f"{data:.6g}")
-    if isinstance(data, dict):
-        return {key: rounded(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [rounded(value) for value in data]
-    return data
+    return _with_floats(data, lambda number: float(f"{number:.6g}"))
 
 
 def without_infinities(data: Any) -> Any:
@@ -120,12 +114,17 @@ def without_infinities(data: Any) -> Any:
         >>> without_infinities({"loss": [float("nan"), 1.0]})
         {'loss': [None, 1.0]}
     """
+    return _with_floats(data, lambda number: number if math.isfinite(number) else None)
+
+
+def _with_floats(data: Any, change: Callable[[float], float | None]) -> Any:
+    """Return the data with other values in the place of its floating-point numbers."""
     if isinstance(data, float):
-        return data if math.isfinite(data) else None
+        return change(data)
     if isinstance(data, dict):
-        return {key: without_infinities(value) for key, value in data.items()}
+        return {key: _with_floats(value, change) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [without_infinities(value) for value in data]
+        return [_with_floats(value, change) for value in data]
     return data
 
 

@@ -1,8 +1,9 @@
 """Escape text from models, peers, files and errors so that it cannot control a terminal."""
 
-import json
 import unicodedata
 from typing import Any
+
+from duet_contract.json_data import json_text
 
 # Explicit bidirectional formatting (UAX #9, section 2): reorders what a person reads.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -52,7 +53,7 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
-def json_text(data: Any, *, indent: int | None = None) -> str:
+def printable_json(data: Any, *, indent: int | None = None) -> str:
     r"""Return JSON that is safe on a terminal: unsafe characters become JSON escapes.
 
     Args:
@@ -63,10 +64,10 @@ def json_text(data: Any, *, indent: int | None = None) -> str:
         ValueError: a number is not finite, which JSON cannot hold (RFC 8259, section 6).
 
     Examples:
-        >>> json_text({"answer": "\x9bH ë"})
+        >>> printable_json({"answer": "\x9bH ë"})
         '{"answer": "\\u009bH ë"}'
     """
-    return json_escaped(json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent))
+    return json_escaped(json_text(data, indent=indent, ensure_ascii=False))
 
 
 def json_escaped(text: str) -> str:

@@ -41,7 +41,7 @@ def _by_tcpdump(port: int, file: Path) -> Iterator[None]:
     if "listening" not in line:
         line += process.stderr.readline()
     if "listening" not in line:
-        process.wait(10)
+        process.wait(60)
         pytest.skip(f"tcpdump cannot capture here: {line.strip()}")
     try:
         yield

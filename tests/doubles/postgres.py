@@ -81,7 +81,9 @@ class Postgres:
         return self.url(name)
 
     def url(self, name: str) -> str:
-        return f"postgresql://duet@/{name}?host={quote(str(self._directory), safe='')}"
+        # The service's own timeout is seconds, which a machine that runs many tests may take.
+        where = quote(str(self._directory), safe="")
+        return f"postgresql://duet@/{name}?host={where}&connect_timeout=60"
 
     def _call(self, program: str, *arguments: str, check: bool = True) -> None:
         command = [*self._as, str(self._binaries / program), *arguments]

@@ -5,8 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from duet_training.pair.tiny import make_tiny_pair
 from duet_training.rl.run import settings_from
+from duet_training.rl.trainer import Trainer
 from duet_training.settings.run import Settings
 from tests.doubles.commands import train_data as prepare
 
@@ -54,6 +57,19 @@ def overrides_of(home: Path, run: str, *more: str, pair: str = "pair") -> list[s
 def settings_of(home: Path, run: str, *more: str, pair: str = "pair") -> Settings:
     """The same, read."""
     return settings_from(overrides_of(home, run, *more, pair=pair))
+
+
+def on_running(trainer: Trainer, patch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Makes evaluations of this process ask a trainer's policies; returns what they ask for."""
+    asked: list[list[str]] = []
+
+    def running(settings: Settings, pair: object, names: list[str], **_: object) -> dict[str, Any]:
+        asked.append(list(names))
+        return {name: trainer.policies[name] for name in names}
+
+    patch.setattr("duet_training.evaluation.model_cache.start_policies", running)
+    patch.setattr("duet_training.evaluation.model_cache.ray.shutdown", lambda: None)
+    return asked
 
 
 def metrics_of(home: Path, run: str) -> list[dict[str, Any]]:

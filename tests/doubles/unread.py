@@ -90,3 +90,21 @@ async def until(condition: Callable[[], bool], within_s: float = 60.0) -> float:
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return asyncio.get_running_loop().time() - began
+
+
+# The first bytes of a TLS client that says no more.
+HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20)
+
+
+async def closes(port: int, data: bytes) -> None:
+    """Waits until a server closes a connection that sends `data` and no more.
+
+    Raises:
+        TimeoutError: it did not.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async with asyncio.timeout(60):
+        while await reader.read(4096):
+            pass
+    writer.close()

@@ -39,7 +39,8 @@ def test_it_shows_signal_answer_and_receipt_and_stops_the_service(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(5)
+    while process.poll() is None and len(_marked(mark)) < 2:
+        time.sleep(0.2)
     assert len(_marked(mark)) > 1, "the search finds the service"
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err

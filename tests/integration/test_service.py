@@ -148,7 +148,7 @@ async def test_leaving_aborts_in_the_engine(service, ask, how):
     assert before == 0
     channel = open_aio_channel(service.address)
     call = InferenceServiceStub(channel).Reason(
-        ask(LONG, budget=1500, temperature=1.0, seed=3), timeout=1.5 if how == "deadline" else None
+        ask(LONG, budget=1500, temperature=1.0, seed=3), timeout=5 if how == "deadline" else None
     )
     await call.read()
     await _settles(service, "vllm:num_requests_running", 1)

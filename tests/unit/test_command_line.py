@@ -141,7 +141,7 @@ def test_help_and_completion_import_nothing_heavy(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "shell"), zip(SCRIPTS, ["bash", "zsh", "fish", "bash"], strict=True)
+    ("script", "shell"), [*zip(SCRIPTS, ["bash", "zsh", "fish", "bash"], strict=True)]
 )
 def test_completion_prints_a_script(
     script: str, shell: str, capsys: pytest.CaptureFixture[str]

@@ -18,7 +18,7 @@ from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import certificates
 from duet_cloud.identity.certificates import der, is_host
 from duet_cloud.identity.passphrase import read_passphrase
-from duet_contract.commands import Number
+from duet_contract.commands import Number, option
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import fingerprint
 
@@ -27,29 +27,28 @@ from duet_contract.enrollment_codes import fingerprint
 @directory_option
 @database_option
 @passphrase_option
-@click.option(
-    "--domain", default="duet", metavar="DOMAIN", help="SPIFFE trust domain of all names."
-)
-@click.option(
+@option("--domain", None, "DOMAIN", "SPIFFE trust domain of all names.", "duet")
+@option(
     "--host",
-    "hosts",
+    None,
+    "NAME_OR_ADDRESS",
+    "DNS name or IP address of this server, besides its own hostname. Repeatable.",
     multiple=True,
-    metavar="NAME_OR_ADDRESS",
-    help="DNS name or IP address of this server, besides its own hostname. Repeatable.",
+    to="hosts",
 )
-@click.option(
+@option(
     "--device-days",
-    type=Number(0, 366, min_open=True),
-    default=authorities.DEVICE_DAYS,
-    metavar="DAYS",
-    help="Validity of device certificates in days.",
+    Number(0, 366, min_open=True),
+    "DAYS",
+    "Validity of device certificates in days.",
+    authorities.DEVICE_DAYS,
 )
-@click.option(
+@option(
     "--server-days",
-    type=Number(0, 366, min_open=True),
-    default=authorities.SERVER_DAYS,
-    metavar="DAYS",
-    help="Validity of the server's certificate in days.",
+    Number(0, 366, min_open=True),
+    "DAYS",
+    "Validity of the server's certificate in days.",
+    authorities.SERVER_DAYS,
 )
 def init(
     directory: Path,
@@ -105,12 +104,13 @@ def show(directory: Path) -> None:
 @directory_option
 @database_option
 @passphrase_option
-@click.option(
+@option(
     "--host",
-    "hosts",
+    None,
+    "NAME_OR_ADDRESS",
+    "DNS name or IP address of this server; replaces the earlier ones. Repeatable.",
     multiple=True,
-    metavar="NAME_OR_ADDRESS",
-    help="DNS name or IP address of this server; replaces the earlier ones. Repeatable.",
+    to="hosts",
 )
 def rotate(
     directory: Path, database: str | None, passphrase_file: Path | None, hosts: tuple[str, ...]

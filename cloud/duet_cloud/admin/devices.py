@@ -16,7 +16,7 @@ from duet_cloud.admin.options import (
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.roles import Role
-from duet_contract.commands import Number
+from duet_contract.commands import Number, option
 from duet_contract.terminal import counted
 
 _ROLES = ", ".join(Role)
@@ -26,19 +26,16 @@ _ROLES = ", ".join(Role)
 @click.argument("name")
 @directory_option
 @database_option
-@click.option(
+@option(
     "--role",
-    "roles",
-    default=Role.INFERENCE.value,
-    metavar="ROLE[,ROLE]",
-    help=f"Roles of the device: {_ROLES}.",
+    None,
+    "ROLE[,ROLE]",
+    f"Roles of the device: {_ROLES}.",
+    Role.INFERENCE.value,
+    to="roles",
 )
-@click.option(
-    "--hours",
-    type=Number(0, 24 * 31, min_open=True),
-    default=24.0,
-    metavar="HOURS",
-    help="Validity of the code in hours.",
+@option(
+    "--hours", Number(0, 24 * 31, min_open=True), "HOURS", "Validity of the code in hours.", 24.0
 )
 @click.option("--again", is_flag=True, help="Replace the certificate that NAME has.")
 def invite(

@@ -11,6 +11,7 @@ from cryptography import x509
 from duet_cloud.errors import UsageError
 from duet_cloud.identity.authority import near_end
 from duet_cloud.options import DATABASE_VARIABLE
+from duet_contract.commands import option
 from duet_contract.directories import data_directory
 
 # One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
@@ -29,35 +30,36 @@ def usual_directory() -> Path:
 
 def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--dir`: the authority's directory."""
-    return click.option(
+    return option(
         "--dir",
-        "directory",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=usual_directory,
+        click.Path(path_type=Path, file_okay=False),
+        "DIR",
+        "Directory of the authority (--tls-dir of duet-cloud serve).",
+        usual_directory,
         show_default="the user's data directory",
-        metavar="DIR",
         envvar="DUET_AUTHORITY",
-        help="Directory of the authority (--tls-dir of duet-cloud serve).",
+        to="directory",
     )(function)
 
 
 def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--database`."""
-    return click.option(
+    return option(
         "--database",
-        metavar="URL",
+        None,
+        "URL",
+        "PostgreSQL database that replicas share [SQLite in the directory].",
         envvar=DATABASE_VARIABLE,
-        help="PostgreSQL database that replicas share [SQLite in the directory].",
     )(function)
 
 
 def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--passphrase-file`."""
-    return click.option(
+    return option(
         "--passphrase-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
+        click.Path(path_type=Path, dir_okay=False),
+        "FILE",
+        "Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
     )(function)
 
 

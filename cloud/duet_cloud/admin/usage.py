@@ -11,20 +11,20 @@ from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.counts import COUNTS_NAME, Usage, counts_beside, open_counts
 from duet_cloud.identity.security import ACCESS_NAME
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.terminal import printable
 
 
 @click.command()
 @directory_option
 @database_option
-@click.option(
+@option(
     "--access",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Access file (--access of duet-cloud serve).",
+    click.Path(path_type=Path, dir_okay=False),
+    "FILE",
+    "Access file (--access of duet-cloud serve).",
 )
-@click.option("--days", type=Integer(1, 400), default=1, help="Number of days (UTC) up to today.")
+@option("--days", Integer(1, 400), None, "Number of days (UTC) up to today.", 1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def usage(
     directory: Path, database: str | None, access: Path | None, days: int, as_json: bool

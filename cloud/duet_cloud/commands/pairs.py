@@ -9,6 +9,7 @@ from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source
 from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, recipe_text, shipped_recipes
 from duet_cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
 from duet_cloud.pairs.sources import own_calibration
+from duet_contract.commands import option
 from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.manifest import SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
@@ -23,20 +24,11 @@ def pairs() -> None:
 
 @pairs.command(short_help="Build or install a pair.")
 @click.argument("recipe", required=False)
-@click.option("--out", type=_PATH, metavar="DIR", help="Directory of the pair [in the cache].")
-@click.option("--reasoner", metavar="MODEL", help="Directory, or OWNER/NAME on the hub.")
-@click.option(
-    "--decoder", metavar="MODEL", help="GGUF file, its directory, or OWNER/NAME[/FILE] on the hub."
-)
-@click.option(
-    "--save-recipe", type=_PATH, metavar="FILE", help="Write the recipe, with what was derived."
-)
-@click.option(
-    "--calibration",
-    type=_PATH,
-    metavar="FILE",
-    help="Thresholds to put into the pair (duet-device calibrate).",
-)
+@option("--out", _PATH, "DIR", "Directory of the pair [in the cache].")
+@option("--reasoner", None, "MODEL", "Directory, or OWNER/NAME on the hub.")
+@option("--decoder", None, "MODEL", "GGUF file, its directory, or OWNER/NAME[/FILE] on the hub.")
+@option("--save-recipe", _PATH, "FILE", "Write the recipe, with what was derived.")
+@option("--calibration", _PATH, "FILE", "Thresholds to put into the pair (duet-device calibrate).")
 @click.option("--if-missing", is_flag=True, help="Do nothing if the pair is built.")
 def build(
     recipe: str | None,

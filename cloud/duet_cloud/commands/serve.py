@@ -14,7 +14,7 @@ from duet_cloud.options import (
     parse_engine,
     print_engine_help,
 )
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_contract.pairs import DEFAULT_PAIR
 
 _EPILOG = """\b
@@ -72,141 +72,128 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     epilog=_EPILOG,
     context_settings={"ignore_unknown_options": True, "show_default": True},
 )
-@click.option(
+@option(
     "--config",
-    type=_FILE,
-    metavar="FILE",
+    _FILE,
+    "FILE",
+    "YAML file of options by name, vLLM's too; the command line takes precedence.",
     is_eager=True,
     expose_value=False,
     callback=_read_config,
-    help="YAML file of options by name, vLLM's too; the command line takes precedence.",
 )
-@click.option(
+@option(
     "--pair",
-    "pairs",
+    None,
+    "NAME_OR_DIR",
+    "Pair to serve. Repeatable; each has its own engine.",
+    (DEFAULT_PAIR,),
     multiple=True,
-    default=(DEFAULT_PAIR,),
-    metavar="NAME_OR_DIR",
-    help="Pair to serve. Repeatable; each has its own engine.",
+    to="pairs",
 )
 @click.option("--host", default=ServeOptions.host, help="Address to listen on.")
-@click.option("--port", type=_PORT, default=ServeOptions.port, help="Port; 0 takes a free one.")
+@option("--port", _PORT, None, "Port; 0 takes a free one.", ServeOptions.port)
 @click.option("--metrics-host", default=ServeOptions.metrics_host, help="Address for Prometheus.")
-@click.option("--metrics-port", type=_PORT, metavar="PORT", help="Port for Prometheus [none].")
+@option("--metrics-port", _PORT, "PORT", "Port for Prometheus [none].")
 @click.option("--health-host", default=ServeOptions.health_host, help="Address for health checks.")
-@click.option(
-    "--health-port", type=_PORT, metavar="PORT", help="HTTP port for /livez and /readyz [none]."
-)
-@click.option(
-    "--health-grpc-port",
-    type=_PORT,
-    metavar="PORT",
-    help="Port for gRPC health checks without TLS [none].",
-)
-@click.option(
+@option("--health-port", _PORT, "PORT", "HTTP port for /livez and /readyz [none].")
+@option("--health-grpc-port", _PORT, "PORT", "Port for gRPC health checks without TLS [none].")
+@option(
     "--max-running",
-    type=Integer(1, _MOST_COUNT),
-    metavar="N",
-    help="Maximum number of running requests [vLLM's --max-num-seqs].",
+    Integer(1, _MOST_COUNT),
+    "N",
+    "Maximum number of running requests [vLLM's --max-num-seqs].",
 )
-@click.option(
+@option(
     "--max-waiting",
-    type=Integer(0, _MOST_COUNT),
-    metavar="N",
-    help="Maximum number of waiting requests [a quarter of the running ones].",
+    Integer(0, _MOST_COUNT),
+    "N",
+    "Maximum number of waiting requests [a quarter of the running ones].",
 )
-@click.option(
+@option(
     "--chunk-tokens",
-    type=Integer(1, _MOST_COUNT),
-    default=ServeOptions.chunk_tokens,
-    metavar="N",
-    help="Maximum number of tokens in a chunk.",
+    Integer(1, _MOST_COUNT),
+    "N",
+    "Maximum number of tokens in a chunk.",
+    ServeOptions.chunk_tokens,
 )
-@click.option(
+@option(
     "--chunk-ms",
-    type=Number(0, MOST_S * 1000),
-    default=ServeOptions.chunk_ms,
-    metavar="MS",
-    help="Maximum time a token is buffered, in milliseconds.",
+    Number(0, MOST_S * 1000),
+    "MS",
+    "Maximum time a token is buffered, in milliseconds.",
+    ServeOptions.chunk_ms,
 )
-@click.option(
+@option(
     "--grace-s",
-    type=Number(0, MOST_S),
-    default=ServeOptions.grace_s,
-    metavar="S",
-    help="Time for running requests to finish at shutdown, in seconds.",
+    Number(0, MOST_S),
+    "S",
+    "Time for running requests to finish at shutdown, in seconds.",
+    ServeOptions.grace_s,
 )
-@click.option(
+@option(
     "--write-s",
-    type=Number(0.1, MOST_S),
-    default=ServeOptions.write_s,
-    metavar="S",
-    help="Maximum time a message waits for a device to read it, in seconds.",
+    Number(0.1, MOST_S),
+    "S",
+    "Maximum time a message waits for a device to read it, in seconds.",
+    ServeOptions.write_s,
 )
-@click.option(
+@option(
     "--engine-timeout-s",
-    type=Number(0.1, MOST_S),
-    metavar="S",
-    help="Time in which a working engine answers, in seconds [4 on a GPU, 60 on a CPU].",
+    Number(0.1, MOST_S),
+    "S",
+    "Time in which a working engine answers, in seconds [4 on a GPU, 60 on a CPU].",
 )
-@click.option(
+@option(
     "--engine-failure",
-    type=click.Choice(("exit", "restart")),
-    default=ServeOptions.engine_failure,
-    help="Action when an engine fails.",
+    click.Choice(("exit", "restart")),
+    None,
+    "Action when an engine fails.",
+    ServeOptions.engine_failure,
 )
 @click.option("--reflection", is_flag=True, help="Offer gRPC server reflection.")
-@click.option(
-    "--log-format",
-    type=click.Choice(("console", "json")),
-    default=ServeOptions.log_format,
-    help="Log format.",
+@option(
+    "--log-format", click.Choice(("console", "json")), None, "Log format.", ServeOptions.log_format
 )
 @click.option("--log-questions", is_flag=True, help="Write questions to the log.")
-@click.option("--tls-dir", type=_FILE, metavar="DIR", help="Authority of duet-cloud admin.")
-@click.option(
-    "--enrollment-port",
-    type=_PORT,
-    metavar="PORT",
-    help="Port for enrollment; 0 takes a free one [no enrollment].",
+@option("--tls-dir", _FILE, "DIR", "Authority of duet-cloud admin.")
+@option(
+    "--enrollment-port", _PORT, "PORT", "Port for enrollment; 0 takes a free one [no enrollment]."
 )
-@click.option(
+@option(
     "--replica",
-    "replicas",
+    None,
+    "HOST:PORT",
+    "Replica that devices learn at enrollment, this one included. Repeatable.",
     multiple=True,
-    metavar="HOST:PORT",
-    help="Replica that devices learn at enrollment, this one included. Repeatable.",
+    to="replicas",
 )
-@click.option(
+@option(
     "--replica-name",
-    metavar="NAME",
-    help="Name in the certificates of all replicas [each has its host's].",
+    None,
+    "NAME",
+    "Name in the certificates of all replicas [each has its host's].",
 )
-@click.option(
+@option(
     "--passphrase-file",
-    type=_FILE,
-    metavar="FILE",
-    help="Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
+    _FILE,
+    "FILE",
+    "Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
 )
-@click.option("--tls-cert", type=_FILE, metavar="FILE", help="Own PKI: server's chain, PEM.")
-@click.option("--tls-key", type=_FILE, metavar="FILE", help="Own PKI: server's key, PEM.")
-@click.option(
-    "--tls-client-ca",
-    type=_FILE,
-    metavar="FILE",
-    help="Own PKI: certificate authority of devices, PEM.",
-)
-@click.option(
+@option("--tls-cert", _FILE, "FILE", "Own PKI: server's chain, PEM.")
+@option("--tls-key", _FILE, "FILE", "Own PKI: server's key, PEM.")
+@option("--tls-client-ca", _FILE, "FILE", "Own PKI: certificate authority of devices, PEM.")
+@option(
     "--access",
-    type=_FILE,
-    metavar="FILE",
-    help="Limits, and roles with your own PKI, TOML [access.toml in --tls-dir].",
+    _FILE,
+    "FILE",
+    "Limits, and roles with your own PKI, TOML [access.toml in --tls-dir].",
 )
-@click.option(
+@option(
     "--database",
-    metavar="URL",
+    None,
+    "URL",
+    "PostgreSQL database that replicas share [SQLite in --tls-dir].",
     envvar=DATABASE_VARIABLE,
-    help="PostgreSQL database that replicas share [SQLite in --tls-dir].",
 )
 @click.option(
     "--help-engine",

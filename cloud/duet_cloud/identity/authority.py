@@ -122,14 +122,8 @@ def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certi
     Raises:
         CredentialsError: missing or malformed, or it has ended: nothing that it signed counts.
     """
-    path = directory / CERTIFICATE_NAME
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CredentialsError(
-            f"there is no authority in {directory}: duet-cloud admin init"
-        ) from error
-    certificate = certificates.load_chain(content, str(path))[0]
+    missing = f"there is no authority in {directory}"
+    certificate = _first(directory / CERTIFICATE_NAME, missing, "init")
     ends = certificate.not_valid_after_utc
     if not even_ended and _now() >= ends:
         raise CredentialsError(
@@ -157,12 +151,16 @@ def load_server_certificate(directory: Path) -> x509.Certificate:
         CredentialsError: missing or malformed.
     """
     path = directory / SERVER_NAME
+    return _first(path, f"there is no {path}", "rotate --host HOST")
+
+
+def _first(path: Path, missing: str, command: str) -> x509.Certificate:
+    """Return the first certificate of a file, which a command of `duet-cloud admin` makes."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CredentialsError(
-            f"cannot read {path}: {error.strerror}; make it: duet-cloud admin rotate --host HOST"
-        ) from error
+        why = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        raise CredentialsError(f"{missing}{why}: duet-cloud admin {command}") from error
     return certificates.load_chain(content, str(path))[0]
 
 
@@ -190,12 +188,8 @@ def create(
         if len(passphrase) < LEAST_PASSPHRASE:
             raise UsageError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings = {
-            "domain": domain,
-            "device_days": str(device_days),
-            "server_days": str(server_days),
-        }
-        return _create(directory, passphrase, settings, hosts, url)
+        days = {"device_days": str(device_days), "server_days": str(server_days)}
+        return _create(directory, passphrase, {"domain": domain, **days}, hosts, url)
     except OSError as error:
         raise CredentialsError(
             f"cannot make an authority in {directory}: {error.strerror}"

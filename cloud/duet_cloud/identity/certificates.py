@@ -97,14 +97,8 @@ def server_certificate(
     now: datetime.datetime,
 ) -> x509.Certificate:
     """Return a certificate that proves to devices that they talk to the cloud at one of `hosts`."""
-    ends = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
-    return (
-        _builder(x509.Name([]), issuer.subject, public_key, now, ends)
-        .add_extension(_names(hosts), critical=True)
-        .add_extension(_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH
+    return _end_entity(issuer, issuer_key, public_key, hosts, days, now, purpose)
 
 
 def device_certificate(
@@ -116,12 +110,25 @@ def device_certificate(
     now: datetime.datetime,
 ) -> x509.Certificate:
     """Return a certificate that proves to the cloud that a device is the one named `uri`."""
+    purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+    return _end_entity(issuer, issuer_key, public_key, [uri], days, now, purpose)
+
+
+def _end_entity(
+    issuer: x509.Certificate,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    public_key: ec.EllipticCurvePublicKey,
+    names: Sequence[str],
+    days: float,
+    now: datetime.datetime,
+    purpose: x509.ObjectIdentifier,
+) -> x509.Certificate:
     ends = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
     return (
         _builder(x509.Name([]), issuer.subject, public_key, now, ends)
-        .add_extension(_names([uri]), critical=True)
+        .add_extension(_names(names), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
 

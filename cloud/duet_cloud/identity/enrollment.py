@@ -3,18 +3,18 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import grpc
 from cryptography import x509
 
 from duet_cloud import logs
 from duet_cloud.errors import AddressError
 from duet_cloud.grpc_server import make_server
 from duet_cloud.identity.authority import Authority
-from duet_cloud.identity.callers import CALLER
+from duet_cloud.identity.callers import CALLER, peer_network
 from duet_cloud.identity.certificates import der, serial_text
-from duet_cloud.identity.code_rate_limit import MOST_PER_ADDRESS, CodeRateLimiter
 from duet_cloud.identity.credentials import ServerCredentials
 from duet_cloud.identity.database import DatabaseError
 from duet_cloud.identity.refusals import Refusals
@@ -39,6 +39,45 @@ from duet_contract.v1.enrollment_pb2 import (
     RenewRequest,
     RenewResponse,
 )
+
+WINDOW_S = 60.0
+MOST_PER_ADDRESS = 5
+MOST_IN_ALL = 60
+
+
+class CodeRateLimiter:
+    """Bounds wrong codes in any `WINDOW_S` seconds, from one address and in all.
+
+    Counts are not persistent, since a restart gains an attacker almost nothing.
+
+    Args:
+        clock: seconds on a steady clock.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # When each wrong code came, and from where. No code is tried beyond the limit.
+        self._wrong: deque[tuple[float, str]] = deque(maxlen=MOST_IN_ALL)
+
+    def wait_s(self, peer: str) -> float:
+        """Return the seconds until `peer` (as gRPC names it) may try a code; 0 if it may now."""
+        now = self._clock()
+        while self._wrong and self._wrong[0][0] <= now - WINDOW_S:
+            self._wrong.popleft()
+        network = peer_network(peer)
+        own = [at for at, origin in self._wrong if origin == network]
+        everyone = [at for at, _ in self._wrong]
+        free = max(_free_at(own, MOST_PER_ADDRESS), _free_at(everyone, MOST_IN_ALL))
+        return max(free - now, 0.0)
+
+    def count_wrong(self, peer: str) -> None:
+        """Count a wrong code that `peer` tried."""
+        self._wrong.append((self._clock(), peer_network(peer)))
+
+
+def _free_at(times: Sequence[float], most: int) -> float:
+    return times[-most] + WINDOW_S if len(times) >= most else 0.0
+
 
 # Anyone can reach this port: its messages are small and its connections short.
 _SERVER_OPTIONS = (
@@ -163,11 +202,17 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         """See enrollment.proto."""
         caller = CALLER.get()
         assert caller is not None
-        self._check_rate(caller.name)
-        certificate = await _signed(
-            self._authority,
-            lambda: self._authority.renew(caller.serial, request.signing_request),
-        )
+        times = self._count(caller.name)
+        try:
+            certificate = await _signed(
+                self._authority,
+                lambda: self._authority.renew(caller.serial, request.signing_request),
+            )
+        except Refusal as refusal:
+            if refusal.code == grpc.StatusCode.UNAVAILABLE:
+                # No row was added: a device that tries until the database is back is served then.
+                times.pop()
+            raise
         if certificate is None:
             raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
         logs.get().info("renewed", device=caller.name, serial=serial_text(certificate))
@@ -177,7 +222,12 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
             server_name=self._replicas.name,
         )
 
-    def _check_rate(self, name: str) -> None:
+    def _count(self, name: str) -> deque[float]:
+        """Count a renewal; return when a device renewed.
+
+        Raises:
+            Refusal: RESOURCE_EXHAUSTED.
+        """
         now = self._clock()
         times = self._renewed.setdefault(name, deque(maxlen=MOST_RENEWALS))
         if len(times) == MOST_RENEWALS and (wait := times[0] + _RENEWAL_WINDOW_S - now) > 0:
@@ -188,6 +238,7 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
                 wait,
             )
         times.append(now)
+        return times
 
 
 class EnrollmentServer:

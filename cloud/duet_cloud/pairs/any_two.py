@@ -7,6 +7,7 @@ from pathlib import Path
 
 from duet_cloud.errors import PairBuildError, UsageError
 from duet_cloud.pairs.recipe import DecoderRecipe, ReasonerRecipe, Recipe, Source
+from duet_contract.errors import first_line
 
 # What the paper's pair asks of its models after each question.
 _INSTRUCTION = " Let's think step by step and output the final answer within \\boxed{}."
@@ -135,9 +136,8 @@ def _hub_files(repository: str) -> list[str]:
     try:
         names = HfApi().list_repo_files(repository)
     except Exception as error:  # the hub's, its HTTP library's and the file system's own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PairBuildError(
-            f"cannot list {repository} on the hub: {reason}; "
+            f"cannot list {repository} on the hub: {first_line(error)}; "
             f"name its file, --decoder {repository}/FILE.gguf"
         ) from error
     return sorted(name for name in names if name.endswith(".gguf") and "/" not in name)

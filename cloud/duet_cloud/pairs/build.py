@@ -1,27 +1,102 @@
 """Builds a pair from its recipe: models in place, formats derived, manifest written, signed."""
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs import adapters, formats, gguf_models
+from duet_cloud.pairs import formats, gguf_models
 from duet_cloud.pairs.formats import ChatTemplate
-from duet_cloud.pairs.limits import defaults_for, limits_for
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_cloud.pairs.sources import MODEL_FILES, locate, own_calibration, place
 from duet_cloud.pairs.target import replacing, vacant
 from duet_contract.calibration import add_calibration
+from duet_contract.errors import first_line
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
     PRIVATE_SCHEMA,
     SCHEMA,
     Decoder,
+    Defaults,
+    Limits,
     Manifest,
     Reasoner,
     Vocabulary,
 )
+from duet_contract.sampling import valid_temperature
 from duet_contract.vocabulary import HubTokenizer, gguf_vocabulary, vocabulary_of
+
+# Of the two files that PEFT writes.
+ADAPTER = "adapter_config.json"
+
+
+def add_adapter(adapter: Path, model: Path) -> None:
+    """Add a low-rank adapter's weights to those of the model in the directory `model`, in bfloat16.
+
+    vLLM could serve an adapter (LoRA, arXiv 2106.09685) next to its model; a merged one costs
+    nothing per token.
+
+    Raises:
+        PairBuildError: it cannot be read, or is of another model.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
+    try:
+        adapted = PeftModel.from_pretrained(base, adapter)
+        merged = adapted.merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise PairBuildError(
+            f"the adapter in {adapter} cannot be added: {first_line(error)}"
+        ) from error
+    # Files may be hard links to those of another program, which must not change: each is replaced.
+    for file in model.glob("*.safetensors*"):
+        file.unlink()
+    with TemporaryDirectory(dir=model.parent) as scratch:
+        merged.save_pretrained(scratch)
+        for file in Path(scratch).iterdir():
+            file.replace(model / file.name)
+
+
+# Most tokens of each kind that any pair gets.
+_QUESTION, _ANSWER, _BUDGET = 1024, 2048, 16384
+
+
+def limits_for(reasoner: Reasoner, decoder: Decoder) -> Limits:
+    """Return limits that fit both models' context windows.
+
+    Question, answer, and the text around them in the prompts get an eighth of the smaller window
+    each, the signal at most the rest.
+    """
+    window = min(reasoner.context, decoder.context)
+    eighth = max(1, window // 8)
+    question, answer = min(_QUESTION, eighth), min(_ANSWER, eighth)
+    budget = min(_BUDGET, window - question - answer - eighth)
+    return Limits(question=question, budget=max(1, budget), answer=answer)
+
+
+def defaults_for(limits: Limits, reasoner: Path) -> Defaults:
+    """Return defaults within `limits`: a quarter of the budget, and a whole answer.
+
+    Args:
+        limits: the pair's.
+        reasoner: directory of the model, whose `generation_config.json` may name a temperature.
+    """
+    temperature = 0.0
+    with suppress(OSError, ValueError, AttributeError):
+        settings = json.loads((reasoner / "generation_config.json").read_text("utf-8"))
+        wanted = settings.get("temperature")
+        if settings.get("do_sample") and isinstance(wanted, int | float):
+            temperature = float(wanted) if valid_temperature(wanted) else 0.0
+    return Defaults(
+        budget=max(1, limits.budget // 4), answer=limits.answer, temperature=temperature
+    )
+
 
 Report = Callable[[str], None]
 TOKENIZER = "tokenizer.json"
@@ -103,7 +178,7 @@ def _build_reasoner(recipe: Recipe, root: Path, report: Report) -> Reasoner:
             for file in origin.glob(pattern):
                 place(file, target / file.name)
     if recipe.reasoner.adapter:
-        adapters.add(locate(recipe.reasoner.adapter, adapters.SETTINGS), target)
+        add_adapter(locate(recipe.reasoner.adapter, ADAPTER), target)
     if not (target / TOKENIZER).is_file():
         raise PairBuildError(f"{_name(source)} has no tokenizer.json")
     vocabulary = vocabulary_of(target / TOKENIZER)

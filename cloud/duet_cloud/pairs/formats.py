@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from duet_cloud.errors import PairBuildError
+from duet_contract.errors import first_line
 from duet_contract.manifest import PromptFormat, SlotPart, TemplatePart
 
 # Private-use characters: no chat template has them, none strips them.
@@ -65,9 +66,8 @@ class ChatTemplate:
                 **given,
             )
         except (TemplateError, TypeError, ValueError, LookupError, RecursionError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise PairBuildError(
-                f"the chat template of {self.model} cannot be rendered: {reason}"
+                f"the chat template of {self.model} cannot be rendered: {first_line(error)}"
             ) from error
         return str(rendered[0])
 

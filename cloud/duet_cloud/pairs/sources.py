@@ -8,6 +8,7 @@ from pathlib import Path
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_contract.calibration import CALIBRATION_NAME
+from duet_contract.errors import first_line
 
 # What a served model needs; repositories also hold duplicates in other formats.
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
@@ -69,9 +70,8 @@ def _from_hub(source: Source) -> Path:
             snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise PairBuildError(
-            f"cannot fetch {source.hub} from the hub: {reason}; "
+            f"cannot fetch {source.hub} from the hub: {first_line(error)}; "
             "give a local directory with --reasoner and --decoder instead"
         ) from error
 

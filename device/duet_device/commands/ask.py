@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
+from click.core import ParameterSource
 
 from duet_contract.commands import Integer, Number
-from duet_contract.console import was_interrupted
+from duet_contract.console import OutputClosed, OutputLost, was_interrupted
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
 from duet_device.commands.input import read_stdin, stop_on_interrupt
@@ -20,6 +21,7 @@ from duet_device.commands.options import (
     REDACTION,
     SETTINGS,
     ConfiguredCommand,
+    RequestOptions,
     request_of,
 )
 from duet_device.commands.output import show_error
@@ -28,15 +30,12 @@ from duet_device.errors import (
     DeviceError,
     Interrupted,
     ModelProblem,
-    OutputClosed,
-    OutputLost,
     UsageProblem,
 )
 from duet_device.settings import (
     DEFAULT_CONTEXT_TIMEOUT,
     DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
-    ClientSettings,
 )
 
 if TYPE_CHECKING:
@@ -168,16 +167,11 @@ def ask(
     as_json: bool,
     show_signal: bool,
     pair_name: str | None,
-    allow_unsigned: bool,
     sources: tuple[str, ...],
     note_sources: tuple[str, ...],
     context_timeout: float,
-    redact: bool,
-    redact_words: Path | None,
-    redact_numbers: bool,
     show_work: bool,
     show_sent: bool,
-    no_log: bool,
     reuse: bool,
     questions: Path | None,
     answers: Path,
@@ -185,7 +179,7 @@ def ask(
     linger: float | None,
     quiet: bool,
     verbose: bool,
-    **settings: Unpack[ClientSettings],
+    **options: Unpack[RequestOptions],
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
@@ -199,13 +193,15 @@ def ask(
     """
     stop = stop_on_interrupt(context)
     # The time limit of a batch counts for each of its questions.
-    limit = MOST_TIMEOUT if questions else settings["timeout"]
+    limit = MOST_TIMEOUT if questions else options["timeout"]
     deadline = Deadline(limit, context.find_root().obj, stop)
     if "-" in sources and "-" in note_sources:
         raise UsageProblem("stdin can be read once: give --context or --notes a file")
     text = " ".join(words)
     if questions and words:
         raise UsageProblem("give a QUESTION or --in, not both")
+    if not questions and context.get_parameter_source("answers") is ParameterSource.COMMANDLINE:
+        raise UsageProblem("--out is for the answers of --in: give it too, or redirect stdout")
     if words in ((), ("-",)) and not questions:
         if "-" in (*sources, *note_sources):
             raise UsageProblem("stdin holds the context: give the question as an argument")
@@ -216,9 +212,7 @@ def ask(
         from duet_device.commands.first_use import installed_pair
 
         with deadline.waiting():
-            return installed_pair(
-                context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned
-            )
+            return installed_pair(context, pair_name, options, yes=yes)
 
     # Imported here and below, so that --help and errors of usage come at once.
     from duet_device.commands.output import Output
@@ -239,17 +233,8 @@ def ask(
         with deadline.waiting():
             documents = read_context(sources, output.note, context_timeout)
             notes = read_context(note_sources, output.note, context_timeout, "--notes")
-    request = request_of(
-        pair_name,
-        settings,
-        allow_unsigned=allow_unsigned,
-        redact=redact,
-        redact_words=redact_words,
-        redact_numbers=redact_numbers,
-        no_log=no_log,
-    )
     request = replace(
-        request,
+        request_of(pair_name, options),
         question=text,
         context=tuple((document.name, document.text) for document in documents),
         notes=tuple((document.name, document.text) for document in notes),

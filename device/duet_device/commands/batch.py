@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duet_contract.json_data import parse_json
-from duet_contract.terminal import json_text
+from duet_contract.terminal import printable_json
 from duet_device.commands.output import error_data, note, show
 from duet_device.errors import (
     BatchIncomplete,
@@ -70,7 +70,7 @@ class Batch:
         if self.questions != _STDIO and self.questions.resolve() == self.answers.resolve():
             raise UsageProblem(f"--in and --out are the same file: {self.answers}")
         if self.answers == _STDIO:
-            self._answer(items, lambda row: show(json_text(row)))
+            self._answer(items, lambda row: show(printable_json(row)))
             return
         with locked(self.answers) as file:
             rows = read_rows(file, self.answers)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from duet_contract.commands import Integer, Number
-from duet_contract.terminal import json_text
+from duet_contract.console import OutputLost
+from duet_contract.terminal import printable_json
 from duet_device.commands.batch import Item, bar, read_items
 from duet_device.commands.options import ALLOW_UNSIGNED, ConfiguredCommand, settings_named
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
 from duet_device.deadline import Deadline
-from duet_device.errors import CloudRefused, DeadlineExceeded, OutputLost, UsageProblem
+from duet_device.errors import CloudRefused, DeadlineExceeded, UsageProblem
 from duet_device.rows_file import append, locked, read_rows
 from duet_device.settings import Settings
 
@@ -150,7 +151,7 @@ def calibrate(
             html.write_text(page(found), "utf-8")
         except OSError as error:
             raise OutputLost(f"cannot write {html}: {error.strerror}") from error
-    show(json_text(found.as_json()) if as_json else _report(found))
+    show(printable_json(found.as_json()) if as_json else _report(found))
     if not any(fitted.threshold for fitted in found.fitted.values()):
         raise UsageProblem(
             f"no threshold does what is wanted ({goal}), and nothing was stored: give more "

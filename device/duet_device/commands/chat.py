@@ -21,6 +21,7 @@ from duet_device.commands.options import (
     REDACTION,
     SETTINGS,
     ConfiguredCommand,
+    RequestOptions,
     request_of,
 )
 from duet_device.commands.output import Output, note, show
@@ -28,12 +29,10 @@ from duet_device.deadline import Deadline
 from duet_device.errors import (
     DeviceError,
     Interrupted,
-    OutputClosed,
-    OutputLost,
     UsageProblem,
 )
 from duet_device.serve.connect import connect
-from duet_device.settings import ClientSettings
+from duet_device.settings import client_settings
 from duet_device.turns import Past, Turn
 
 if TYPE_CHECKING:
@@ -80,15 +79,10 @@ def chat(
     continued: str | None,
     yes: bool,
     pair_name: str | None,
-    allow_unsigned: bool,
     show_signal: bool,
-    redact: bool,
-    redact_words: Path | None,
-    redact_numbers: bool,
-    no_log: bool,
     quiet: bool,
     verbose: bool,
-    **settings: Unpack[ClientSettings],
+    **options: Unpack[RequestOptions],
 ) -> None:
     """Answer questions one after the other; the decoder reads the earlier turns.
 
@@ -99,22 +93,14 @@ def chat(
     from duet_device.client import Client
     from duet_device.commands.first_use import installed_pair
 
-    pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
-    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
+    pair = installed_pair(context, pair_name, options, yes=yes)
+    settings = client_settings(options)
+    client = Client(pair, allow_unsigned=options["allow_unsigned"], **settings)
     past: list[Past] = []
     id_ = secrets.token_hex(4)
     if continued is not None:
         past, id_ = _stored(client.pair.manifest, continued)
-    request = request_of(
-        pair,
-        settings,
-        allow_unsigned=allow_unsigned,
-        redact=redact,
-        redact_words=redact_words,
-        redact_numbers=redact_numbers,
-        no_log=no_log,
-    )
-    request = replace(request, share=share_history, chat=id_)
+    request = replace(request_of(pair, options), share=share_history, chat=id_)
     with client:
         styles = {"show_signal": show_signal, "quiet": quiet, "verbose": verbose}
         _Chat(client, request, past, stop, styles).run()
@@ -174,8 +160,6 @@ class _Chat:
                         return
                 elif line.strip():
                     self._turn(line)
-            except (OutputClosed, OutputLost):
-                raise
             except Interrupted:
                 if not self._goes_on:
                     raise

@@ -4,7 +4,7 @@ import dataclasses
 
 import click
 
-from duet_contract.terminal import json_text, one_line
+from duet_contract.terminal import one_line, printable_json
 from duet_device.commands.options import ConfiguredCommand, settings_named
 from duet_device.commands.output import show
 from duet_device.doctor.check import CHECKS, Finding, Machine, load, run
@@ -39,7 +39,7 @@ def doctor(
         if not as_json:
             _show(finding)
     if as_json:
-        show(json_text([dataclasses.asdict(finding) for finding in findings]))
+        show(printable_json([dataclasses.asdict(finding) for finding in findings]))
     return int(any(finding.status in ("error", "skipped") for finding in findings))
 
 

@@ -10,6 +10,7 @@ import click
 from duet_contract.errors import PairNotFoundError
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home, pairs_in
 from duet_device.commands.input import confirmed
+from duet_device.commands.options import RequestOptions
 from duet_device.commands.output import note
 from duet_device.errors import (
     CloudRefused,
@@ -20,7 +21,6 @@ from duet_device.errors import (
     UntrustedPair,
 )
 from duet_device.pairs.pair import default_pair
-from duet_device.settings import ClientSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,19 +32,17 @@ if TYPE_CHECKING:
 def installed_pair(
     context: click.Context,
     pair: str | None,
-    settings: ClientSettings,
+    options: RequestOptions,
     *,
     yes: bool,
-    allow_unsigned: bool,
 ) -> str:
     """Return the pair to use; fetch it from the server if it is not installed.
 
     Args:
         context: of the command.
         pair: name or directory; the only installed pair, or the server's first, if None.
-        settings: of the question.
+        options: of the question.
         yes: fetch and trust without asking.
-        allow_unsigned: see `duet_device.trust.signatures.check_signature`.
 
     Raises:
         DeviceError: the pair cannot be fetched.
@@ -57,11 +55,11 @@ def installed_pair(
         except PairNotFoundError:
             if os.sep in name:
                 return name
-    if settings["device_only"] or settings["route"] == "device":
+    if options["device_only"] or options["route"] == "device":
         return name or DEFAULT_PAIR
-    server = settings["server"]
+    server = options["server"]
     try:
-        return _fetch(context, name, server, yes=yes, allow_unsigned=allow_unsigned)
+        return _fetch(context, name, server, yes=yes, allow_unsigned=options["allow_unsigned"])
     except (CloudUnreachable, CloudRefused, DeadlineExceeded, PairMismatch) as error:
         there = ", ".join(pairs_in(pairs_home()))
         what = f"pair {name} is not installed" if name else "no pair is installed"

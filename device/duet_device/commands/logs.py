@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from duet_contract.commands import Integer
-from duet_contract.terminal import json_text
+from duet_contract.terminal import printable_json
 from duet_device.commands.output import note, show, show_path
 from duet_device.errors import UsageProblem, VaultError
 from duet_device.home import home
@@ -166,7 +166,7 @@ def _report(damaged: int, count: int) -> None:
 
 def _show(id_: str, record: "Record", as_json: bool) -> None:
     if as_json:
-        show(json_text({"id": id_, **record.model_dump(mode="json")}))
+        show(printable_json({"id": id_, **record.model_dump(mode="json")}))
         return
     from duet_device.commands.output import receipt_details
 

@@ -181,39 +181,41 @@ def settings_named(*names: str) -> list[click.Option]:
     return [option for option in SETTINGS if option.name in names]
 
 
-def request_of(
-    pair: str | None,
-    settings: ClientSettings,
-    *,
-    allow_unsigned: bool,
-    redact: bool = False,
-    redact_words: Path | None = None,
-    redact_numbers: bool = False,
-    no_log: bool = False,
-) -> AskRequest:
+class RequestOptions(ClientSettings, total=False):
+    """What a command is given of a request: settings, redaction, and what becomes of the answer."""
+
+    allow_unsigned: bool
+    redact: bool
+    redact_words: Path | None
+    redact_numbers: bool
+    no_log: bool
+
+
+def request_of(pair: str | None, options: RequestOptions) -> AskRequest:
     """Return the request of a command's options, without a question.
 
     Raises:
         UsageProblem: the file of `redact_words` cannot be used.
     """
     words: list[Word] = []
-    if redact_words:
+    file = options.get("redact_words")
+    if file:
         from duet_device.privacy.words import read_words
 
-        words = read_words(redact_words)
-    if allow_unsigned:
+        words = read_words(file)
+    if options["allow_unsigned"]:
         note("--allow-unsigned: the signer of this pair is not verified")
     return AskRequest(
         "",
         pair,
-        settings["server"],
-        question_settings(settings),
-        threads=settings["threads"],
-        allow_unsigned=allow_unsigned,
-        redact=redact or redact_words is not None,
+        options["server"],
+        question_settings(options),
+        threads=options["threads"],
+        allow_unsigned=options["allow_unsigned"],
+        redact=options.get("redact", False) or file is not None,
         redact_words=tuple((word.text, word.label) for word in words),
-        redact_numbers=redact_numbers,
-        store=not no_log,
+        redact_numbers=options.get("redact_numbers", False),
+        store=not options.get("no_log", False),
     )
 
 

@@ -2,15 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duet_contract.console as console
-from duet_contract.terminal import counted, json_escaped, json_text, one_line, printable
+from duet_contract.terminal import counted, json_escaped, one_line, printable, printable_json
 from duet_device.commands.plain_answer import PlainAnswer
-from duet_device.errors import DeviceError, OutputClosed, OutputLost
+from duet_device.errors import DeviceError
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt, Round
@@ -28,7 +25,7 @@ def show(text: str) -> None:
     """Write lines to stdout, escaped, since others choose the names of files and pairs.
 
     Raises:
-        OutputClosed, OutputLost: see `duet_device.errors`.
+        OutputClosed, OutputLost: see `duet_contract.console`.
     """
     _write(printable(text) + "\n")
 
@@ -37,15 +34,14 @@ def show_path(path: Path) -> None:
     """Write a path to stdout, for programs exactly as it is.
 
     Raises:
-        OutputClosed, OutputLost: see `duet_device.errors`.
+        OutputClosed, OutputLost: see `duet_contract.console`.
     """
     if sys.stdout.isatty():
         show(str(path))
         return
-    with _stdout_errors():
-        sys.stdout.flush()
-        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
-        sys.stdout.flush()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+    sys.stdout.flush()
 
 
 def note(line: str) -> None:
@@ -192,9 +188,9 @@ def show_error(error: DeviceError) -> None:
     """Write an error to stdout as one JSON object.
 
     Raises:
-        OutputClosed, OutputLost: see `duet_device.errors`.
+        OutputClosed, OutputLost: see `duet_contract.console`.
     """
-    _write(json_text(error_data(error)) + "\n")
+    _write(printable_json(error_data(error)) + "\n")
 
 
 def error_data(error: DeviceError) -> dict[str, object]:
@@ -287,19 +283,8 @@ def _doubt(receipt: "Receipt") -> str:
 
 
 def _write(text: str) -> None:
-    with _stdout_errors():
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-
-@contextmanager
-def _stdout_errors() -> Iterator[None]:
-    try:
-        yield
-    except console.OutputClosed as error:
-        raise OutputClosed(str(error)) from error
-    except console.OutputLost as error:
-        raise OutputLost(str(error)) from error
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _tell(text: str) -> None:

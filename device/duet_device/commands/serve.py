@@ -5,9 +5,15 @@ from typing import Unpack
 import click
 
 from duet_contract.commands import Integer, Number
-from duet_device.commands.options import FIRST_USE, SETTINGS, ConfiguredCommand, request_of
+from duet_device.commands.options import (
+    FIRST_USE,
+    SETTINGS,
+    ConfiguredCommand,
+    RequestOptions,
+    request_of,
+)
 from duet_device.commands.output import note
-from duet_device.settings import MOST_TIMEOUT, ClientSettings
+from duet_device.settings import MOST_TIMEOUT
 
 DEFAULT_PORT = 50153
 
@@ -50,10 +56,9 @@ def serve(
     socket_only: bool,
     idle: float | None,
     origins: tuple[str, ...],
-    allow_unsigned: bool,
     yes: bool,
     pair_name: str | None,
-    **settings: Unpack[ClientSettings],
+    **options: Unpack[RequestOptions],
 ) -> None:
     """Keep decoder and connection warm, for `duet-device ask`, programs and a page.
 
@@ -64,6 +69,5 @@ def serve(
     from duet_device.serve.run import ServeOptions
     from duet_device.serve.run import serve as run
 
-    pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
-    base = request_of(pair, settings, allow_unsigned=allow_unsigned)
+    base = request_of(installed_pair(context, pair_name, options, yes=yes), options)
     run(base, ServeOptions(None if socket_only else port, idle, origins), note)

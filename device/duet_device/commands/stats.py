@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duet_contract.commands import Integer, Number
-from duet_contract.terminal import json_text
+from duet_contract.terminal import printable_json
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
 from duet_device.errors import DeviceError, UsageProblem, VaultError
@@ -55,7 +55,7 @@ def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) ->
         total.add(cost)
     if as_json:
         rows = [{"day": day.isoformat(), **_row(cost, price)} for day, cost in found.items()]
-        show(json_text({"days": rows, "total": _row(total, price)}))
+        show(printable_json({"days": rows, "total": _row(total, price)}))
     elif as_csv:
         show(_csv(found, price))
     elif found:

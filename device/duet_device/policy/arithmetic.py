@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from duet_contract.answers import final_answer
@@ -10,7 +11,6 @@ from duet_contract.answers.arithmetic import evaluate
 from duet_contract.answers.plain import plain
 from duet_contract.quantities import mask
 from duet_device.policy.check import Answered, Check
-from duet_device.policy.last_result import agrees
 
 # A signal is far shorter; of a longer one, the end.
 _MOST_TEXT = 4_000
@@ -28,6 +28,11 @@ _EQUATION = re.compile(
 _CONTINUED = re.compile(rf"[\w)%][ \t]*{_SIGN}?[ \t]*$|{_SIGN}[ \t]*$")
 _BULLET = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+", re.MULTILINE)
 _NUMBERS = re.compile(rf"(?<![\w.,])(?:{_NUMBER})(?![\w]|[.,]\d)")
+_SIGNED = r"-?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?"
+# A number that an expression does not continue: "= 3*4", "= 3/4", "= 1,2", "= 25%" do not count.
+_RESULT = re.compile(rf"\s*\$?\s*({_SIGNED})(?!\d|[.,]\d|\s*[-+*/^%=×·÷(\\])")  # noqa: RUF001
+_ANSWERED = re.compile(rf"(?<![\d.,]){_SIGNED}")
+_BOXED = re.compile(rf"\s*\{{\s*\$?\s*({_SIGNED})\.?\s*\}}")
 # Numbers that solutions use without a question naming them: of parts, days, hours, percent.
 _COMMON = frozenset(
     map(
@@ -115,6 +120,39 @@ def check_arithmetic(answered: Answered) -> Iterator[Check]:
             yield Check(
                 number in said | known, "the answer's number is in neither question nor signal"
             )
+
+
+def agrees(signal: str, answer: str) -> bool | None:
+    r"""Return whether the answer gives the number of the signal's last equation.
+
+    A decoder may read a right signal ("4*1.50=6.") and answer something else. Other answers and
+    signals (an expression, a fraction, a percentage, prose) are not compared.
+
+    Args:
+        signal: whole; one that was cut may end in an equation that is not the last.
+        answer: its last `\boxed{}` counts, and all of its numbers where it has none.
+
+    Returns:
+        None where there is nothing to compare.
+
+    Examples:
+        >>> agrees("4*1.50=6.", r"\boxed{56}"), agrees("4*1.50=6.", r"\boxed{6}")
+        (False, True)
+        >>> agrees("add both", r"\boxed{6}") is None
+        True
+    """
+    _, equals, end = signal.rpartition("=")
+    result = _RESULT.match(end) if equals else None
+    if not result:
+        return None
+    _, box, content = answer.rpartition(r"\boxed")
+    if box:
+        whole = _BOXED.match(content)
+        numbers = [whole[1]] if whole else []
+    else:
+        numbers = _ANSWERED.findall(answer)
+    values = {Decimal(number.replace(",", "")) for number in numbers}
+    return Decimal(result[1].replace(",", "")) in values if values else None
 
 
 def _is_word(before: str) -> bool:

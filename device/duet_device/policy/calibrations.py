@@ -7,11 +7,12 @@ another is never used, since its guarantee would be void: a note says that it is
 from pathlib import Path
 
 from duet_contract.calibration import Calibration, check_calibration, parse_calibration
+from duet_contract.console import OutputLost
 from duet_contract.errors import ContractError, ManifestError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest
 from duet_contract.private_files import write_private
-from duet_device.errors import ModelProblem, OutputLost, VaultError
+from duet_device.errors import ModelProblem, VaultError
 from duet_device.home import home, is_there
 from duet_device.pairs.pair import Pair
 

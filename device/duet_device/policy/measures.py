@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from duet_contract.calibration import Threshold
 from duet_device.decoder.odds import Odds
 
 
@@ -106,3 +107,24 @@ def measures(evidence: Evidence) -> dict[str, float]:
     """Return every measure that the evidence allows, by name."""
     found = {name: measure(evidence) for name, measure in MEASURES.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def value_of(threshold: Threshold, evidence: Evidence) -> float | None:
+    """Return the threshold's measure; None if the evidence does not allow it, or it is unknown."""
+    measure = MEASURES.get(threshold.measure)
+    return measure(evidence) if measure else None
+
+
+def trusts(threshold: Threshold, evidence: Evidence) -> bool:
+    """Return whether the device trusts itself; without a value, it does not.
+
+    Examples:
+        >>> threshold = Threshold(
+        ...     measure="agreement", at_least=0.75, risk=0.1, failure=0.05, trusted=0.4, right=0.93,
+        ...     signal_tokens=7.5,
+        ... )
+        >>> trusts(threshold, Evidence(values=("9", "9"))), trusts(threshold, Evidence())
+        (True, False)
+    """
+    value = value_of(threshold, evidence)
+    return value is not None and value >= threshold.at_least

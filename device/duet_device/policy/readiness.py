@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from duet_contract.calibration import Threshold
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.lookahead import DRAFT, Drafted, Lookahead
-from duet_device.policy.decisions import trusts
-from duet_device.policy.measures import Evidence
+from duet_device.policy.measures import Evidence, trusts
 
 # The draft and the two before it: a third of them agrees, two thirds, or all.
 _COMPARED = 3

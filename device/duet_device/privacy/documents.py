@@ -42,7 +42,7 @@ def kind_of(data: bytes) -> str | None:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 names = set(archive.namelist())
-        except zipfile.BadZipFile:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):  # damaged in any place
             return "zip"
         return next((kind for kind, name in _ARCHIVED.items() if name in names), "zip")
     head = data[: _PDF_HEAD_BYTES + len(_PDF)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from duet_contract.receipt import Receipt
 from duet_device.events import AnswerText, AskEvent, SignalText
+from duet_device.serve.api_errors import ApiError
 from duet_device.serve.api_request import ApiRequest
 from duet_device.serve.renderer import Data, Renderer, usage
 
@@ -27,6 +28,10 @@ class ChatCompletion(Renderer):
         yield self._chunk({}, _finish_reason(self._receipt)) | {"duet": self._duet()}
         if self._request.include_usage:
             yield self._chunk({}) | {"choices": [], "usage": usage(self._receipt)}
+
+    def failed(self, error: ApiError) -> Data:
+        """See `Renderer`."""
+        return error.body()
 
     def whole(self) -> Data:
         """See `Renderer`."""

@@ -89,6 +89,7 @@ class HttpInterface:
             middleware=middleware,
             exception_handlers={
                 ApiError: _show_error,
+                ClientDisconnect: _left,
                 404: _not_found,
                 405: _not_found,
                 Exception: _failed,
@@ -241,8 +242,7 @@ async def _server_sent(
             for data in renderer.end():
                 yield line(data)
         except DeviceError as error:
-            body = api_error(error).body()
-            yield line({"type": "error", **body["error"]} if named else body)
+            yield line(renderer.failed(api_error(error)))
     if not named:
         yield "data: [DONE]\n\n"
 
@@ -291,6 +291,11 @@ async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, _Made
 async def _show_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
     return JSONResponse(error.body(), error.status, headers=error.headers())
+
+
+async def _left(_request: Request, _error: Exception) -> HttpResponse:
+    # No one reads it; without a response it would be a fault in the log.
+    return HttpResponse(status_code=499)
 
 
 async def _failed(_request: Request, _error: Exception) -> JSONResponse:

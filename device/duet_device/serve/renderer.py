@@ -8,6 +8,7 @@ from typing import Any
 
 from duet_contract.receipt import Receipt
 from duet_device.events import AskEvent, Note, Stored
+from duet_device.serve.api_errors import ApiError
 from duet_device.serve.api_request import ApiRequest
 
 Data = dict[str, Any]
@@ -45,6 +46,10 @@ class Renderer(ABC):
     @abstractmethod
     def end(self) -> Iterator[Data]:
         """Yield what follows the events."""
+
+    @abstractmethod
+    def failed(self, error: ApiError) -> Data:
+        """Return what ends a stream that cannot be completed."""
 
     @abstractmethod
     def whole(self) -> Data:

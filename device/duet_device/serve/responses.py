@@ -6,6 +6,7 @@ from typing import Any
 
 from duet_contract.receipt import Receipt
 from duet_device.events import AnswerText, AskEvent, SignalText
+from duet_device.serve.api_errors import ApiError
 from duet_device.serve.api_request import ApiRequest
 from duet_device.serve.renderer import Data, Renderer, usage
 
@@ -38,6 +39,10 @@ class Response(Renderer):
         yield from self._finish_item()
         whole = self.whole()
         yield self._event(f"response.{whole['status']}", response=whole)
+
+    def failed(self, error: ApiError) -> Data:
+        """See `Renderer`."""
+        return self._event("error", code=error.code, message=error.message, param=error.parameter)
 
     def whole(self) -> Data:
         """See `Renderer`."""

@@ -13,7 +13,7 @@ from duet_contract.json_data import parse_json
 from duet_device.ask_request import AskRequest
 from duet_device.asking import Asking
 from duet_device.deadline import Deadline
-from duet_device.errors import DeviceError, ModelProblem
+from duet_device.errors import DeadlineExceeded, DeviceError, ModelProblem
 from duet_device.serve.files import same_user
 from duet_device.serve.messages import (
     Batch,
@@ -30,7 +30,7 @@ log = logging.getLogger("duet_device.serve")
 
 # A request with the largest context, twice as long in JSON.
 _MOST_REQUEST_BYTES = 64 << 20
-# Seconds for the command to send its request, and to take what it is sent.
+# Seconds for the command to send its request, and to take its answer.
 _PATIENCE_S = 30.0
 
 
@@ -113,7 +113,11 @@ class SocketServer:
                         for message in messages:
                             send(message)
                             if "result" in message:
-                                delivered.acquire()
+                                # One that is suspended must not hold the client for ever.
+                                if not delivered.acquire(timeout=_PATIENCE_S):
+                                    raise DeadlineExceeded(
+                                        f"the answer was not taken within {_PATIENCE_S:g} s"
+                                    )
                                 deadline.check()
                     send({"end": True})
                 except ContractError as error:

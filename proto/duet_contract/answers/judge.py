@@ -91,7 +91,7 @@ def is_right(
         boxed: see `decide`.
         kind: see `decide`.
         equal: decides what is left to a computer algebra system, such as
-            `duet_contract.answers.algebra.equal` in a process that can be stopped. Without one,
+            math-verify in a process that can be stopped. Without one,
             expressions whose text differs are wrong.
 
     Examples:

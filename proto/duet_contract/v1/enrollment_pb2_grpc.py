@@ -89,66 +89,6 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
     server.add_registered_method_handlers('duet.v1.EnrollmentService', rpc_method_handlers)
 
 
- # This class is part of an EXPERIMENTAL API.
-class EnrollmentService:
-    """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrollment code.
-    """
-
-    @staticmethod
-    def GetAuthority(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/duet.v1.EnrollmentService/GetAuthority',
-            duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityRequest.SerializeToString,
-            duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Enroll(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/duet.v1.EnrollmentService/Enroll',
-            duet__contract_dot_v1_dot_enrollment__pb2.EnrollRequest.SerializeToString,
-            duet__contract_dot_v1_dot_enrollment__pb2.EnrollResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
 
 class IdentityServiceStub:
     """What a device with an identity asks about it, over mutual TLS.
@@ -191,36 +131,3 @@ def add_IdentityServiceServicer_to_server(servicer, server):
             'duet.v1.IdentityService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('duet.v1.IdentityService', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class IdentityService:
-    """What a device with an identity asks about it, over mutual TLS.
-    """
-
-    @staticmethod
-    def Renew(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/duet.v1.IdentityService/Renew',
-            duet__contract_dot_v1_dot_enrollment__pb2.RenewRequest.SerializeToString,
-            duet__contract_dot_v1_dot_enrollment__pb2.RenewResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)

@@ -72,39 +72,3 @@ def add_InferenceServiceServicer_to_server(servicer, server):
             'duet.v1.InferenceService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('duet.v1.InferenceService', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class InferenceService:
-    """What a device asks of the cloud: turn a question into a short reasoning signal.
-
-    Deadlines are gRPC deadlines; cancelling the call aborts generation at once.
-    Errors are gRPC statuses with google.rpc details (BadRequest, RetryInfo, ErrorInfo).
-    """
-
-    @staticmethod
-    def Reason(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/duet.v1.InferenceService/Reason',
-            duet__contract_dot_v1_dot_inference__pb2.ReasonRequest.SerializeToString,
-            duet__contract_dot_v1_dot_inference__pb2.ReasonResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)

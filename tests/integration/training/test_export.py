@@ -20,7 +20,7 @@ from duet_training.errors import CheckpointError, ExportError
 from duet_training.export import build, gguf_files
 from duet_training.export.converter import converter_directory
 from duet_training.export.merge import merge_shards
-from duet_training.export.tokenizers_agree import check_tokenizers
+from duet_training.export.tokenizers import check_tokenizers
 from duet_training.pair.description import load_pair
 from tests.doubles.commands import train_data as prepare
 from tests.doubles.commands import train_export as export

@@ -16,7 +16,7 @@ from duet_training.verl_backend.cpu.rollout import digest
 from tests.doubles.commands import train_evaluate as evaluate
 from tests.doubles.commands import train_export as export
 from tests.doubles.runs import write_shards
-from tests.doubles.small_runs import metrics_of, settings_of
+from tests.doubles.small_runs import metrics_of, on_running, settings_of
 
 TUNING = [
     *("steps=3", "validate.every=0", "track=[]", "learning_rate.reasoner=1e-2"),
@@ -100,13 +100,15 @@ def test_shards_merge_into_the_trainers_own_weights(adapted, tmp_path):
     assert digest(iter(merge_shards(tmp_path / "two", home / "pair/reasoner").items())) == trained
 
 
-def test_it_is_evaluated_and_exported(adapted):
+def test_it_is_evaluated_and_exported(adapted, monkeypatch):
     home, trainer = adapted
-    trainer.close()
     out, data = home / "adapted.json", f"{home}/data/validation.parquet"
     command = [f"pair={home}/pair/pair.yaml", f"data.train={data}", f"weights={home}/{LAST}"]
     sizes = ["tokens.response=16", "tokens.answer=12", "tokens.decoder_prompt=160"]
-    assert evaluate([*command, *sizes, f"out={out}", "method=duet"]) == 0
+    with monkeypatch.context() as patch:
+        on_running(trainer, patch)
+        assert evaluate([*command, *sizes, f"out={out}", "method=duet"]) == 0
+    trainer.close()
     assert json.loads(out.read_text())["questions"] == 3
 
     pair = home / "adapted-pair"

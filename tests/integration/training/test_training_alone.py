@@ -6,12 +6,12 @@ import os
 import pytest
 import ray
 
+from duet_training.rl.algorithms import SingleAlgorithm
 from duet_training.rl.baselines import BASELINES
-from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
 from duet_training.rl.trainer import Trainer
 from tests.doubles.commands import train_evaluate as evaluate
-from tests.doubles.small_runs import metrics_of, settings_of
+from tests.doubles.small_runs import metrics_of, on_running, settings_of
 from tests.doubles.verifiers import DigitVerifier
 
 TWO_RANKS = ("hardware.devices=2",)
@@ -88,14 +88,7 @@ def test_the_other_baselines_train_on_the_same_processes(alone, method):
 def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch, capsys):
     """Through the command, on the policies that run already; another engine is not asked for."""
     home, trainer, _ = alone
-    asked = []
-
-    def running(settings, pair, names, *, reference):
-        asked.append((tuple(names), reference))
-        return {name: trainer.policies[name] for name in names}
-
-    monkeypatch.setattr("duet_training.evaluation.model_cache.start_policies", running)
-    monkeypatch.setattr("duet_training.evaluation.model_cache.ray.shutdown", lambda: None)
+    asked = on_running(trainer, monkeypatch)
     out = home / "alone.json"
     command = [
         f"pair={home}/pair/pair.yaml",
@@ -107,7 +100,7 @@ def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch, capsy
         *TWO_RANKS,
     ]
     assert evaluate([*command, "method=thinkprune"]) == 0
-    assert asked == [(("reasoner",), False)]
+    assert asked == [["reasoner"]]
     result = json.loads(out.read_text())
     assert result["decoder_tokens"] == 0
     assert result["flops"]["decoder"] == 0

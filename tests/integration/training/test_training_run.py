@@ -25,7 +25,7 @@ from tests.doubles.commands import train_evaluate as evaluate
 from tests.doubles.commands import train_export as export
 from tests.doubles.commands import train_report as report
 from tests.doubles.commands import train_run as train
-from tests.doubles.small_runs import metrics_of, overrides_of, settings_of
+from tests.doubles.small_runs import metrics_of, on_running, overrides_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
 
 EXPORT = [
@@ -116,7 +116,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(finished):
         Trainer(changed)
 
 
-@pytest.fixture(scope="class")
+@pytest.fixture(scope="module")
 def resumed(finished):
     """Files of a run that was killed while it wrote step 3, and was continued."""
     run = finished / "killed"
@@ -131,8 +131,26 @@ def resumed(finished):
         trainer.run()
         yield trainer
     finally:
-        DigitVerifier.broken = False
         trainer.close()
+
+
+EVALUATED = ["runs=2", "tokens.response=16", "tokens.answer=12", "tokens.decoder_prompt=160"]
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished, resumed):
+    """Overrides of an evaluation of what was trained, and its file; by the processes that run."""
+    command = [
+        f"pair={finished}/pair/pair.yaml",
+        f"data.train={finished}/data/validation.parquet",
+        f"weights={finished}/whole/checkpoints/step_4",
+        *EVALUATED,
+    ]
+    out = finished / "result.json"
+    with pytest.MonkeyPatch.context() as patch:
+        on_running(resumed, patch)
+        assert evaluate([*command, "method=duet", f"out={out}"]) == 0
+    return command, out
 
 
 class TestResumed:
@@ -172,25 +190,18 @@ class TestResumed:
 
     def test_rewards_that_are_no_numbers_stop_the_run(self, finished, resumed):
         DigitVerifier.broken = True
-        with pytest.raises(DivergenceError, match="step 5: .* is not a finite number"):
-            resumed.step()
+        try:
+            with pytest.raises(DivergenceError, match="step 5: .* is not a finite number"):
+                resumed.step()
+        finally:
+            DigitVerifier.broken = False
         assert [row["step"] for row in metrics_of(finished, "killed")] == [1, 2, 3, 4]
 
 
-def test_the_whole_loop(finished):
+def test_the_whole_loop(finished, resumed, evaluated):
     """What was trained is evaluated, exported, compared and reported, each by its command."""
-    out = finished / "result.json"
-    command = [
-        f"pair={finished}/pair/pair.yaml",
-        f"data.train={finished}/data/validation.parquet",
-        f"weights={finished}/whole/checkpoints/step_4",
-        f"out={out}",
-        "runs=2",
-        "tokens.response=16",
-        "tokens.answer=12",
-        "tokens.decoder_prompt=160",
-    ]
-    assert evaluate([*command, "method=duet"]) == 0
+    common, out = evaluated
+    resumed.close()
     result = json.loads(out.read_text())
     assert result["questions"] == 3
     low, high = result["accuracy_95"]
@@ -198,9 +209,8 @@ def test_the_whole_loop(finished):
     assert 0 < result["reasoner_tokens"] <= 16
     assert 0 < result["decoder_tokens"] <= 12
 
-    # Others with it share its process, and say what it says by itself.
+    # Several share processes of their own, and say what each says by itself.
     asked = finished / "asked.txt"
-    common = [c for c in command if not c.startswith("out=")]
     methods = ("original", "signal")
     shared = [finished / f"shared-{method}.json" for method in methods]
     lines = [

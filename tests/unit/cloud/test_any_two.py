@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from duet_cloud.errors import PairBuildError, UsageError
 from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source, recipe_of
+from duet_cloud.pairs.build import defaults_for, limits_for
 from duet_cloud.pairs.gguf_models import GgufInfo, inspect, normalization
-from duet_cloud.pairs.limits import defaults_for, limits_for
 from duet_cloud.pairs.recipe import Source, load_recipe, recipe_text
 from duet_cloud.pairs.sources import locate
 from duet_contract.manifest import (

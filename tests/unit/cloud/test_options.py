@@ -13,14 +13,6 @@ def test_defaults_are_loopback():
     assert options.host == "127.0.0.1"
 
 
-def test_engine_flags_pass_through():
-    options = parse_options(
-        ["--pair", "x", "--tensor-parallel-size", "2", "--no-enable-prefix-caching"]
-    )
-    assert options.pairs == ("x",)
-    assert options.engine == {"tensor_parallel_size": 2, "enable_prefix_caching": False}
-
-
 @pytest.mark.parametrize(
     ("arguments", "engine"),
     [

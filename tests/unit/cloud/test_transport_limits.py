@@ -10,10 +10,7 @@ import pytest
 from duet_cloud import server as server_module
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from tests.doubles.refusals import refused
-from tests.doubles.unread import until
-
-# The first bytes of a TLS client that says no more.
-HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20)
+from tests.doubles.unread import HALF_A_HELLO, closes, until
 
 
 def changed(**values):
@@ -50,12 +47,7 @@ def sockets() -> int:
 
 @pytest.mark.parametrize("data", [b"", HALF_A_HELLO[:1]], ids=["nothing", "a byte"])
 async def test_a_connection_that_says_nothing_is_closed(cloud, data):
-    reader, writer = await asyncio.open_connection("127.0.0.1", cloud.server.port)
-    writer.write(data)
-    async with asyncio.timeout(60):
-        while await reader.read(4096):
-            pass
-    writer.close()
+    await closes(cloud.server.port, data)
 
 
 async def test_an_idle_connection_is_closed_and_the_channel_lasts(cloud):

@@ -135,7 +135,7 @@ from duet_contract.channels import open_aio_channel, open_channel
 from duet_contract.connections import wait_until_connected
 async def connects():
     async with open_aio_channel(sys.argv[1]) as channel:
-        await asyncio.wait_for(channel.channel_ready(), 5)
+        await asyncio.wait_for(channel.channel_ready(), 60)
 with open_channel(sys.argv[1]) as channel:
     assert wait_until_connected(channel, 5)
 asyncio.run(connects())

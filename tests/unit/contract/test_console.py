@@ -149,7 +149,7 @@ def test_streams_of_a_test_stay(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["atexit.register(wait)", "threading.Thread(target=wait).start()"]
+    "where", ["atexit.register(ends_late)", "threading.Thread(target=ends_late).start()"]
 )
 def test_ctrl_c_once_a_command_has_ended_shows_no_traceback(where: str) -> None:
     """Python joins threads and calls what was registered after the last line of the program."""
@@ -157,8 +157,8 @@ def test_ctrl_c_once_a_command_has_ended_shows_no_traceback(where: str) -> None:
         "import atexit, sys, threading, time\n"
         "from duet_contract.console import run\n"
         "main = threading.main_thread().ident\n"
-        "def wait():\n"
-        "    while sys._current_frames()[main].f_code.co_name not in ('wait', '_shutdown'):\n"
+        "def ends_late():\n"
+        "    while sys._current_frames()[main].f_code.co_name not in ('ends_late', '_shutdown'):\n"
         "        time.sleep(0.01)\n"
         "    print('ends', flush=True)\n"
         "    time.sleep(60)\n"

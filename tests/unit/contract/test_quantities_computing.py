@@ -1,4 +1,3 @@
-import operator
 from fractions import Fraction
 
 import pytest
@@ -20,8 +19,6 @@ from duet_contract.quantities import (
     written,
 )
 
-# a=20, b=3, c=1/2, d without a value
-OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 QUANTITIES = mask("20 boxes, 3 pens, 1/2 litre, on 2024-05-01").quantities
 
 
@@ -101,21 +98,6 @@ def test_any_text_gives_a_value_or_a_formula_error(formula: str) -> None:
         return
     assert value.value.numerator.bit_length() <= 256
     assert value.work[-1].result == value.value
-
-
-@given(st.recursive(
-    st.sampled_from([("a", Fraction(20)), ("b", Fraction(3)), ("7", Fraction(7))]),
-    lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(
-        lambda drawn: (
-            f"({drawn[0][0]}{drawn[1]}{drawn[2][0]})",
-            OPERATORS[drawn[1]](drawn[0][1], drawn[2][1]),
-        )
-    ),
-    max_leaves=12,
-))  # fmt: skip
-def test_nested_expressions_are_computed_as_written(drawn: tuple[str, Fraction]) -> None:
-    formula, value = drawn
-    assert compute(formula, QUANTITIES).value == value
 
 
 def test_a_reasoner_may_find_no_formula() -> None:

@@ -72,14 +72,6 @@ def test_another_key_under_the_trusted_ones_name(signed, tmp_path):
         verify(signed[0], json.dumps(forged).encode())
 
 
-def test_an_altered_manifest(signed):
-    manifest, signature = signed
-    altered = manifest.replace(b'"toy"', b'"Toy"', 1).replace(b"a toy", b"a TOY")
-    assert altered != manifest
-    with pytest.raises(SignatureError, match="was altered"):
-        verify_signature(altered, parse_manifest(manifest.decode()), signature, TRUSTED)
-
-
 def test_a_signature_of_another_version(signed, tmp_path):
     write_pair(tmp_path / "pair", KEY, version="2.0.0")
     with pytest.raises(SignatureError, match="was altered"):

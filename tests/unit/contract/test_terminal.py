@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_contract.terminal import json_escaped, json_text, one_line, printable
+from duet_contract.terminal import json_escaped, one_line, printable, printable_json
 
 CONTROLS = [
     *(chr(code) for code in range(0x20) if chr(code) not in "\n\t"),
@@ -68,7 +68,7 @@ JSON = st.recursive(
 
 @given(JSON, st.sampled_from([None, 2]))
 def test_json_stays_the_same_data_and_is_safe(data: object, indent: int | None) -> None:
-    text = json_text(data, indent=indent)
+    text = printable_json(data, indent=indent)
     assert is_safe(text)
     assert json.loads(text) == data
 
@@ -84,4 +84,4 @@ def test_json_of_others_stays_the_same_data(data: object) -> None:
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_json_has_no_such_number(number: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        json_text({"total": number})
+        printable_json({"total": number})

@@ -1,9 +1,6 @@
 """`duet-device ask --in`, and the client's questions in order."""
 
 import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -237,11 +234,16 @@ def test_files_that_cannot_be_used(
     assert run(questions, tmp_path) == ExitCode.USAGE
     assert run(questions, questions) == ExitCode.USAGE
     assert run(questions, write(tmp_path / "other", "no row")) == ExitCode.USAGE
+    (tmp_path / "deep").write_text("[" * 100_000 + "\n")
+    assert run(questions, tmp_path / "deep") == ExitCode.USAGE
     assert main(["ask", "why?", "--in", str(questions)]) == ExitCode.USAGE
+    # The answer would be on stdout, and no file.
+    assert main(["ask", "why?", "--out", str(tmp_path / "b")]) == ExitCode.USAGE
+    assert not (tmp_path / "b").exists()
     with rows_file.locked(tmp_path / "a"):
         assert run(questions, tmp_path / "a") == ExitCode.USAGE
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 6
+    assert len(said) == 8
     assert (tmp_path / "other").read_text() == '"no row"\n'
 
 
@@ -259,39 +261,3 @@ def test_no_row_is_lost_by_sorting(
     ids = [row["id"] for row in rows(path)]
     assert sorted(ids) == sorted(answers)
     assert [id_ for id_ in ids if id_ in order] == [id_ for id_ in order if id_ in answers]
-
-
-SLOW = """
-import sys, time
-from duet_device import session
-from duet_device.cli import main
-from tests.doubles.decoder import ScriptedDecoder, answering
-session.load_decoder = lambda pair, threads: ScriptedDecoder(answering("yes", " A:"))
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done(installed: Path, tmp_path: Path) -> None:
-    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
-        while request.question == "slow" and context.is_active():
-            time.sleep(0.01)
-        yield from BECAUSE(request, context)
-
-    questions = write(tmp_path / "q", "a?", "b?", "slow", "c?")
-    with ScriptedCloud(script) as cloud:
-        command = ["ask", "--in", str(questions), "--out", str(tmp_path / "a")]
-        with subprocess.Popen(
-            [sys.executable, "-c", SLOW, *command, "--server", cloud.address],
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            end = time.monotonic() + 60
-            while not (tmp_path / "a").exists() or len(rows(tmp_path / "a")) < 2:
-                assert time.monotonic() < end
-                time.sleep(0.02)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-    assert process.returncode == ExitCode.INTERRUPTED
-    assert said.splitlines()[-1] == "duet-device: interrupted"
-    assert [row["id"] for row in rows(tmp_path / "a")] == ["1", "2"]

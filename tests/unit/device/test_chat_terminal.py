@@ -102,18 +102,6 @@ def test_ctrl_c_stops_what_runs_and_nothing_else(cloud: ScriptedCloud) -> None:
     assert asked(cloud) == ["slow?", "why?"]
 
 
-def test_an_error_is_a_line_and_the_chat_goes_on(cloud: ScriptedCloud) -> None:
-    with Terminal("chat", "--require-cloud", "--server", "127.0.0.1:1") as terminal:
-        terminal.expect("> ")
-        terminal.type("why?\r")
-        terminal.expect("duet-device: no cloud at 127.0.0.1:1")
-        terminal.type("/nope\r")
-        terminal.expect("there is no /nope: /help lists commands")
-        end_of_input(terminal)
-        assert terminal.end() == ExitCode.OK
-        assert "Traceback" not in terminal.output
-
-
 @pytest.mark.parametrize(
     ("columns", "environment"),
     [(20, {}), (200, {}), (80, {"NO_COLOR": "1"}), (80, {"TERM": "dumb"}), (80, {"LANG": "C"})],

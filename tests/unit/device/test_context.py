@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -213,6 +214,11 @@ BAD = {
     "old office": (made.encrypted_office()[:512], "old office format"),
     "archive": (made.archive({"a.txt": PRIVATE}), "is an archive"),
     "cut archive": (made.docx(PRIVATE)[:-40], "is an archive or a damaged office file"),
+    # Each entry of the directory says what version it needs: here, one that there is not.
+    "new archive": (
+        re.sub(rb"(?s)(PK\x01\x02..).", rb"\1c", made.docx(PRIVATE)),
+        "is an archive or a damaged office file",
+    ),
     "damaged docx": (made.archive({"word/document.xml": PRIVATE}), "cannot be read as DOCX"),
 }
 

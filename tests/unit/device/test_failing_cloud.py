@@ -75,14 +75,6 @@ def test_refusals_are_errors_with_the_cloud_s_words(pair: Pair, decoder: Scripte
         ask(refusing(grpc.StatusCode.UNAUTHENTICATED, "who?"), pair, decoder)
 
 
-def test_server_of_another_pair(pair: Pair, decoder: ScriptedDecoder) -> None:
-    reason = ErrorInfo(reason="PAIR_MISMATCH", domain="duet")
-    script = refusing(grpc.StatusCode.FAILED_PRECONDITION, "serves other@1.0.0", reason)
-    with pytest.raises(PairMismatch, match=r"other@1\.0\.0") as caught:
-        ask(script, pair, decoder)
-    assert caught.value.exit_code == ExitCode.MODEL
-
-
 @pytest.mark.parametrize(
     ("served", "offered"),
     [

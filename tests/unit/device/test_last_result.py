@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_device.policy.last_result import agrees
+from duet_device.policy.arithmetic import agrees
 
 
 @pytest.mark.parametrize(

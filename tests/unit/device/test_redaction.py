@@ -172,7 +172,7 @@ def test_what_was_replaced_is_restored_however_the_answer_is_cut(
     assert redaction.restore(redaction.apply(other)) == other
     for each in found:
         value = text[each.start : each.end]
-        if value and redaction.text == value:
+        if value.strip() and redaction.text == value:
             raise AssertionError("the whole question was one value, and left as it is")
     answer = f"so {redaction.text}{other}["
     expected = redaction.restore(answer)

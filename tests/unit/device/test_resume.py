@@ -76,7 +76,7 @@ def serves(
 
 
 @pytest.mark.parametrize("as_text", [False, True])
-@pytest.mark.parametrize("cut", range(1, len(SIGNAL) + 1))
+@pytest.mark.parametrize("cut", [1, CHUNK, CHUNK + 1, len(SIGNAL) - 1, len(SIGNAL)])
 def test_a_cut_anywhere_changes_neither_signal_nor_answer(
     cut: int, as_text: bool, pair: Pair, decoder: ScriptedDecoder
 ) -> None:

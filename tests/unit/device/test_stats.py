@@ -24,7 +24,8 @@ from duet_device.vault.vault import Vault
 from tests.doubles.keyring import MemoryKeyring
 
 Captured = pytest.CaptureFixture[str]
-NOON = dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC)
+# In the time zone of the machine, whose days are counted.
+NOON = dt.datetime(2026, 3, 4, 12).astimezone()
 PARAMETERS = 500
 
 

@@ -179,3 +179,18 @@ def test_only_a_report_is_kept(
     assert main([str(file), "--keep", str(tmp_path / "kept.json")]) == 2
     assert "--keep is for a report" in capsys.readouterr().err
     assert not (tmp_path / "kept.json").exists()
+
+
+def test_a_report_with_kept_connections_has_a_block_of_its_own(
+    measured: Report, tmp_path: Path
+) -> None:
+    settings = measured.settings.model_copy(update={"connections": "kept"})
+    report, page = tmp_path / "report.json", tmp_path / "README.md"
+    report.write_text(measured.model_copy(update={"settings": settings}).to_json(), "utf-8")
+    page.write_text(
+        f"{REPORT_START}\nnew\n{REPORT_END}\n<!-- kept:start --><!-- kept:end -->", "utf-8"
+    )
+    assert main([str(report), "--update", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert text.startswith(f"{REPORT_START}\nnew\n{REPORT_END}\n")
+    assert "| large-alone | 50%" in text

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duet_training.errors import ConfigError
-from duet_training.export.confidence import threshold
 from duet_training.export.manifest import evaluation_from
+from duet_training.export.parity import threshold
 from duet_training.export.settings import FigureSettings
 
 RESULT = {"data": "stories:wide", "questions": 500, "accuracy": 0.95, "reasoner_tokens": 20.0}

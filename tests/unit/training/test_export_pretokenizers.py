@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from duet_training.errors import ExportError
-from duet_training.export.pretokenizers import _LLAMA3, _QWEN2, pretokenizer_of
+from duet_training.export.tokenizers import _LLAMA3, _QWEN2, pretokenizer_of
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)
 RAW = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -3,8 +3,8 @@
 import pytest
 
 from duet_training.errors import ConfigError
+from duet_training.export.parity import beyond, limit_for
 from duet_training.export.settings import ExportSettings, quantization_types
-from duet_training.export.verdict import beyond, limit_for
 from duet_training.settings.compose import compose_settings
 from tests.doubles.commands import train_export as main
 

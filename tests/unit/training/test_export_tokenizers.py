@@ -7,8 +7,13 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from duet_training.errors import ExportError
-from duet_training.export.pretokenizers import _LLAMA3, _QWEN2, pretokenizer_of
-from duet_training.export.tokenizers_agree import STRINGS, check_tokenizers
+from duet_training.export.tokenizers import (
+    _LLAMA3,
+    _QWEN2,
+    STRINGS,
+    check_tokenizers,
+    pretokenizer_of,
+)
 from duet_training.pair.description import DecoderModel
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)

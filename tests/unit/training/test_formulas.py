@@ -1,8 +1,10 @@
 """A reasoner that learns formulas over labels: its examples, its training, its accuracy."""
 
 import json
+import os
 import random
 import shutil
+from functools import partial
 from itertools import chain, repeat
 
 import pytest
@@ -17,11 +19,11 @@ from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import UNFINISHED, formula_pack
-from duet_training.sft.adapted_training import PAIR
+from duet_training.sft import UNFINISHED, formula_measure, formula_pack
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
-from duet_training.sft.formula_teacher import FormulaTeacher
+from duet_training.sft.formula_pair import FormulaTeacher
+from duet_training.sft.runs import PAIR
 from duet_training.sft.solution_model import worked_steps
 from duet_training.sft.trainer import Plan
 from tests.doubles.commands import train_formula_accuracy, train_formulas, train_solutions
@@ -240,6 +242,24 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
     assert train_formula_accuracy([str(out), "--generated", "1"]) == 0
 
 
+def test_a_measurement_that_was_interrupted_leaves_no_results(
+    out, base, annotated, tmp_path, monkeypatch
+) -> None:
+    """A release would take the figures of the first sets for those of all."""
+    sets = iter(range(2))
+
+    def interrupted(reasoner, problems, *_):
+        if next(sets):
+            raise KeyboardInterrupt
+        return [judge(problem, "a", [-1.0]) for problem in problems]
+
+    monkeypatch.setattr(formula_measure, "answered", interrupted)
+    results = tmp_path / "results.json"
+    arguments = [str(out), str(annotated), "--base", str(base), "--part", "1", "--generated", "1"]
+    assert train_formula_accuracy([*arguments, "--results", str(results)]) == 130
+    assert not results.exists()
+
+
 def test_one_model_learns_whole_solutions(base, annotated, tmp_path) -> None:
     out = tmp_path / "out"
     options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
@@ -250,6 +270,25 @@ def test_one_model_learns_whole_solutions(base, annotated, tmp_path) -> None:
     ends = HubTokenizer.from_directory(out / "reasoner").encode_template(end)
     settings = json.loads((out / "reasoner" / "generation_config.json").read_text())
     assert settings["eos_token_id"] == list(ends)
+    # Killed after it saved its last step: the next call leaves the whole model all the same.
+    weights = out / "reasoner" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.unlink()
+    assert train_solutions(arguments) == 0
+    assert weights.read_bytes() == whole
+    weights.write_bytes(b"of an earlier step")
+    os.utime(weights, (0, 0))
+    assert train_solutions(arguments) == 0
+    assert weights.read_bytes() == whole
+    changed = weights.stat().st_mtime_ns
+    assert train_solutions(arguments) == 0
+    assert weights.stat().st_mtime_ns == changed
+
+
+def test_a_base_that_is_no_model_is_one_clear_line(annotated, tmp_path, capsys) -> None:
+    arguments = [str(tmp_path), "--base", str(tmp_path), "--annotated", str(annotated)]
+    assert train_solutions(arguments) == 1
+    assert "has no config.json" in capsys.readouterr().err
 
 
 def test_generated_problems_are_solved_step_by_step() -> None:
@@ -263,15 +302,11 @@ def _trained(base, teacher, out, monkeypatch, stops):
     plan = Plan(6, tokens=256, rate=1e-2, warmup=2, bfloat16=False)
     for steps in (*stops, 6):
         student = AdapterStudent(
-            base, out / "adapter", out / "state.pt", plan, Adapter(2, 1, "O/M")
+            base, out / "adapter", out / "state.pt", plan, Adapter(2, 1, "O/M"), out / "merged"
         )
         ticks = chain(repeat(0.0, steps - student.step + 1), repeat(100.0))
         monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda t=ticks: next(t))
-
-        def draw(rng, count, student=student):
-            return teacher.examples("reasoner", rng, count, student.chunk)
-
-        student.train(draw, until=50.0)
+        student.train(partial(teacher.examples, "reasoner"), until=50.0)
         monkeypatch.undo()
         assert student.step == steps
     return student
@@ -294,7 +329,8 @@ def test_an_adapter_goes_on_where_it_stopped(base, teacher, tmp_path, monkeypatc
 
 
 def test_what_is_written_is_an_adapter_of_the_hubs_model(base, teacher, tmp_path, monkeypatch):
-    student = _trained(base, teacher, tmp_path, monkeypatch, ())
+    shutil.copytree(base, tmp_path / "merged", ignore=shutil.ignore_patterns("*.safetensors"))
+    _trained(base, teacher, tmp_path, monkeypatch, ())
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -302,8 +338,6 @@ def test_what_is_written_is_an_adapter_of_the_hubs_model(base, teacher, tmp_path
     settings = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == "O/M"
     assert str(tmp_path) not in json.dumps(settings)
-    shutil.copytree(base, tmp_path / "merged", ignore=shutil.ignore_patterns("*.safetensors"))
-    student.merge(tmp_path / "merged")
     model = AutoModelForCausalLM.from_pretrained(base)
     model = PeftModel.from_pretrained(model, tmp_path / "adapter").merge_and_unload()
     ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").state_dict()

@@ -14,8 +14,7 @@ from duet_training.evaluation.run import EvaluationSettings
 from duet_training.export.settings import ExportSettings
 from duet_training.release import release
 from duet_training.release.package import collect, package, renew_figures, tell
-from duet_training.release.stage import ReleaseStage
-from duet_training.release.stages import HELD_OUT
+from duet_training.release.stage import HELD_OUT, ReleaseStage
 from duet_training.release.stories import make_plan
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import Settings

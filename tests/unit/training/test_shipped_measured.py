@@ -10,7 +10,7 @@ from duet_contract.integrity import sha256_of
 from duet_training.errors import DataError
 from duet_training.release import bench, served, wall_clock
 from duet_training.release.package import package
-from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT
+from duet_training.release.stage import HELD_OUT, PRIVATE_HELD_OUT
 from tests.doubles.bench import ScriptedBench
 from tests.doubles.commands import train_served, train_wall_clock
 from tests.doubles.small_pairs import write_pair

@@ -2,14 +2,16 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 
-from duet_contract.manifest import parse_manifest
+from duet_contract.manifest import load_manifest, parse_manifest
 from duet_training.release.page import write_page
 from duet_training.release.targets import target_rows
 from tests.doubles.manifests import manifest_data
 
+PACKED = Path(__file__).parents[3] / "cloud/pairs/duet_pairs"
 EMPTY = {"evaluations": {}, "served": None, "wall_clock": None, "parity": None, "samples": []}
 
 
@@ -228,3 +230,13 @@ def test_what_joint_training_costs_is_said(manifest, figures):
     assert "Joint training costs accuracy on problems longer" in write_page(manifest, figures)
     figures["evaluations"]["wide-long"]["duet"]["accuracy"] = 0.2
     assert "Joint training costs nothing on problems longer" in write_page(manifest, figures)
+
+
+def test_the_page_in_the_repository_is_what_its_figures_make():
+    """Kills: a text of the generator that changes without the pages that it wrote."""
+    pair = PACKED / "stories-5m"
+    figures = json.loads((pair / "figures.json").read_text())
+
+    page = write_page(load_manifest(pair), figures)
+
+    assert (pair / "README.md").read_text() == page

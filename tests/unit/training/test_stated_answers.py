@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from duet_training.release.stated import stated_answers
+from duet_training.release.served import stated_answers
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -18,11 +18,11 @@ def test_signals_are_compared_with_the_references_of_their_questions(tmp_path: P
         *({"cell": cell, "id": str(n), "signal": signal} for n, signal in enumerate(signals, 1)),
         {"cell": "device-alone/none/1 at once", "id": "1", "answer": "16"},
     ]
-    found = stated_answers(write(tmp_path / "questions.jsonl", recorded), questions)
-    assert found == {"signals": 3, "stated": 1}
+    write(tmp_path / "questions.jsonl", recorded)
+    assert stated_answers(tmp_path, questions) == {"signals": 3, "stated": 1}
 
 
 def test_a_question_that_failed_has_no_signal(tmp_path: Path) -> None:
     questions = write(tmp_path / "set.jsonl", [{"id": "x", "answer": "16"}])
-    recorded = write(tmp_path / "questions.jsonl", [{"cell": "duet@64/none/1 at once", "id": "x"}])
-    assert stated_answers(recorded, questions) == {"signals": 1, "stated": 0}
+    write(tmp_path / "questions.jsonl", [{"cell": "duet@64/none/1 at once", "id": "x"}])
+    assert stated_answers(tmp_path, questions) == {"signals": 1, "stated": 0}

@@ -161,6 +161,30 @@ def test_termination_saves_after_the_step(start, teacher, tmp_path, monkeypatch)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_state_never_says_more_than_the_model_has(start, teacher, tmp_path, monkeypatch):
+    """Killed while it saves: what was there stays whole, and the steps are made again."""
+    model, state, plan = tmp_path / "model", tmp_path / "state.pt", Plan(2, tokens=256)
+    shutil.copytree(load_pair(start).decoder.path, model)
+    began = {file.name: file.read_bytes() for file in model.iterdir()}
+    student = Student(model, state, plan)
+
+    def killed(scratch, **_):
+        (scratch / "model.safetensors").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(student.model, "save_pretrained", killed)
+        with pytest.raises(KeyboardInterrupt):
+            student.train(partial(teacher.examples, "decoder"), until=float("inf"))
+    assert {file.name: file.read_bytes() for file in model.iterdir()} == began
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    again = Student(model, state, plan)
+    assert again.step == 0
+    assert again.train(partial(teacher.examples, "decoder"), until=float("inf"))
+    written = load_file(model / "model.safetensors")
+    assert all(torch.equal(weight, student.model.state_dict()[n]) for n, weight in written.items())
+
+
 def test_a_time_limit_stops_and_the_loss_falls(tmp_path, capsys):
     out = str(tmp_path / "pair")
     command = [out, "--size", "tiny", "--tokens", "256", "--threads", "1"]

@@ -133,6 +133,8 @@ def test_micro_batches_divide_a_mini_batch():
         settings_from([*NEEDED, released, "objective.micro_batch.reasoner=3"])
     settings_from([*NEEDED, released])
     settings_from([*NEEDED, "objective.micro_batch.reasoner=3"])
+    # Of a method without a decoder, the reasoner's alone.
+    settings_from([*NEEDED, released, "objective.micro_batch.decoder=3", "method=single"])
 
 
 def test_a_checkpoint_is_bound_to_the_rule_unless_it_is_verls_default():

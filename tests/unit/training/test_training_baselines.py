@@ -9,10 +9,7 @@ from duet_training.errors import ConfigError
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.objective.advantages import advantages, reasoner_groups
-from duet_training.rl.baselines import BASELINES
-from duet_training.rl.baselines.lgrpo import LengthGrpo
-from duet_training.rl.baselines.single import SingleModel
-from duet_training.rl.baselines.thinkprune import ThinkPrune
+from duet_training.rl.baselines import BASELINES, LengthGrpo, SingleModel, ThinkPrune
 from duet_training.rl.run import settings_from
 from duet_training.settings.run import Settings
 

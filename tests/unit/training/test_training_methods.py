@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from duet_training.data.rows import Problem, write_rows
-from duet_training.evaluation.methods.base import Outcome
-from duet_training.evaluation.methods.duet import Duet
-from duet_training.evaluation.methods.one_model import NOTE, Alone, Original, Prompted
-from duet_training.evaluation.methods.truncated import Truncated
+from duet_training.evaluation.methods import (
+    NOTE,
+    Alone,
+    Duet,
+    Original,
+    Outcome,
+    Prompted,
+    Truncated,
+)
 from duet_training.evaluation.metrics import (
     generation_flops,
     intelligence_per_token,

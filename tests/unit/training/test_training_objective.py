@@ -13,13 +13,14 @@ from duet_training.objective.advantages import (
     tied_groups,
 )
 from duet_training.objective.kl import kl_of_responses
-from duet_training.objective.lengths import Counted, signal_lengths
 from duet_training.objective.rewards import (
+    Counted,
     UtilityBaseline,
     alone_reward,
     guided_reward,
     length_price,
     reasoner_reward,
+    signal_lengths,
 )
 from duet_training.objective.schedule import Constant, DualAscent
 

@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from duet_contract.errors import PromptError
-from duet_training.data.instructions import BARE
 from duet_training.data.rows import Problem
 from duet_training.data.selection import fitting
-from duet_training.data.sets import SETS
+from duet_training.data.sets import BARE, SETS
 from duet_training.errors import ConfigError
 from duet_training.pair.description import load_pair, read_pair
 from duet_training.pair.differences import differences

@@ -11,10 +11,10 @@ from duet_training.data.rows import Problem
 from duet_training.data.selection import judged_by
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers import Truth, make_verifier
-from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
 from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
+from duet_training.evaluation.verifiers.strings import BoxedVerifier
 from duet_training.evaluation.verifiers.timed import TimedPool
 from duet_training.rl.run import settings_from
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
@@ -67,7 +67,7 @@ def test_math_verify_is_asked_for_expressions_alone(math, monkeypatch):
 
 
 def test_without_math_verify_the_verifier_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("duet_contract.answers.algebra.available", lambda: False)
+    monkeypatch.setattr("duet_training.evaluation.verifiers.algebra.available", lambda: False)
     with pytest.raises(VerifierError, match="math-verify is not installed; run: pip install"):
         make_verifier("math")
 

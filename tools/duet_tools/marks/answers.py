@@ -17,7 +17,7 @@ from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import build_prompts
 from duet_device.exchange import Exchange
 from duet_device.pairs.pair import Pair
-from duet_device.policy.decisions import value_of
+from duet_device.policy.measures import value_of
 from duet_device.policy.rounds import Candidate, best, is_settled
 from duet_device.question import Question
 from duet_device.settings import Settings

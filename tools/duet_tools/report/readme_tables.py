@@ -16,13 +16,16 @@ from duet_tools.results.report import Report, read_report
 
 RESULTS = Path(__file__).parents[1] / "results"
 # What a README's blocks are made from; a block whose file is not there is left as it is.
-COMMITTED = (RESULTS / "split_cpu.json", RESULTS / "report_cpu.json")
+COMMITTED = tuple(
+    RESULTS / name for name in ("split_cpu.json", "report_cpu.json", "report_kept.json")
+)
 
 
 def block(measured: Results | Report) -> tuple[str, str]:
     """Name and content of the block of the bench's figures, or of its report."""
     if isinstance(measured, Report):
-        return "report", readme(measured)
+        kept = measured.settings.connections == "kept"
+        return "kept" if kept else "report", readme(measured)
     return "bench", markdown(measured)
 
 
@@ -58,8 +61,9 @@ def tables(measured: Path | None, keep: Path | None, update: Path | None, check:
     """Print MEASURED as Markdown, or update the tables of a file.
 
     MEASURED is a report of duet-bench split or the results of duet-bench figures. The default is
-    the package's committed results. Marks are <!-- bench:start --> and <!-- bench:end -->, or
-    <!-- report:start --> and <!-- report:end -->.
+    the package's committed results. Marks are <!-- bench:start --> and <!-- bench:end -->,
+    <!-- report:start --> and <!-- report:end -->, or, for a report with kept connections,
+    <!-- kept:start --> and <!-- kept:end -->.
     """
     if check and not update:
         raise UsageProblem("--check needs --update FILE")

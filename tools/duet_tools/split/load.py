@@ -193,7 +193,7 @@ class _Work:
     def _start(self, way: Wire | None) -> None:
         def work() -> None:
             try:
-                if self.load.cell.streams is None and self.load.connect:
+                if self.load.connect and self.load.cell.streams is None:
                     self._connect([way])
                 self._device(way)
             except BaseException as error:  # To be raised where the run is waited for.

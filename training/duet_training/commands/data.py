@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.json_data import json_text
 from duet_training.commands.options import COUNT, PATH, SPLIT, TOKENS, seed
 
@@ -20,56 +20,30 @@ def data() -> None:
 
 @data.command(short_help="Prepare a data set as parquet rows.")
 @click.argument("name")
-@click.option("--out", type=PATH, required=True, metavar="DIR", help="Directory of parquet files.")
-@click.option(
-    "--from",
-    "source",
-    type=PATH,
-    metavar="PATH",
-    help="Local copy in the hub's layout, or the JSONL file.",
-)
+@option("--out", PATH, "DIR", "Directory of parquet files.", required=True)
+@option("--from", PATH, "PATH", "Local copy in the hub's layout, or the JSONL file.", to="source")
 @seed("splits and generation")
-@click.option(
-    "--validation",
-    type=Integer(0, MOST_PROBLEMS),
-    metavar="N",
-    help="Number of problems for validation [100].",
-)
-@click.option(
-    "--test",
-    type=Integer(0, MOST_PROBLEMS),
-    default=0,
-    metavar="N",
-    help="Number of problems for testing.",
-)
-@click.option(
-    "--size",
-    type=Integer(1, MOST_PROBLEMS),
-    default=1000,
-    metavar="N",
-    help="Number of problems to generate.",
-)
-@click.option(
-    "--option", "options", multiple=True, metavar="KEY=JSON", help="Gym task option. Repeatable."
-)
-@click.option(
+@option("--validation", Integer(0, MOST_PROBLEMS), "N", "Number of problems for validation [100].")
+@option("--test", Integer(0, MOST_PROBLEMS), "N", "Number of problems for testing.", 0)
+@option("--size", Integer(1, MOST_PROBLEMS), "N", "Number of problems to generate.", 1000)
+@option("--option", None, "KEY=JSON", "Gym task option. Repeatable.", multiple=True, to="options")
+@option(
     "--instruction",
-    type=click.Choice(("pair", "data")),
-    default="pair",
-    help="Whose instruction models read: the pair's, or the set's as in the released code.",
+    click.Choice(("pair", "data")),
+    None,
+    "Whose instruction models read: the pair's, or the set's as in the released code.",
+    "pair",
 )
-@click.option("--verifier", default="math", metavar="NAME", help="Verifier of JSONL answers.")
-@click.option(
+@option("--verifier", None, "NAME", "Verifier of JSONL answers.", "math")
+@option(
     "--exclude",
-    type=PATH,
+    PATH,
+    "FILE",
+    "Parquet file whose questions are left out. Repeatable.",
     multiple=True,
-    metavar="FILE",
-    help="Parquet file whose questions are left out. Repeatable.",
 )
-@click.option("--pair", type=PATH, metavar="FILE", help="Pair whose prompts --max-prompt measures.")
-@click.option(
-    "--max-prompt", type=TOKENS, default=1024, metavar="N", help="Maximum prompt length in tokens."
-)
+@option("--pair", PATH, "FILE", "Pair whose prompts --max-prompt measures.")
+@option("--max-prompt", TOKENS, "N", "Maximum prompt length in tokens.", 1024)
 def prepare(**given: Any) -> None:
     """Prepare the data set NAME as VERL's parquet rows.
 
@@ -83,8 +57,8 @@ def prepare(**given: Any) -> None:
 
 @data.command(short_help="Generate story problems.")
 @click.argument("scope")
-@click.option("--split", type=SPLIT, default="test", help="Split to draw from.")
-@click.option("--count", type=COUNT, default=200, metavar="N", help="Number of problems.")
+@option("--split", SPLIT, None, "Split to draw from.", "test")
+@option("--count", COUNT, "N", "Number of problems.", 200)
 @seed("the problems")
 def story_problems(scope: str, split: Any, count: int, seed: int) -> None:
     """Print synthetic word problems of SCOPE as JSON lines.
@@ -97,10 +71,10 @@ def story_problems(scope: str, split: Any, count: int, seed: int) -> None:
 
 
 @data.command(short_help="Generate masked word problems.")
-@click.option("--annotated", type=PATH, metavar="FILE", help="GSM8K training set, JSONL.")
-@click.option("--split", type=SPLIT, default="test", help="Split to draw from.")
+@option("--annotated", PATH, "FILE", "GSM8K training set, JSONL.")
+@option("--split", SPLIT, None, "Split to draw from.", "test")
 @click.option("--held-out", is_flag=True, help="Draw from held-out templates.")
-@click.option("--count", type=COUNT, default=200, metavar="N", help="Number of problems.")
+@option("--count", COUNT, "N", "Number of problems.", 200)
 @seed("the problems")
 def word_problems(
     annotated: Path | None, split: Any, held_out: bool, count: int, seed: int

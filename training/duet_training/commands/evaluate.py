@@ -4,16 +4,14 @@ from pathlib import Path
 
 import click
 
+from duet_contract.commands import option
 from duet_training.commands.options import PATH, settings
 
 
 @click.command()
 @settings("evaluate", "train")
-@click.option(
-    "--batch",
-    type=PATH,
-    metavar="FILE",
-    help="File with the settings of one evaluation per line; models are shared.",
+@option(
+    "--batch", PATH, "FILE", "File with the settings of one evaluation per line; models are shared."
 )
 def evaluate(overrides: tuple[str, ...], batch: Path | None) -> None:
     """Evaluate one method on one data set and write JSON.
@@ -35,7 +33,7 @@ def evaluate(overrides: tuple[str, ...], batch: Path | None) -> None:
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=PATH)
-@click.option("--out", type=PATH, required=True, metavar="DIR", help="Directory of the report.")
+@option("--out", PATH, "DIR", "Directory of the report.", required=True)
 def report(results: tuple[Path, ...], out: Path) -> None:
     """Write tables and figures of RESULTS: report.md, report.json, PNG and SVG.
 

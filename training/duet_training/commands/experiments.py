@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_training.commands.options import MINUTES, PATH, Resumable
 
 SCALES = ("full", "reduced")
@@ -23,43 +23,33 @@ def _work() -> Path:
 @click.command(cls=Resumable)
 @click.option("--dry-run", is_flag=True, help="List the stages and exit.")
 @click.option("--report", is_flag=True, help="Only write the report.")
-@click.option("--scale", type=click.Choice(SCALES), default="full", help="Scale of the runs.")
-@click.option(
-    "--only", multiple=True, metavar="PATTERN", help="Stages to run, such as duet-*. Repeatable."
-)
-@click.option(
-    "--minutes", type=MINUTES, default=180.0, metavar="N", help="Start no stage after N minutes."
-)
-@click.option(
-    "--jobs",
-    type=Integer(1, 256),
-    default=2,
-    metavar="N",
-    help="Number of parallel stages; each uses about a core.",
-)
-@click.option(
+@option("--scale", click.Choice(SCALES), None, "Scale of the runs.", "full")
+@option("--only", None, "PATTERN", "Stages to run, such as duet-*. Repeatable.", multiple=True)
+@option("--minutes", MINUTES, "N", "Start no stage after N minutes.", 180.0)
+@option("--jobs", Integer(1, 256), "N", "Number of parallel stages; each uses about a core.", 2)
+@option(
     "--results",
-    type=PATH,
-    default=_TRAINING / "experiments" / "results",
+    PATH,
+    "DIR",
+    "Directory of results.",
+    _TRAINING / "experiments" / "results",
     show_default="experiments/results of training/",
-    metavar="DIR",
-    help="Directory of results.",
 )
-@click.option(
+@option(
     "--work",
-    type=PATH,
-    default=_work,
+    PATH,
+    "DIR",
+    "Directory of weights, data and logs.",
+    _work,
     show_default="in the cache",
-    metavar="DIR",
-    help="Directory of weights, data and logs.",
 )
-@click.option(
+@option(
     "--to",
-    type=PATH,
-    default=_TRAINING / "EXPERIMENTS.md",
+    PATH,
+    "FILE",
+    "File of the report.",
+    _TRAINING / "EXPERIMENTS.md",
     show_default="EXPERIMENTS.md of training/",
-    metavar="FILE",
-    help="File of the report.",
 )
 def experiments(**given: Any) -> None:
     """Run every comparison at small scale, from scratch, on a CPU.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from duet_contract.commands import option
 from duet_training.commands.options import PATH, settings
 
 _EPILOG = """\b
@@ -20,7 +21,7 @@ Exit codes:
 @click.argument("run", type=PATH)
 @click.argument("out", type=PATH)
 @settings("export")
-@click.option("--push", metavar="OWNER/NAME", help="Then upload the pair, as duet-train push does.")
+@option("--push", None, "OWNER/NAME", "Then upload the pair, as duet-train push does.")
 def export(run: Path, out: Path, overrides: tuple[str, ...], push: str | None) -> None:
     """Export RUN, the directory of a training run, as a pair in OUT."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_training.errors import Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,7 +53,7 @@ def settings(*names: str) -> Callable[[F], F]:
             context.exit()
 
     def add(function: F) -> F:
-        option = click.option(
+        show_settings = click.option(
             "--settings",
             is_flag=True,
             is_eager=True,
@@ -62,26 +62,19 @@ def settings(*names: str) -> Callable[[F], F]:
             callback=show,
             help="List the settings with their defaults and exit.",
         )
-        return option(click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(function))
+        return show_settings(
+            click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(function)
+        )
 
     return add
 
 
 def seed(what: str) -> Callable[[F], F]:
     """`--seed`."""
-    return click.option("--seed", type=SEED, default=0, metavar="N", help=f"Seed of {what}.")
+    return option("--seed", SEED, "N", f"Seed of {what}.", 0)
 
 
-threads = click.option(
-    "--threads",
-    type=Integer(1, 1024),
-    metavar="N",
-    help="Processor threads [PyTorch's default].",
-)
-serving_python = click.option(
-    "--serving-python",
-    type=PATH,
-    required=True,
-    metavar="FILE",
-    help="Python interpreter that has vLLM.",
+threads = option("--threads", Integer(1, 1024), "N", "Processor threads [PyTorch's default].")
+serving_python = option(
+    "--serving-python", PATH, "FILE", "Python interpreter that has vLLM.", required=True
 )

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import click
 
+from duet_contract.commands import option
 from duet_training.commands.options import PATH
 
 
 @click.command()
 @click.argument("pair", required=False)
-@click.option("--key", type=PATH, metavar="FILE", help="Private key: of --new-key, or PEM.")
-@click.option(
-    "--new-key", type=PATH, metavar="FILE", help="Create a key: FILE, and FILE.pub for devices."
-)
-@click.option("--encrypt-key", type=PATH, metavar="FILE", help="Encrypt a key in PEM, in place.")
+@option("--key", PATH, "FILE", "Private key: of --new-key, or PEM.")
+@option("--new-key", PATH, "FILE", "Create a key: FILE, and FILE.pub for devices.")
+@option("--encrypt-key", PATH, "FILE", "Encrypt a key in PEM, in place.")
 @click.option("--no-passphrase", is_flag=True, help="The key is not encrypted.")
 def sign(
     pair: str | None,

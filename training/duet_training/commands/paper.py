@@ -6,35 +6,27 @@ from typing import Any
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_training.commands.options import PATH, Resumable
 
 
 @click.command(cls=Resumable)
 @click.argument("out", type=PATH)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--seeds", type=Integer(1, 100), default=3, metavar="N", help="Seeds.")
+@option("--seeds", Integer(1, 100), "N", "Seeds.", 3)
 @click.option("--dry-run", is_flag=True, help="List the stages with estimates and exit.")
-@click.option(
-    "--hardware", default="h100x4", metavar="NAME", help="Settings of the machine's devices."
-)
-@click.option(
+@option("--hardware", None, "NAME", "Settings of the machine's devices.", "h100x4")
+@option(
     "--pair",
-    type=PATH,
-    default=Path("qwen3-4b-0.6b-released"),
-    metavar="FILE",
-    help="Pair to train: a YAML file or a built-in name.",
+    PATH,
+    "FILE",
+    "Pair to train: a YAML file or a built-in name.",
+    Path("qwen3-4b-0.6b-released"),
 )
-@click.option(
-    "--from",
-    "source",
-    type=PATH,
-    metavar="DIR",
-    help="Directory with a local copy of each data set, by name.",
+@option(
+    "--from", PATH, "DIR", "Directory with a local copy of each data set, by name.", to="source"
 )
-@click.option(
-    "--only", multiple=True, metavar="NAME", help="Training or untrained method to run. Repeatable."
-)
+@option("--only", None, "NAME", "Training or untrained method to run. Repeatable.", multiple=True)
 @click.option("--keep-weights", is_flag=True, help="Keep checkpoints after their evaluation.")
 def paper(**given: Any) -> None:
     """Train and evaluate everything in the paper's tables; write the report into OUT.

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from duet_contract.commands import option
 from duet_training.commands.options import COUNT, PATH, Resumable, serving_python
 
 STORIES, PRIVATE_SUMS = "stories-5m", "private-sums-135m"
@@ -19,36 +20,19 @@ def release() -> None:
 
 @release.command(cls=Resumable, short_help="Build a released pair from nothing.")
 @click.argument("out", type=PATH)
-@click.option(
-    "--pair",
-    type=click.Choice((STORIES, PRIVATE_SUMS)),
-    default=STORIES,
-    help="Pair to build.",
-)
-@click.option("--base", type=PATH, metavar="DIR", help="Base model of a pair with an adapter.")
-@click.option(
-    "--worked",
-    type=PATH,
-    metavar="JSONL",
-    help="Problems with annotated solutions, for a pair with an adapter.",
-)
+@option("--pair", click.Choice((STORIES, PRIVATE_SUMS)), None, "Pair to build.", STORIES)
+@option("--base", PATH, "DIR", "Base model of a pair with an adapter.")
+@option("--worked", PATH, "JSONL", "Problems with annotated solutions, for a pair with an adapter.")
 @click.option("--dry-run", is_flag=True, help="List the commands and exit.")
-@click.option("--into", type=PATH, metavar="DIR", help="Copy the finished pair to DIR.")
-@click.option(
-    "--figures-into",
-    type=PATH,
-    metavar="DIR",
-    help="Only rewrite the figures and the page of the pair in DIR.",
-)
-@click.option(
-    "--real", type=PATH, multiple=True, metavar="JSONL", help="Real questions. Repeatable."
-)
-@click.option("--peer", metavar="PAIR", help="Pair whose reasoner answers the real questions, too.")
-@click.option(
+@option("--into", PATH, "DIR", "Copy the finished pair to DIR.")
+@option("--figures-into", PATH, "DIR", "Only rewrite the figures and the page of the pair in DIR.")
+@option("--real", PATH, "JSONL", "Real questions. Repeatable.", multiple=True)
+@option("--peer", None, "PAIR", "Pair whose reasoner answers the real questions, too.")
+@option(
     "--serving-python",
-    type=PATH,
-    metavar="FILE",
-    help="Python interpreter that has vLLM, for parity and served figures.",
+    PATH,
+    "FILE",
+    "Python interpreter that has vLLM, for parity and served figures.",
 )
 def build(**given: Any) -> None:
     """Build a released pair in OUT: SFT, joint training, evaluation, export, served figures.
@@ -64,7 +48,7 @@ def build(**given: Any) -> None:
 @release.command(short_help="Convert a public test set.")
 @click.argument("set", type=click.Choice(REAL_SETS))
 @click.argument("file", type=PATH)
-@click.option("--to", type=PATH, required=True, metavar="OUT", help="JSONL file to write.")
+@option("--to", PATH, "OUT", "JSONL file to write.", required=True)
 def real(set: str, file: Path, to: Path) -> None:  # noqa: A002 (its name on the command line)
     """Write the questions of SET, a public test set, from FILE, its file in its repository.
 
@@ -78,13 +62,9 @@ def real(set: str, file: Path, to: Path) -> None:  # noqa: A002 (its name on the
 @release.command(cls=Resumable, short_help="Measure a pair as it is served.")
 @click.argument("out", type=PATH)
 @serving_python
-@click.option(
-    "--set", "sets", multiple=True, metavar="NAME=FILE", help="JSONL test set. Repeatable."
-)
-@click.option("--peer", metavar="PAIR", help="Pair whose reasoner answers the test sets, too.")
-@click.option(
-    "--of", type=PATH, metavar="DIR", help="Pair to measure, with its figures [the one in OUT]."
-)
+@option("--set", None, "NAME=FILE", "JSONL test set. Repeatable.", multiple=True, to="sets")
+@option("--peer", None, "PAIR", "Pair whose reasoner answers the test sets, too.")
+@option("--of", PATH, "DIR", "Pair to measure, with its figures [the one in OUT].")
 def served(
     out: Path, serving_python: Path, sets: tuple[str, ...], peer: str | None, of: Path | None
 ) -> None:
@@ -102,10 +82,8 @@ def served(
 @release.command(cls=Resumable, short_help="Measure what signals carry.")
 @click.argument("pair")
 @click.argument("out", type=PATH)
-@click.option("--into", type=PATH, metavar="DIR", help="Released pair whose page gets the figures.")
-@click.option(
-    "--questions", type=COUNT, default=500, metavar="N", help="Number of generated problems."
-)
+@option("--into", PATH, "DIR", "Released pair whose page gets the figures.")
+@option("--questions", COUNT, "N", "Number of generated problems.", 500)
 def signals(pair: str, out: Path, into: Path | None, questions: int) -> None:
     """Measure what the signals of PAIR carry, on held-out problems: see `duet-train evaluate`.
 
@@ -119,7 +97,7 @@ def signals(pair: str, out: Path, into: Path | None, questions: int) -> None:
 @release.command(cls=Resumable, short_help="Measure the time per question.")
 @click.argument("out", type=PATH)
 @serving_python
-@click.option("--data", type=PATH, metavar="JSONL", help="Questions [generated ones].")
+@option("--data", PATH, "JSONL", "Questions [generated ones].")
 def wall_clock(out: Path, serving_python: Path, data: Path | None) -> None:
     """Measure the seconds per question of the split and of the reasoner alone, without a link."""
     from duet_training.release.wall_clock import measure_wall_clock

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_training.commands.options import (
     COUNT,
     MINUTES,
@@ -35,72 +35,30 @@ Exit codes:
   130  interrupted; the same command continues
 """
 
-role = click.option("--role", type=ROLE, help="Train only this model [both].")
-minutes = click.option(
-    "--minutes", type=MINUTES, default=1e6, metavar="N", help="Time limit in minutes."
-)
-base = click.option(
-    "--base", type=PATH, required=True, metavar="DIR", help="Directory of the base model."
-)
-annotated = click.option(
-    "--annotated", type=PATH, required=True, metavar="JSONL", help="GSM8K training set."
-)
-generated = click.option(
-    "--generated",
-    type=Number(0, 1),
-    default=0.45,
-    metavar="SHARE",
-    help="Share of generated problems.",
-)
-part = click.option(
-    "--part", type=COUNT, metavar="N", help="Questions to draw from each file [all]."
-)
-results = click.option("--results", type=PATH, metavar="JSON", help="File for the figures.")
-base_name = click.option(
-    "--base-name", default=BASE, metavar="NAME", help="Name of the base model on the hub."
-)
+role = option("--role", ROLE, None, "Train only this model [both].")
+minutes = option("--minutes", MINUTES, "N", "Time limit in minutes.", 1e6)
+base = option("--base", PATH, "DIR", "Directory of the base model.", required=True)
+annotated = option("--annotated", PATH, "JSONL", "GSM8K training set.", required=True)
+generated = option("--generated", Number(0, 1), "SHARE", "Share of generated problems.", 0.45)
+part = option("--part", COUNT, "N", "Questions to draw from each file [all].")
+results = option("--results", PATH, "JSON", "File for the figures.")
+base_name = option("--base-name", None, "NAME", "Name of the base model on the hub.", BASE)
 
 
 def _model(name: str, *, steps: int, rate: float, tokens: int) -> Callable[[F], F]:
     """Steps, learning rate and batch of one of the models, with their defaults."""
     options = (
-        click.option(
-            f"--{name}-steps", type=STEPS, default=steps, metavar="N", help=f"Steps of the {name}."
-        ),
-        click.option(
-            f"--{name}-rate",
-            type=RATE,
-            default=rate,
-            metavar="R",
-            help=f"Learning rate of the {name}.",
-        ),
-        click.option(
-            f"--{name}-tokens",
-            type=TOKENS,
-            default=tokens,
-            metavar="N",
-            help=f"Tokens per batch of the {name}.",
-        ),
+        option(f"--{name}-steps", STEPS, "N", f"Steps of the {name}.", steps),
+        option(f"--{name}-rate", RATE, "R", f"Learning rate of the {name}.", rate),
+        option(f"--{name}-tokens", TOKENS, "N", f"Tokens per batch of the {name}.", tokens),
     )
     return lambda function: reduce(lambda made, option: option(made), reversed(options), function)
 
 
 def _adapter(*, rank: int, most_rank: int, first: int) -> Callable[[F], F]:
     """Rank and first layer of the reasoner's adapter, with their defaults."""
-    ranks = click.option(
-        "--rank",
-        type=Integer(1, most_rank),
-        default=rank,
-        metavar="N",
-        help="Rank of the adapter.",
-    )
-    layers = click.option(
-        "--first",
-        type=Integer(0, 1024),
-        default=first,
-        metavar="N",
-        help="First layer with an adapter.",
-    )
+    ranks = option("--rank", Integer(1, most_rank), "N", "Rank of the adapter.", rank)
+    layers = option("--first", Integer(0, 1024), "N", "First layer with an adapter.", first)
     return lambda function: ranks(layers(function))
 
 
@@ -111,23 +69,19 @@ def sft() -> None:
 
 @sft.command(cls=Resumable, epilog=_EPILOG, short_help="Train both models from scratch.")
 @click.argument("out", type=PATH)
-@click.option("--size", type=click.Choice(SIZES), default="small", help="Size of the models.")
+@option("--size", click.Choice(SIZES), None, "Size of the models.", "small")
 @role
-@click.option(
-    "--reasoner-steps", type=STEPS, default=4000, metavar="N", help="Steps of the reasoner."
-)
-@click.option(
-    "--decoder-steps", type=STEPS, default=2500, metavar="N", help="Steps of the decoder."
-)
-@click.option("--reasoner-from", type=PATH, metavar="DIR", help="Copy the reasoner's weights.")
-@click.option("--lessons", type=click.Choice(LESSONS), default="broad", help="Data mixture.")
-@click.option("--tokens", type=TOKENS, default=3072, metavar="N", help="Tokens per batch.")
-@click.option("--rate", type=RATE, default=2e-3, metavar="R", help="Learning rate.")
+@option("--reasoner-steps", STEPS, "N", "Steps of the reasoner.", 4000)
+@option("--decoder-steps", STEPS, "N", "Steps of the decoder.", 2500)
+@option("--reasoner-from", PATH, "DIR", "Copy the reasoner's weights.")
+@option("--lessons", click.Choice(LESSONS), None, "Data mixture.", "broad")
+@option("--tokens", TOKENS, "N", "Tokens per batch.", 3072)
+@option("--rate", RATE, "R", "Learning rate.", 2e-3)
 @seed("initialization and data")
 @minutes
 @threads
 @click.option("--float32", is_flag=True, help="Do not use bfloat16.")
-@click.option("--measure", type=COUNT, metavar="N", help="Only evaluate, on N problems.")
+@option("--measure", COUNT, "N", "Only evaluate, on N problems.")
 def scratch(**given: Any) -> int:
     """Train both models of a pair from scratch, in OUT, on synthetic word problems.
 
@@ -144,7 +98,7 @@ def scratch(**given: Any) -> int:
 @base_name
 @annotated
 @generated
-@click.option("--into", type=PATH, metavar="DIR", help="Pack the finished pair and its recipe.")
+@option("--into", PATH, "DIR", "Pack the finished pair and its recipe.")
 @role
 @_adapter(rank=8, most_rank=4096, first=6)
 @_model("reasoner", steps=8000, rate=1.5e-3, tokens=1024)
@@ -166,28 +120,16 @@ def formulas(**given: Any) -> int:
 @sft.command(short_help="Measure the accuracy of formulas.")
 @click.argument("out", type=PATH)
 @click.argument("files", nargs=-1, type=PATH)
-@click.option("--base", type=PATH, metavar="DIR", help="Base model [the merged model in OUT].")
+@option("--base", PATH, "DIR", "Base model [the merged model in OUT].")
 @part
-@click.option(
-    "--generated",
-    type=Integer(0, 1_000_000),
-    default=0,
-    metavar="N",
-    help="Number of generated problems of each kind.",
-)
+@option("--generated", Integer(0, 1_000_000), "N", "Number of generated problems of each kind.", 0)
 @seed("the drawn questions")
 @threads
-@click.option("--tries", type=COUNT, default=1, metavar="N", help="Most formulas a question.")
-@click.option(
-    "--temperature",
-    type=Number(0.01, 2),
-    default=0.7,
-    metavar="T",
-    help="Temperature of all tries but the first.",
-)
+@option("--tries", COUNT, "N", "Most formulas a question.", 1)
+@option("--temperature", Number(0.01, 2), "T", "Temperature of all tries but the first.", 0.7)
 @results
-@click.option("--formulas", type=PATH, metavar="ROWS", help="Judge formulas of an earlier --rows.")
-@click.option("--rows", type=PATH, metavar="JSONL", help="File for every outcome.")
+@option("--formulas", PATH, "ROWS", "Judge formulas of an earlier --rows.")
+@option("--rows", PATH, "JSONL", "File for every outcome.")
 def formula_accuracy(**given: Any) -> None:
     """Measure how often the formulas of the pair in OUT are right.
 
@@ -205,9 +147,9 @@ def formula_accuracy(**given: Any) -> None:
 @annotated
 @generated
 @_adapter(rank=8, most_rank=4096, first=6)
-@click.option("--steps", type=STEPS, default=8000, metavar="N", help="Steps.")
-@click.option("--rate", type=RATE, default=1.5e-3, metavar="R", help="Learning rate.")
-@click.option("--tokens", type=TOKENS, default=1024, metavar="N", help="Tokens per batch.")
+@option("--steps", STEPS, "N", "Steps.", 8000)
+@option("--rate", RATE, "R", "Learning rate.", 1.5e-3)
+@option("--tokens", TOKENS, "N", "Tokens per batch.", 1024)
 @seed("initialization and data")
 @minutes
 @threads

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from duet_contract.json_data import json_text, parse_json
+from duet_contract.json_data import parse_json
 from duet_training.data.gym import generate
 from duet_training.data.hub import read_set
 from duet_training.data.jsonl import read_jsonl
@@ -12,6 +12,7 @@ from duet_training.data.sets import SETS
 from duet_training.data.splits import Splits, split, split_stories
 from duet_training.data.story_problems.draw import Split
 from duet_training.errors import DataError
+from duet_training.files import write_json
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 
@@ -101,5 +102,5 @@ def prepare(arguments: SimpleNamespace) -> dict[str, object]:
     if prompts:
         report["too_long"] = too_long
         report["max_prompt"] = arguments.max_prompt
-    (arguments.out / "report.json").write_text(json_text(report, indent=2) + "\n", "utf-8")
+    write_json(arguments.out / "report.json", report, indent=2)
     return report

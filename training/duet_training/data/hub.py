@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.answers import last_boxed
+from duet_contract.errors import first_line
 from duet_training.data.rows import Problem
 from duet_training.data.sets import HubSet
 from duet_training.errors import DataError
@@ -75,9 +76,8 @@ def _load(name: str, source: HubSet, local: Path | None) -> list[dict[str, Any]]
     try:
         return list(datasets.load_dataset(where, **arguments))
     except Exception as error:  # datasets raises whatever its loaders and the network raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         hint = "" if local else "; give a local copy of the repository with --from DIRECTORY"
-        raise DataError(f"cannot load {name} from {where}: {reason}{hint}") from error
+        raise DataError(f"cannot load {name} from {where}: {first_line(error)}{hint}") from error
 
 
 def _answer(source: HubSet, row: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duet_contract.json_data import parse_json
-from duet_training.data.instructions import QUESTION, Asks
+from duet_training.data.sets import QUESTION, Asks
 from duet_training.errors import DataError
 from duet_training.evaluation.verifiers import Truth
 

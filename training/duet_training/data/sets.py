@@ -1,9 +1,33 @@
-"""The data sets of arXiv 2605.01111: hub repository and columns of each."""
+"""The data sets of arXiv 2605.01111: hub repository, columns and instruction of each.
+
+The released code's instructions belong to data sets and not to the pair.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from duet_training.data.instructions import BARE, BOTH, LETTER, Asks
+QUESTION = "QUESTION"
+"""Where the question goes in `Asks`."""
+
+
+@dataclass(frozen=True)
+class Asks:
+    """How a data set's questions are put to both models; `QUESTION` is the question."""
+
+    reasoner: str
+    """What the reasoner reads."""
+    decoder: str
+    """What the decoder reads."""
+
+
+_THINK = f"{QUESTION} Let's think step by step and output the final answer within \\boxed{{}}."
+_LETTER = (
+    "Answer the following multiple choice question. The last line of your response should be of "
+    "the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of ABCD. Think "
+    f"step by step before answering.\n\n{QUESTION}"
+)
+# Both models read the instruction; or the decoder reads the bare question.
+BOTH, BARE, LETTER = Asks(_THINK, _THINK), Asks(_THINK, QUESTION), Asks(_LETTER, _LETTER)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from duet_training.data.selection import fitting, judged_by
 from duet_training.data.sets import default_runs
 from duet_training.errors import CheckpointError, ClusterError, ConfigError
 from duet_training.evaluation import signal_measure
-from duet_training.evaluation.methods import METHODS
-from duet_training.evaluation.methods.base import Method, Outcome
+from duet_training.evaluation.methods import METHODS, Method, Outcome
 from duet_training.evaluation.metrics import (
     generation_flops,
     intelligence_per_token,
@@ -27,6 +26,7 @@ from duet_training.evaluation.metrics import (
 from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.serving import Serving
 from duet_training.evaluation.verifiers import Verifier, make_verifier
+from duet_training.files import write_json
 from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
@@ -259,10 +259,7 @@ def _sizes(pair: Pair) -> dict[str, int]:
 def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Evaluate, and write `out` atomically."""
     result = evaluate(settings, models)
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = settings.out.with_name(f"{settings.out.name}.partial")
-    partial.write_text(json_text(rounded(result), indent=2) + "\n", "utf-8")
-    partial.replace(settings.out)
+    write_json(settings.out, rounded(result), indent=2)
     return result
 
 

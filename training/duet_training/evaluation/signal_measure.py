@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem
-from duet_training.evaluation.methods.base import Models
+from duet_training.evaluation.methods import Models
 from duet_training.evaluation.signal_content import SHARES, answer_spans, edited
 
 Scores = NDArray[np.float64]

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
-from duet_contract.json_data import json_text, rounded, without_infinities
+from duet_contract.json_data import rounded, without_infinities
 from duet_contract.manifest import MANIFEST_NAME, Manifest
 from duet_contract.signature import sign_pair
 from duet_training.errors import ConfigError, ExportError, ParityError
@@ -31,13 +31,13 @@ from duet_training.export.manifest import (
     evaluation_of,
 )
 from duet_training.export.merge import merge_shards, write_model
-from duet_training.export.parity import Exported, measure
+from duet_training.export.parity import Exported, Parity, beyond
 from duet_training.export.questions import Questions, open_questions
 from duet_training.export.serving import serving_interpreter
 from duet_training.export.settings import ExportSettings
 from duet_training.export.source import Trained, find_trained
-from duet_training.export.tokenizers_agree import check_tokenizers
-from duet_training.export.verdict import beyond
+from duet_training.export.tokenizers import check_tokenizers
+from duet_training.files import write_json
 from duet_training.pair.description import parameters
 from duet_training.verl_backend.shards import Weights
 
@@ -122,7 +122,7 @@ def _build(
         answer=chosen.answer or lengths.answer,
     )
     exported = Exported(exact["reasoner"], exact["decoder"], scratch / "reasoner", decoders)
-    measured = measure(exported, questions, lengths, settings)
+    measured = Parity(exported, questions, lengths, settings).measure()
     for kind, file in decoders.items():
         row = measured["decoder"][kind]
         row["bytes"], row["types"] = file.stat().st_size, inspect(file).types
@@ -179,12 +179,12 @@ def _manifests(
 
 
 def _settle(scratch: Path, out: Path, report: dict[str, Any], settings: ExportSettings) -> None:
-    text = json_text(rounded(without_infinities(report)), indent=2) + "\n"
+    figures = rounded(without_infinities(report))
     if report["beyond"] and settings.parity.on_excess == "stop":
         kept = out.with_name(f"{out.name}.parity.json")
-        kept.write_text(text, "utf-8")
+        write_json(kept, figures, indent=2)
         raise ParityError(f"{'; '.join(report['beyond'])} (all figures: {kept})")
-    (scratch / "parity.json").write_text(text, "utf-8")
+    write_json(scratch / "parity.json", figures, indent=2)
     shutil.copyfile(scratch / "manifests" / f"{settings.decoder}.json", scratch / MANIFEST_NAME)
     # This user's devices load a locally built pair; for other users a publisher signs it.
     sign_pair(scratch, builder_key())

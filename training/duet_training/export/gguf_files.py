@@ -13,9 +13,9 @@ from gguf import GGUFReader
 from duet_training.errors import ExportError
 from duet_training.export.convert import UNKNOWN_TOKENIZER
 from duet_training.export.llama import LlamaModel, llama_error
-from duet_training.export.pretokenizers import pretokenizer_of
 from duet_training.export.processes import run
 from duet_training.export.settings import quantization_types
+from duet_training.export.tokenizers import pretokenizer_of
 
 # What the converter writes itself; the others are made from its F16.
 UNQUANTIZED = {"F32": "f32", "F16": "f16", "BF16": "bf16"}

@@ -7,6 +7,7 @@ from duet_contract.json_data import read_json
 from duet_contract.manifest import TemplatePart
 from duet_training.data.rows import paths_of
 from duet_training.errors import CheckpointError, ConfigError
+from duet_training.files import steps_saved
 from duet_training.pair.description import Pair, load_pair
 
 
@@ -87,9 +88,7 @@ def _checkpoint(run: Path, name: str | None) -> Path:
         return run
     if not run.is_dir():
         raise CheckpointError(f"there is no run {run}")
-    numbers = (path.parent.name.removeprefix("step_") for path in run.glob("checkpoints/step_*/*"))
-    steps = sorted({int(number) for number in numbers if number.isdigit()})
-    whole = [step for step in steps if _of(run, step).joinpath("state.json").is_file()]
+    whole = steps_saved(run / "checkpoints")
     if not whole:
         raise CheckpointError(f"{run} has no checkpoint: it has no checkpoints/step_N/state.json")
     if name is None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from duet_contract.errors import first_line
 from duet_contract.json_data import faults
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_training.errors import ConfigError
@@ -155,9 +156,8 @@ def fetch(repository: str, *, cached: bool = False) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=cached))
     except Exception as error:  # the hub's, httpx's and the file system's own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"cannot fetch {repository} from the hub: {reason}; name a local directory in the pair"
+            f"cannot fetch {repository} from the hub: {first_line(error)}; name a local directory in the pair"
         ) from error
 
 

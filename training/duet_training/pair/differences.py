@@ -6,8 +6,7 @@ from pathlib import Path
 
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_report.tables import markdown
-from duet_training.data.instructions import QUESTION, Asks
-from duet_training.data.sets import SETS
+from duet_training.data.sets import QUESTION, SETS, Asks
 from duet_training.pair.description import Pair, read_pair
 
 OURS, RELEASED = "qwen3-4b-0.6b", "qwen3-4b-0.6b-released"

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
-from duet_contract.json_data import json_text, read_json
+from duet_contract.errors import first_line
+from duet_contract.json_data import read_json
 from duet_training.errors import ConfigError
+from duet_training.files import write_json
 from duet_training.settings.run import AdapterSettings
 
 _PREFIX = "base_model.model."
@@ -62,7 +64,7 @@ def settle_config(directory: Path, base: str | None = None) -> None:
     content = read_json(file, finite=False)
     content["target_modules"].sort()
     content["base_model_name_or_path"] = base
-    file.write_text(json_text(content, indent=2) + "\n", "utf-8")
+    write_json(file, content, indent=2)
 
 
 def excluded_modules(adapter: AdapterSettings) -> str | None:
@@ -126,9 +128,8 @@ def _check_start(
         found.inference_mode = False
         theirs = _trained(model, found)
     except Exception as error:  # PEFT raises many types for a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"lora.{name}.path: no adapter for {model} in {path}: {reason}"
+            f"lora.{name}.path: no adapter for {model} in {path}: {first_line(error)}"
         ) from error
     plain = not (found.use_rslora or found.alpha_pattern or found.lora_dropout)
     if not plain or (found.r, found.lora_alpha, theirs) != (adapter.rank, adapter.alpha, trained):

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from duet_contract.json_data import json_text, rounded
+from duet_contract.json_data import rounded
 from duet_report.tables import markdown
 from duet_training.data.rows import Problem, write_rows
 from duet_training.errors import ConfigError, DeviceError, TrainingError, one_line
+from duet_training.files import write_json
 from duet_training.pair.tiny import make_tiny_pair
 from duet_training.preflight import run as checks
 from duet_training.preflight.memory import GIB, shape_of
@@ -146,7 +147,7 @@ def gpu_check(out: Path, overrides: list[str]) -> int:
         "logs": ray_logs(),
     }
     file = out / REPORT
-    file.write_text(json_text(rounded(json.loads(json.dumps(report))), indent=2) + "\n", "utf-8")
+    write_json(file, rounded(json.loads(json.dumps(report))), indent=2)
     print("\n".join(table(recorder, estimated)))
     if error:
         raise type(error)(f"{one_line(error)}; send us {file}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from duet_contract.errors import ContractError
+from duet_contract.errors import ContractError, first_line
 from duet_contract.json_data import read_json
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import check_apart, fitting, judged_by
@@ -60,8 +60,9 @@ def _on_the_hub(name: str, repository: str) -> Finding:
     try:
         HfApi().model_info(repository, timeout=5)
     except Exception as error:  # the hub's, httpx's and the resolver's own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return Finding("fail", name, f"{repository} is not in the hub's cache; the hub: {reason}")
+        return Finding(
+            "fail", name, f"{repository} is not in the hub's cache; the hub: {first_line(error)}"
+        )
     return Finding("warn", name, f"{repository} is on the hub, and will be fetched when training")
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.integrity import sha256_of
-from duet_contract.json_data import json_text, read_json
+from duet_contract.json_data import read_json
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair
+from duet_training.data.jsonl import json_lines
 from duet_training.errors import DataError
 from duet_training.experiments.processes import Processes
+from duet_training.files import write_json
 
 SPLIT, ALONE, DEVICE = "duet", "large-alone", "device-alone"
 _BENCH = "tools/bench_split.py"
@@ -108,8 +110,7 @@ def run_bench(asked: BenchRun, python: Path, limit_s: float, *, resume: bool) ->
     goes_on = resume and _read(beside) == settings and (asked.folder / "run.json").is_file()
     if not goes_on:
         shutil.rmtree(asked.folder, ignore_errors=True)
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(json_text(settings, indent=1) + "\n", "utf-8")
+    write_json(beside, settings)
     command = [str(python), _BENCH, *asked.arguments()]
     Processes().run(
         f"the bench ({asked.folder.name})",
@@ -135,6 +136,17 @@ def cell(report: dict[str, Any], mode: str) -> dict[str, Any]:
     if len(found) != 1:
         raise DataError(f"the bench's report has {len(found)} cells of {mode}, not one")
     return found[0]
+
+
+def recorded(folder: Path, mode: str) -> list[dict[str, Any]]:
+    """Read what the bench recorded of each question that a mode was asked; none without a run.
+
+    Raises:
+        DataError: The records cannot be read.
+    """
+    file = folder / "questions.jsonl"
+    rows = json_lines(file) if file.is_file() else ()
+    return [row for _, row in rows if row["cell"].startswith((f"{mode}@", f"{mode}/"))]
 
 
 def _beside(folder: Path) -> Path:

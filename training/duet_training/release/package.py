@@ -7,12 +7,13 @@ from typing import Any
 import torch
 
 from duet_contract.integrity import sha256_of, verify_files
-from duet_contract.json_data import json_text, read_json
+from duet_contract.json_data import read_json
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_training.errors import DataError
+from duet_training.files import write_json, write_text
 from duet_training.release.page import write_page
 from duet_training.release.private_page import write_private_page
-from duet_training.release.stages import HELD_OUT, SIGNAL
+from duet_training.release.stage import HELD_OUT, SIGNAL
 from duet_training.rl.metrics_log import read_metrics_log
 
 FIGURES, PAGE = "figures.json", "README.md"
@@ -178,9 +179,9 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
-    (into / FIGURES).write_text(json_text(figures, indent=1) + "\n", "utf-8")
+    write_json(into / FIGURES, figures)
     page = write_private_page if _computes(manifest) else write_page
-    (into / PAGE).write_text(page(manifest, figures), "utf-8")
+    write_text(into / PAGE, page(manifest, figures))
 
 
 def _write_licence(into: Path) -> None:

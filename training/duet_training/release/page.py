@@ -13,8 +13,6 @@ _REACH = (
     "numbers or conversation. Real questions are worded more freely than the templates"
 )
 """Questions that the pair answers; a figure of real questions follows."""
-_BEFORE = "writes long reasoning and an answer"
-"""Description of the reasoner's output before joint training."""
 _HOW = (
     "The stages, on two processor cores: a tokenizer, SFT of both models on synthetic word "
     "problems (`training/duet_training/data/story_problems`), joint training with "
@@ -31,7 +29,8 @@ _HOW = (
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     """Write the pair's README in Markdown; omit missing figures or state that they are missing."""
-    kind = _kind(manifest)
+    # Such as Q8_0 for `decoder/model.Q8_0.gguf`.
+    kind = manifest.decoder.path.rsplit("/", 1)[-1].removeprefix("model.").removesuffix(".gguf")
     evaluations = figures["evaluations"]
     parts = [
         f"# {manifest.id}",
@@ -39,10 +38,10 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         "## What it can and cannot answer",
         *_reach(figures, kind, manifest.defaults.confidence),
         "## Figures",
+        tables.targets(figures, kind),
     ]
-    parts.append(tables.targets(figures, kind))
     if evaluations:
-        parts.append(tables.trained(evaluations, _BEFORE))
+        parts.append(tables.trained(evaluations))
         parts += _joint(figures)
     if "signals" in figures:
         parts.append(tables.signals(figures["signals"]))
@@ -66,18 +65,13 @@ def _command(manifest: Manifest, figures: dict[str, Any]) -> str:
     real, served = list(_real(figures)), figures["served"]
     vllm = figures["parity"]["reasoner"]["vllm"] if figures["parity"] else {}
     parts = [f"duet-train release build OUT --into cloud/pairs/duet_pairs/{manifest.id}"]
-    parts += measured_with(real, served)
+    if real:
+        parts.append(" ".join(f"--real {name}.jsonl" for name in real))
+    if served and served["peer"]:
+        parts.append(f"--peer {served['peer'].split('@')[0]}")
     if served or figures["wall_clock"] or vllm.get("measured"):
         parts.append("--serving-python .venv/bin/python")
     return "    $ " + " \\\n        ".join(parts)
-
-
-def measured_with(real: list[str], served: dict[str, Any] | None) -> list[str]:
-    """Options of the build command for the sets of real questions and for the other pair."""
-    parts = [" ".join(f"--real {name}.jsonl" for name in real)] if real else []
-    if served and served["peer"]:
-        parts.append(f"--peer {served['peer'].split('@')[0]}")
-    return parts
 
 
 def _what(manifest: Manifest) -> str:
@@ -99,9 +93,9 @@ def _reach(figures: dict[str, Any], kind: str, confidence: float | None) -> list
     if doubt.get("threshold") is not None:
         share = doubt["wrong_marked"]
         caught = f" and {share:.0%} of the wrong ones" if share is not None else ""
-        beyond = (
-            " The tables below have the shares for other questions." if _judged(figures) else ""
-        )
+        served = figures["served"]
+        judged = served and any(found["marked_low"] for found in served["sets"].values())
+        beyond = " The tables below have the shares for other questions." if judged else ""
         lines.append(
             "An answer is marked as low in confidence if the decoder gave one of its tokens a "
             f"probability below {doubt['threshold']:.3g}. The threshold was chosen on answers to "
@@ -130,12 +124,6 @@ def _reach(figures: dict[str, Any], kind: str, confidence: float | None) -> list
             f"at the last: `{_short(last['signal'])}`."
         )
     return lines
-
-
-def _judged(figures: dict[str, Any]) -> bool:
-    return bool(figures["served"]) and any(
-        found["marked_low"] for found in figures["served"]["sets"].values()
-    )
 
 
 def _short(text: str) -> str:
@@ -184,8 +172,3 @@ def _compared_on(parity: dict[str, Any]) -> str:
     """Name the problems whose answers set the threshold."""
     other = parity.get("source") == "stories:wide-other"
     return "problems of held-out templates" if other else "held-out problems"
-
-
-def _kind(manifest: Manifest) -> str:
-    """Return the quantization, such as Q8_0 for `decoder/model.Q8_0.gguf`."""
-    return manifest.decoder.path.rsplit("/", 1)[-1].removeprefix("model.").removesuffix(".gguf")

@@ -4,9 +4,9 @@ from typing import Any
 
 from duet_contract.manifest import Manifest
 from duet_report.tables import markdown
-from duet_training.release.stages import PRIVATE_HELD_OUT
+from duet_training.release.stage import PRIVATE_HELD_OUT
 from duet_training.release.tables import answered_cell, marked_cells, seconds
-from duet_training.release.targets import percent
+from duet_training.release.targets import percent, verdict
 
 SETS = dict(
     zip(
@@ -148,7 +148,7 @@ def _targets(sets: dict[str, Any], figures: dict[str, Any]) -> str:
         if one := sets.get(name):
             measured = percent(one["split"])
             reached = one["split"]["accuracy"] >= wanted
-            rows.append((f"{_named(name)}: at least {wanted:.0%}", measured, _met(reached)))
+            rows.append((f"{_named(name)}: at least {wanted:.0%}", measured, verdict(reached)))
     by_checks = [] if marks or not formulas else formulas["sets"]
     judged = {each["set"]: (each["auroc_checks"], each["questions"]) for each in by_checks}
     if marks:
@@ -163,7 +163,7 @@ def _targets(sets: dict[str, Any], figures: dict[str, Any]) -> str:
                 (
                     f"`{name}`, right against wrong: AUROC at least {_AUROC}",
                     f"{auroc:.2f} ({count} questions)",
-                    _met(auroc >= _AUROC),
+                    verdict(auroc >= _AUROC),
                 )
             )
     return markdown(
@@ -186,14 +186,14 @@ def _against_peer(sets: dict[str, Any], clock: dict[str, Any] | None) -> list[tu
             (
                 f"large-model tokens of the peer: at most {TOKENS:.2f}",
                 f"{own / its:.2f} ({own:.1f} of {its:.1f})",
-                _met(own / its <= TOKENS),
+                verdict(own / its <= TOKENS),
             )
         )
         rows.append(
             (
                 "accuracy on each set: 95% CI of the difference to the peer above -2 points",
                 f"least lower bound {100 * least:+.1f} points",
-                _met(least >= -0.02),
+                verdict(least >= -0.02),
             )
         )
     if clock:
@@ -202,14 +202,10 @@ def _against_peer(sets: dict[str, Any], clock: dict[str, Any] | None) -> list[tu
             (
                 f"seconds of the peer, end to end on one machine: at most {SECONDS:.1f}",
                 f"{found['median']:.2f} ({found['least']:.2f} to {found['most']:.2f})",
-                _met(found["median"] <= SECONDS),
+                verdict(found["median"] <= SECONDS),
             )
         )
     return rows
-
-
-def _met(reached: bool) -> str:
-    return "met" if reached else "missed"
 
 
 def _named(name: str) -> str:

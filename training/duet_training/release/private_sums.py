@@ -8,8 +8,7 @@ built as a pair (`solutions.toml`), so that the bench serves it like any other.
 from collections.abc import Mapping
 from pathlib import Path
 
-from duet_training.release.stage import ReleaseStage
-from duet_training.release.stages import served, wall_clock
+from duet_training.release.stage import ReleaseStage, served, wall_clock
 from duet_training.sft import PRIVATE_PAIR
 
 NAME = PRIVATE_PAIR
@@ -37,7 +36,7 @@ def make_plan(
         serving_python: interpreter that has `duet_cloud`.
         real: files of problems to measure on, by name.
     """
-    start, taught = out / "start", out / "peer"
+    start, taught, accuracy = out / "start", out / "peer", out / "accuracy.json"
     given = ("--base", str(base), "--annotated", str(annotated))
     files = [str(file) for file in real.values()]
     return [
@@ -58,11 +57,15 @@ def make_plan(
             out / "pair" / "manifest.json",
             python=serving_python,
         ),
-        _measured(
+        ReleaseStage(
             "accuracy",
             "duet_training sft formula-accuracy",
-            (str(start), *files, "--base", str(base), "--generated", str(GENERATED)),
-            out / "accuracy.json",
+            (
+                *(str(start), *files, "--base", str(base), "--generated", str(GENERATED)),
+                *("--results", str(accuracy)),
+            ),
+            accuracy,
+            replaces=(accuracy,),
         ),
         ReleaseStage(
             "peer",
@@ -84,9 +87,3 @@ def make_plan(
         served(out, real, serving_python, str(taught / "pair")),
         wall_clock(out, serving_python, next(iter(real.values()), None)),
     ]
-
-
-def _measured(name: str, module: str, words: tuple[str, ...], result: Path) -> ReleaseStage:
-    return ReleaseStage(
-        name, module, (*words, "--results", str(result)), result, replaces=(result,)
-    )

@@ -14,6 +14,7 @@ from duet_contract.integrity import sha256_of
 from duet_contract.json_data import json_text, parse_json
 from duet_training.data.jsonl import json_lines
 from duet_training.errors import DataError
+from duet_training.files import write_text
 
 
 def known_sets() -> dict[str, dict[str, Any]]:
@@ -65,5 +66,5 @@ def write_real(name: str, file: Path, to: Path) -> None:
         OSError: it is unreadable, or `to` cannot be written.
     """
     rows = read_real(name, file)
-    to.write_text("".join(json_text(row) + "\n" for row in rows), "utf-8")
+    write_text(to, "".join(json_text(row) + "\n" for row in rows))
     print(f"wrote {len(rows)} questions to {to}")

@@ -10,7 +10,6 @@ an existing pair, such as a released one: it skips sets for which the pair has f
 questions, and rewrites its figures and page.
 """
 
-import json
 import random
 import shutil
 from collections.abc import Mapping
@@ -27,9 +26,12 @@ from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
 from duet_report.intervals import bounds, difference_of_means
+from duet_training.data.jsonl import json_lines
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.data.word_problems.generate import generated
 from duet_training.errors import DataError
+from duet_training.evaluation.signal_content import answer_spans
+from duet_training.files import write_json, write_text
 from duet_training.release.bench import (
     ALONE,
     DEVICE,
@@ -37,11 +39,11 @@ from duet_training.release.bench import (
     SPLIT,
     BenchRun,
     cell,
+    recorded,
     run_bench,
 )
 from duet_training.release.package import renew, served_of
-from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT, QUESTIONS
-from duet_training.release.stated import stated_answers
+from duet_training.release.stage import HELD_OUT, PRIVATE_HELD_OUT, QUESTIONS
 
 STREAMS = 16
 # Questions of each given file for a peer that is more than LARGE times the size of the pair.
@@ -103,8 +105,7 @@ def measure_served(
             report = run_bench(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in held_out}
             if computes:
-                recorded = work / name / "questions.jsonl"
-                sets[name]["answer_in_signal"] = stated_answers(recorded, file)
+                sets[name]["answer_in_signal"] = stated_answers(work / name, file)
             machine = report["machine"]
         if peer and (name in real or not is_large):
             questions = min(count, PEER_QUESTIONS) if is_large else count
@@ -123,7 +124,7 @@ def measure_served(
         "sets": sets,
         "elsewhere": elsewhere,
     }
-    (out / "served.json").write_text(json_text(rounded(content), indent=1) + "\n", "utf-8")
+    write_json(out / "served.json", rounded(content))
     if of:
         renew(of, {"served": content})
     return content
@@ -162,25 +163,37 @@ def _peer(peer: str, file: Path, count: int, split: Path, python: Path) -> dict[
         BenchRun(found, file, count, (ALONE,), STREAMS, folder), python, _LIMIT_S, resume=True
     )
     figures = _figures(cell(report, ALONE)) | {"pair": report["pair"]}
-    ours, theirs = _right(split, SPLIT), _right(folder, ALONE)
+    ours, theirs = (
+        {row["id"]: float(bool(row.get("correct"))) for row in recorded(run, mode)}
+        for run, mode in ((split, SPLIT), (folder, ALONE))
+    )
     if ours and ours.keys() == theirs.keys():
-        both = (np.array([float(right[key]) for key in ours]) for right in (ours, theirs))
+        both = (np.array([right[key] for key in ours]) for right in (ours, theirs))
         difference = difference_of_means(*both, paired=True)
         figures["difference"], figures["difference_95"] = difference.value, bounds(difference)
     return figures
 
 
-def _right(folder: Path, mode: str) -> dict[str, bool]:
-    """Read which questions a mode answered right in a run of the bench, by their ids."""
-    file = folder / "questions.jsonl"
-    if not file.is_file():
-        return {}
-    rows = map(json.loads, file.read_text("utf-8").splitlines())
-    return {
-        row["id"]: bool(row.get("correct"))
-        for row in rows
-        if row["cell"].startswith((f"{mode}@", f"{mode}/"))
+def stated_answers(folder: Path, questions: Path) -> dict[str, int]:
+    """Count the split's signals in a run of the bench that state the reference of their question.
+
+    A formula over labels can state the answer by chance alone: by a constant, such as the 2 of
+    `a/2`, that equals it.
+
+    Args:
+        folder: of the run.
+        questions: the set, whose rows have an `answer` and may have an `id`.
+
+    Returns:
+        `signals`, all of the split; `stated`, those with a number that equals the reference.
+    """
+    references = {
+        str(row.get("id", number)): str(row["answer"])
+        for number, (_, row) in enumerate(json_lines(questions), 1)
     }
+    asked = recorded(folder, SPLIT)
+    stated = sum(bool(answer_spans(row.get("signal", ""), references[row["id"]])) for row in asked)
+    return {"signals": len(asked), "stated": stated}
 
 
 def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
@@ -236,12 +249,12 @@ def _generated(name: str, directory: Path) -> Path:
         )
     else:
         text = question_lines(name, "test", QUESTIONS, 0)
-    file.write_text(text, "utf-8")
+    write_text(file, text)
     return file
 
 
 def _count(file: Path) -> int:
-    count = sum(bool(line.strip()) for line in file.read_bytes().split(b"\n"))
+    count = sum(1 for _ in json_lines(file))
     if not count:
         raise DataError(f"{file} holds no questions")
     return count

@@ -1,14 +1,24 @@
-"""One stage of a release, and the record of the arguments that it was run with."""
+"""Stages of a release, what the plans of both pairs share, and the records of their arguments."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from duet_contract.json_data import json_text, read_json
+from duet_contract.json_data import read_json
 from duet_training.errors import DataError
+from duet_training.files import write_json
 
 State = Literal["done", "to do", "again"]
+QUESTIONS = 500
+"""Questions of each held-out set."""
+# The evaluation that measures what signals carry.
+SIGNAL = "signal"
+# Questions unlike those in training: longer ones, held-out templates.
+HELD_OUT = ("wide", "wide-long", "wide-other")
+PRIVATE_HELD_OUT = ("problems", "problems-other")
+"""The same of a pair with private quantities."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,35 @@ class ReleaseStage:
     def words(self) -> tuple[str, ...]:
         """All arguments."""
         return (*self.arguments, *self.locations)
+
+
+def served(
+    out: Path, real: Mapping[str, Path], serving_python: Path, peer: str | None
+) -> ReleaseStage:
+    """Whole sets, as the pair in `out/pair` is served."""
+    result = out / "served.json"
+    sets = [part for name, file in real.items() for part in ("--set", f"{name}={file}")]
+    return ReleaseStage(
+        "served",
+        "duet_training release served",
+        (str(out), *sets, *(("--peer", peer) if peer else ())),
+        result,
+        locations=("--serving-python", str(serving_python)),
+        replaces=(result,),
+    )
+
+
+def wall_clock(out: Path, serving_python: Path, data: Path | None = None) -> ReleaseStage:
+    """Seconds of the split, and of a reasoner that answers `data` by itself."""
+    result = out / "wall_clock.json"
+    return ReleaseStage(
+        "wall clock",
+        "duet_training release wall-clock",
+        (str(out), *(("--data", str(data)) if data else ())),
+        result,
+        locations=("--serving-python", str(serving_python)),
+        replaces=(result,),
+    )
 
 
 class StageRecords:
@@ -81,9 +120,7 @@ class StageRecords:
 
     def write(self, stage: ReleaseStage) -> None:
         """Record the arguments that a stage was run with."""
-        file = self._file(stage)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json_text(self._arguments(stage), indent=1) + "\n", "utf-8")
+        write_json(self._file(stage), self._arguments(stage))
 
     def _recorded(self, stage: ReleaseStage) -> list[str] | None:
         try:

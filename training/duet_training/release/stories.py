@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from duet_training.release.stage import ReleaseStage
-from duet_training.release.stages import HELD_OUT, QUESTIONS, SIGNAL, served, wall_clock
+from duet_training.release.stage import (
+    HELD_OUT,
+    QUESTIONS,
+    SIGNAL,
+    ReleaseStage,
+    served,
+    wall_clock,
+)
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"

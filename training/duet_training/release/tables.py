@@ -27,8 +27,8 @@ def targets(figures: dict[str, Any], kind: str) -> str:
     )
 
 
-def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
-    """Write the trainer's figures of generated sets; `before`: the earlier reasoner's output."""
+def trained(evaluations: dict[str, dict[str, Any]]) -> str:
+    """Write the trainer's figures of generated sets."""
     rows = []
     for name, words in SETS.items():
         if found := evaluations.get(name):
@@ -38,7 +38,7 @@ def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
     return (
         "Greedy answers to generated problems, evaluated by the trainer: accuracy with its 95% CI "
         "over questions, and large-model tokens per question. The *reasoner before joint training* "
-        f"{before}; it is not part of the release.\n\n"
+        "writes long reasoning and an answer; it is not part of the release.\n\n"
         + markdown(("questions", "", *_METHODS.values()), rows)
     )
 

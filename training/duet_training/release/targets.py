@@ -1,7 +1,6 @@
 """The targets of a released pair, its measured figures, and whether they meet the targets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import hypot
 from typing import Any
 
@@ -14,22 +13,17 @@ SETS = ("multiarith", "addsub", "singleeq", "svamp", "gsm8k_test")
 MISSING = "not measured"
 
 
-@dataclass(frozen=True)
-class Found:
-    """The measured figures of a target."""
-
-    measured: str
-    """Description of the figures."""
-    met: bool
-    """Whether the point estimate meets the target."""
-
-    @property
-    def verdict(self) -> str:
-        """The verdict in one word."""
-        return "met" if self.met else "missed"
+_Rule = Callable[[dict[str, Any], str], tuple[str, bool] | None]
+_RULES: list[tuple[str, _Rule]] = []
+"""Each target in words, and the function that returns the figures and whether they meet it."""
 
 
-_Rule = Callable[[dict[str, Any], str], Found | None]
+def _target(words: str) -> Callable[[_Rule], _Rule]:
+    def add(rule: _Rule) -> _Rule:
+        _RULES.append((words, rule))
+        return rule
+
+    return add
 
 
 def target_rows(figures: dict[str, Any], kind: str) -> list[tuple[str, str, str]]:
@@ -39,9 +33,14 @@ def target_rows(figures: dict[str, Any], kind: str) -> list[tuple[str, str, str]
     """
     rows = []
     for words, rule in _RULES:
-        found = rule(figures, kind)
-        rows.append((words, found.measured if found else MISSING, found.verdict if found else ""))
+        measured, met = rule(figures, kind) or (MISSING, None)
+        rows.append((words, measured, "" if met is None else verdict(met)))
     return rows
+
+
+def verdict(met: bool) -> str:
+    """Say in one word whether the point estimate meets a target."""
+    return "met" if met else "missed"
 
 
 def percent(found: dict[str, Any]) -> str:
@@ -51,8 +50,7 @@ def percent(found: dict[str, Any]) -> str:
 
 
 def _wide(figures: dict[str, Any], method: str) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = figures["evaluations"].get("wide", {}).get(method)
-    return found
+    return figures["evaluations"].get("wide", {}).get(method)  # type: ignore[no-any-return]
 
 
 def _served(figures: dict[str, Any], name: str) -> dict[str, Any] | None:
@@ -61,17 +59,19 @@ def _served(figures: dict[str, Any], name: str) -> dict[str, Any] | None:
     return found
 
 
-def _reasoner(figures: dict[str, Any], _: str) -> Found | None:
+@_target(f"reasoner end to end, held-out problems: at least {ACCURACY:.0%} right")
+def _reasoner(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
     before, served = _wide(figures, "original"), _served(figures, "wide")
     if not before:
         return None
     text = f"{percent(before)} before joint training"
     if served:
         text += f"; the released one, as served, {percent(served['reasoner'])}"
-    return Found(text, before["accuracy"] >= ACCURACY)
+    return text, before["accuracy"] >= ACCURACY
 
 
-def _split(figures: dict[str, Any], _: str) -> Found | None:
+@_target(f"split: at most {POINTS * 100:.0f} points fewer than the reasoner")
+def _split(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
     before, split = _wide(figures, "original"), _wide(figures, "duet")
     if not before or not split:
         return None
@@ -85,15 +85,13 @@ def _split(figures: dict[str, Any], _: str) -> Found | None:
         f"{(lost + half) * 100:.1f} fewer, as of independent samples): "
         f"{percent(split)}"
     )
-    return Found(text, round(lost, 6) <= POINTS)
+    return text, round(lost, 6) <= POINTS
 
 
-def _tokens(figures: dict[str, Any], _: str) -> Found | None:
-    before, split, served = (
-        _wide(figures, "original"),
-        _wide(figures, "duet"),
-        _served(figures, "wide"),
-    )
+@_target(f"split: at most {TOKENS:.2f} of the reasoner's tokens")
+def _tokens(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
+    before, split = _wide(figures, "original"), _wide(figures, "duet")
+    served = _served(figures, "wide")
     if not before or not split:
         return None
     spent, of = split["reasoner_tokens"], before["reasoner_tokens"]
@@ -102,18 +100,20 @@ def _tokens(figures: dict[str, Any], _: str) -> Found | None:
         own, alone = served["split"]["large_tokens"], served["reasoner"]["large_tokens"]
         text += f"; of the released reasoner's own, as served, {own / alone:.2f} ({own:.1f} of "
         text += f"{alone:.1f})"
-    return Found(text, spent / of <= TOKENS)
+    return text, spent / of <= TOKENS
 
 
-def _alone(figures: dict[str, Any], _: str) -> Found | None:
+@_target("decoder by itself: at most half the split's accuracy")
+def _alone(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
     alone, split = _wide(figures, "alone"), _wide(figures, "duet")
     if not alone or not split or not split["accuracy"]:
         return None
     share = alone["accuracy"] / split["accuracy"]
-    return Found(f"{share:.2f} of it: {percent(alone)}", share <= ALONE)
+    return f"{share:.2f} of it: {percent(alone)}", share <= ALONE
 
 
-def _greedy(figures: dict[str, Any], kind: str) -> Found | None:
+@_target(f"GGUF against the trained weights; at least {GREEDY:.0%} of greedy answers are equal")
+def _greedy(figures: dict[str, Any], kind: str) -> tuple[str, bool] | None:
     parity = figures["parity"]
     if not parity:
         return None
@@ -122,10 +122,11 @@ def _greedy(figures: dict[str, Any], kind: str) -> Found | None:
         f"{row['greedy_agreement']:.1%} of {parity['questions']} for {kind}, mean KL "
         f"{row['mean_kl']:.2g} nats a token"
     )
-    return Found(text, row["greedy_agreement"] >= GREEDY)
+    return text, row["greedy_agreement"] >= GREEDY
 
 
-def _seconds(figures: dict[str, Any], _: str) -> Found | None:
+@_target(f"end to end: at most {SECONDS:.2f} of the reasoner's seconds in vLLM")
+def _seconds(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
     clock = figures["wall_clock"]
     if not clock:
         return None
@@ -134,36 +135,23 @@ def _seconds(figures: dict[str, Any], _: str) -> Found | None:
         f"{share['median']:.2f} (minimum {share['least']:.2f}, maximum {share['most']:.2f} of "
         f"{clock['repeats']} repeats)"
     )
-    return Found(text, share["median"] <= SECONDS)
+    return text, share["median"] <= SECONDS
 
 
-def _real(figures: dict[str, Any], _: str) -> Found | None:
+@_target("real questions: reported, with a pair not trained for the split")
+def _real(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
     there = [name for name in SETS if _served(figures, name)]
     if not there:
         return None
     peers = [name for name in there if "peer" in figures["served"]["sets"][name]]
     text = f"{len(there)} of {len(SETS)} sets, {len(peers)} of them with such a pair"
-    return Found(text, len(peers) == len(SETS))
+    return text, len(peers) == len(SETS)
 
 
-def _gpu(figures: dict[str, Any], _: str) -> Found | None:
+@_target(f"`multiarith`, if a GPU trains the pair: at least {WITH_GPU:.0%}")
+def _gpu(figures: dict[str, Any], _: str) -> tuple[str, bool] | None:
     found = _served(figures, "multiarith")
     if not found:
         return None
     text = f"{percent(found['split'])}, trained on a CPU; not measured with a GPU"
-    return Found(text, found["split"]["accuracy"] >= WITH_GPU)
-
-
-_RULES: tuple[tuple[str, _Rule], ...] = (
-    (f"reasoner end to end, held-out problems: at least {ACCURACY:.0%} right", _reasoner),
-    (f"split: at most {POINTS * 100:.0f} points fewer than the reasoner", _split),
-    (f"split: at most {TOKENS:.2f} of the reasoner's tokens", _tokens),
-    ("decoder by itself: at most half the split's accuracy", _alone),
-    (
-        f"GGUF against the trained weights; at least {GREEDY:.0%} of greedy answers are equal",
-        _greedy,
-    ),
-    (f"end to end: at most {SECONDS:.2f} of the reasoner's seconds in vLLM", _seconds),
-    ("real questions: reported, with a pair not trained for the split", _real),
-    (f"`multiarith`, if a GPU trains the pair: at least {WITH_GPU:.0%}", _gpu),
-)
+    return text, found["split"]["accuracy"] >= WITH_GPU

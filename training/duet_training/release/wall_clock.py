@@ -14,10 +14,11 @@ from statistics import fmean, median
 from typing import Any
 
 from duet_contract.integrity import describe_directory, sha256_of
-from duet_contract.json_data import json_text, rounded
+from duet_contract.json_data import rounded
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
+from duet_training.files import write_json
 from duet_training.release.bench import ALONE, SPLIT, BenchRun, cell, run_bench, whole_report
 
 REPEATS = 5
@@ -72,7 +73,7 @@ def measure_wall_clock(out: Path, python: Path, data: Path | None = None) -> Non
         print(f"{number + 1}/{REPEATS}", *(f"{k} {v:.1f} s" for k, v in shown.items()), flush=True)
     found = summarize(reports)
     found["pair_sha256"] = sha256_of(out / "pair" / MANIFEST_NAME)
-    (out / "wall_clock.json").write_text(json_text(rounded(found), indent=1) + "\n", "utf-8")
+    write_json(out / "wall_clock.json", rounded(found))
 
 
 def summarize(reports: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from typing import Any
 
 from ray.exceptions import RayError
 
+from duet_contract.errors import last_line
 from duet_contract.json_data import json_text, parse_json, read_json
 from duet_training.errors import CheckpointError
+from duet_training.files import steps_saved, write_json
 from duet_training.settings.run import CheckpointSettings
 from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.policy import Policy
@@ -52,16 +54,15 @@ class Checkpoints:
             for name, policy in policies.items():
                 policy.save(partial / name, state.step)
             content = {"step": state.step, "price": state.price, "settings": self._binding}
-            (partial / "state.json").write_text(json_text(content, indent=2) + "\n", "utf-8")
+            write_json(partial / "state.json", content, indent=2)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         except Exception as error:  # torch reports a full disk as RuntimeError, Ray wraps either
             room = self._room()
             shutil.rmtree(partial, ignore_errors=True)
-            reason = str(error).strip().splitlines()
             raise CheckpointError(
                 f"cannot save step {state.step} to {self._directory}{room}: "
-                f"{reason[-1] if reason else type(error).__name__}; {self._last_good()}{logs(error)}"
+                f"{last_line(error)}; {self._last_good()}{logs(error)}"
             ) from error
         for old in self.steps()[: -self._settings.keep]:
             if old not in self._settings.milestones:
@@ -70,9 +71,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """List the steps that have a checkpoint, ascending."""
-        names = [path.parent.name for path in self._directory.glob("step_*/state.json")]
-        whole = [name.removeprefix("step_") for name in names]
-        return sorted(int(step) for step in whole if step.isdigit())
+        return steps_saved(self._directory)
 
     def last(self) -> tuple[State, Path] | None:
         """Return the newest checkpoint, or None without a checkpoint.
@@ -140,8 +139,7 @@ def load_policies(
             else:
                 policy.load(directory / name)
         except Exception as error:  # torch and Ray raise many types for a damaged file
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            text = f"cannot load {directory / name}: {reason}{logs(error)}"
+            text = f"cannot load {directory / name}: {last_line(error)}{logs(error)}"
             raise CheckpointError(text) from error
 
 

@@ -18,13 +18,11 @@ from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.objective.schedule import Constant
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.algorithm import Algorithm
+from duet_training.rl.algorithms import Algorithm, DuetAlgorithm, SingleAlgorithm
 from duet_training.rl.baselines import BASELINES
 from duet_training.rl.checkpoints import Checkpoints, State, load_policies
-from duet_training.rl.duet import DuetAlgorithm
 from duet_training.rl.metrics_log import MetricsLog, warn
 from duet_training.rl.monitors import agree, finite, nothing_to_learn
-from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
 from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings

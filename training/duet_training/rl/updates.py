@@ -16,11 +16,16 @@ from duet_training.objective.advantages import (
     tied_groups,
 )
 from duet_training.objective.aggregation import micro_batch_weights
-from duet_training.objective.dense import DenseScores
 from duet_training.objective.kl import kl_of_responses
-from duet_training.objective.lengths import signal_lengths
-from duet_training.objective.rewards import Array, alone_reward, guided_reward, reasoner_reward
+from duet_training.objective.rewards import (
+    Array,
+    alone_reward,
+    guided_reward,
+    reasoner_reward,
+    signal_lengths,
+)
 from duet_training.rl.baselines import Baseline
+from duet_training.rl.dense import DenseScores
 from duet_training.rl.monitors import log_prob_differences
 from duet_training.rl.sampling import OwnAnswers, Samples
 from duet_training.rl.timing import Clock

@@ -2,18 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from duet_training.objective.aggregation import LossAggregation
-from duet_training.objective.lengths import Counted
 from duet_training.objective.reads import Read
-from duet_training.objective.rewards import UtilityBaseline
+from duet_training.objective.rewards import Counted, UtilityBaseline
 from duet_training.objective.schedule import Constant, DualAscent, Schedule
-from duet_training.rl.baselines import BASELINES
-from duet_training.rl.baselines.lgrpo import LengthGrpo
-from duet_training.rl.baselines.thinkprune import ThinkPrune
+from duet_training.rl.baselines import BASELINES, LengthGrpo, ThinkPrune
 from duet_training.settings.types import (
     Count,
     NotNegative,
@@ -28,6 +25,7 @@ from duet_training.settings.types import (
 )
 from duet_training.verl_backend.generation import Sampling
 
+Kind = TypeVar("Kind")
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -68,8 +66,7 @@ class BatchSettings(Part):
     decoder_counts: Literal["signals", "questions"]
     """What `mini_batch` counts for the decoder, whose mini-batch holds the answers to that many
     signals (the released code: 8 updates a step by default), or to all signals of that many
-    questions (2 updates).
-    """
+    questions (2 updates)."""
 
 
 class Tokens(Part):
@@ -80,11 +77,15 @@ class Tokens(Part):
     decoder_prompt: Count
 
 
-class LearningRates(Part):
-    """Learning rate of each model."""
+class Each(Part, Generic[Kind]):
+    """A value for each model."""
 
-    reasoner: Rate
-    decoder: Rate
+    reasoner: Kind
+    decoder: Kind
+
+    def of(self, policy: str) -> Kind:
+        """Return the value of a policy, "reasoner" or "decoder"."""
+        return self.reasoner if policy == "reasoner" else self.decoder
 
 
 class AdapterSettings(Part):
@@ -110,15 +111,11 @@ class AdapterSettings(Part):
         return self
 
 
-class Adapters(Part):
+class Adapters(Each[AdapterSettings]):
     """The adapter of each model. A model with an adapter trains only the adapter."""
 
     reasoner: AdapterSettings = AdapterSettings()
     decoder: AdapterSettings = AdapterSettings()
-
-    def of(self, policy: str) -> AdapterSettings:
-        """Return the adapter of a policy, "reasoner" or "decoder"."""
-        return self.reasoner if policy == "reasoner" else self.decoder
 
 
 class Kl(Part):
@@ -139,13 +136,6 @@ class Price(Part):
     clip: tuple[Signed, Signed] | None
 
 
-class MicroBatch(Part):
-    """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`, for each model."""
-
-    reasoner: Count
-    decoder: Count
-
-
 class Objective(Part):
     """Every switch of the method.
 
@@ -154,7 +144,7 @@ class Objective(Part):
 
     reward: Literal["sampled", "dense"] = "sampled"
     """What a signal is rewarded with: scores of sampled answers, or log p_m(y* | x, z) of the
-    reference y* (`duet_training.objective.dense`)."""
+    reference y* (`duet_training.rl.dense`)."""
     dense_answer: Annotated[str, Field(pattern="ANSWER")] = r"\boxed{ANSWER}"
     """y* of the dense reward; `ANSWER` is the reference."""
     read: Read = Read.WHOLE
@@ -169,7 +159,8 @@ class Objective(Part):
     decoder_learns_from: Literal["guided", "guided_and_alone"]
     loss_aggregation: LossAggregation
     """How token losses of a mini-batch become one loss (`duet_training.objective.aggregation`)."""
-    micro_batch: MicroBatch
+    micro_batch: Each[Count]
+    """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`."""
     kl: Kl
     price: Price
 
@@ -304,7 +295,7 @@ class Settings(Part):
     data: Data
     batch: BatchSettings
     tokens: Tokens
-    learning_rate: LearningRates
+    learning_rate: Each[Rate]
     lora: Adapters
     objective: Objective
     thinkprune: ThinkPrune
@@ -341,10 +332,12 @@ class Settings(Part):
             ("reasoner", batch.mini_batch * batch.signals, "batch.mini_batch x batch.signals"),
             ("decoder", self.decoder_rows, "the decoder's mini-batch in answers"),
         ):
+            if policy not in self.policies:
+                continue
             ranks = self.hardware.ranks_of(policy)
-            if policy in self.policies and rows % ranks:
+            if rows % ranks:
                 raise ValueError(f"{what} ({rows}) is not a multiple of the devices ({ranks})")
-            micro = getattr(self.objective.micro_batch, policy)
+            micro = self.objective.micro_batch.of(policy)
             rule = self.objective.loss_aggregation
             if rule == "micro-batch-token-mean" and rows % micro:
                 raise ValueError(
@@ -371,9 +364,8 @@ class Settings(Part):
     @property
     def decoder_rows(self) -> int:
         """Guided answers in one mini-batch of the decoder."""
-        batch = self.batch
-        each = batch.signals if batch.decoder_counts == "questions" else 1
-        return batch.mini_batch * each * batch.answers
+        each = self.batch.signals if self.batch.decoder_counts == "questions" else 1
+        return self.batch.mini_batch * each * self.batch.answers
 
     def sampling(self, tokens: int, stops: Sequence[int]) -> Sampling:
         """Make the sampling parameters of a response of at most `tokens` that ends at `stops`."""
@@ -382,12 +374,10 @@ class Settings(Part):
     def binding(self) -> dict[str, Any]:
         """Return the settings that a checkpoint is bound to: a change makes another run."""
         kept = {"method", "pair", "seed", "temperature", "top_p", "top_k", "data", "batch"}
-        kept |= {"tokens", "learning_rate", "objective"}
-        if self.method in type(self).model_fields:
-            kept.add(self.method)
+        kept |= {"tokens", "learning_rate", "objective", self.method}
         values = self.model_dump(mode="json", by_alias=True)
-        bound = {key: values[key] for key in sorted(kept)}
-        bound["data"].pop("validation")
+        bound = {key: values[key] for key in sorted(kept & values.keys())}
+        del bound["data"]["validation"]
         if bound["data"]["verifier"] == "rows":
             del bound["data"]["verifier"]
         # Runs with the released code's choices have checkpoints without the later keys.
@@ -401,8 +391,8 @@ class Settings(Part):
         if self.verl:
             bound["verl"] = list(self.verl)
         # Omitted if all weights are trained: checkpoints of such runs do not have this key.
-        adapters = {name: values["lora"][name] for name in self.policies if self.lora.of(name).rank}
-        if adapters:
+        trained = [name for name in self.policies if self.lora.of(name).rank]
+        if adapters := {name: values["lora"][name] for name in trained}:
             bound["lora"] = adapters
         for policy in self.policies:
             bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)

@@ -5,7 +5,7 @@ adapter has a hundredth of their size, so a release can contain the adapter with
 Training is resumable, as in `duet_training.sft.trainer`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from duet_training.files import replacing
 from duet_training.pair.lora import settle_config
-from duet_training.sft.trainer import IGNORED, Batch, Plan, Student
+from duet_training.sft.trainer import IGNORED, Batch, Draw, Plan, Student
 
 # Every linear layer of a Llama or Qwen3 block.
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -38,23 +39,48 @@ class Adapter:
 
 
 class AdapterStudent(Student):
-    """A model whose adapter is in training; `out` is the directory of PEFT's two files."""
+    """A model whose adapter is in training, and the whole model that training leaves."""
 
-    def __init__(self, model: Path, out: Path, state: Path, plan: Plan, adapter: Adapter) -> None:
-        self._adapter, self._out = adapter, out
-        super().__init__(model, state, plan)
-
-    def merge(self, target: Path, ends: Sequence[int] = ()) -> None:
-        """Write the model with the adapter merged into its weights, as bfloat16.
+    def __init__(
+        self,
+        model: Path,
+        out: Path,
+        state: Path,
+        plan: Plan,
+        adapter: Adapter,
+        target: Path,
+        ends: Collection[int] = (),
+    ) -> None:
+        """Load the model, and the adapter as it was saved.
 
         Args:
-            target: directory to write.
-            ends: ids of the tokens that end its texts [the base model's].
+            model: directory of the base model.
+            out: directory of PEFT's two files.
+            state: file of the resume state.
+            plan: of the training.
+            adapter: its shape.
+            target: directory of the model with the adapter merged into its weights, in bfloat16.
+            ends: ids of the tokens that end the target's texts [the base model's].
         """
+        self._adapter, self._out, self._target, self._ends = adapter, out, target, ends
+        super().__init__(model, state, plan)
+
+    def train(self, draw: Draw, *, until: float, name: str = "") -> bool:
+        """See `Student`; then merge, also what an earlier call saved and did not merge."""
+        done = super().train(draw, until=until, name=name)
+        merged = self._target / "model.safetensors"
+        if self._state.is_file() and (
+            not merged.is_file() or merged.stat().st_mtime_ns < self._state.stat().st_mtime_ns
+        ):
+            self._merge()
+        return done
+
+    def _merge(self) -> None:
         merged = self.model.merge_and_unload()
-        if ends:
-            merged.generation_config.eos_token_id = list(ends)
-        merged.to(torch.bfloat16).save_pretrained(target)
+        if self._ends:
+            merged.generation_config.eos_token_id = list(self._ends)
+        with replacing(self._target) as scratch:
+            merged.to(torch.bfloat16).save_pretrained(scratch)
 
     def _made(self) -> Any:
         dtype = torch.bfloat16 if self._plan.bfloat16 else torch.float32
@@ -87,9 +113,10 @@ class AdapterStudent(Student):
         set_peft_model_state_dict(self.model, weights)
 
     def _write(self) -> None:
-        self.model.save_pretrained(self._out)
-        (self._out / "README.md").unlink(missing_ok=True)  # an empty model card
-        settle_config(self._out, self._adapter.base)
+        with replacing(self._out) as scratch:
+            self.model.save_pretrained(scratch)
+            (scratch / "README.md").unlink(missing_ok=True)  # an empty model card
+            settle_config(scratch, self._adapter.base)
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         # Only trained tokens go through the head: a vocabulary of 49,152 is a fifth of this work.

@@ -22,7 +22,7 @@ from duet_training.data.story_problems.traces import (
     shortened,
     trace,
 )
-from duet_training.evaluation.methods.one_model import NOTE
+from duet_training.evaluation.methods import NOTE
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 
@@ -89,7 +89,7 @@ class Teacher:
         self._end = self._text.encode_template(pair.reasoner.end_of_text[0])
         self._end_of_reasoning = self._text.encode_template(pair.reasoner.end_of_reasoning)
 
-    def examples(self, role: str, rng: random.Random, count: int) -> list[Example]:
+    def examples(self, role: str, rng: random.Random, count: int, _chunk: int = 0) -> list[Example]:
         """Draw `count` examples for "reasoner" or "decoder"."""
         drawn = stories(rng, self._scope, "train")
         if role == "decoder":

@@ -6,7 +6,6 @@ problems that no model was trained on. Of those with notes, an answer is also wr
 chose no line of the note that has a needed number.
 """
 
-import hashlib
 import json
 import random
 import sys
@@ -22,9 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
+from scipy.stats import mannwhitneyu
 from transformers import AutoModelForCausalLM
 
-from duet_contract.json_data import json_text
+from duet_contract.integrity import sha256_of
 from duet_contract.quantities import Value, answer_of, compute, result_of
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_report.intervals import bootstrap_mean, bounds
@@ -35,6 +35,7 @@ from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.notes import generated_notes
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import DataError
+from duet_training.files import write_json, write_text
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft.measure import by_length
@@ -216,12 +217,11 @@ def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
         >>> auroc([3, 2, 2, 1], [True, True, False, False])
         0.875
     """
-    good = [score for score, is_good in zip(scores, right, strict=True) if is_good]
-    bad = [score for score, is_good in zip(scores, right, strict=True) if not is_good]
-    if not good or not bad:
+    values, is_right = np.array(scores), np.array(right, dtype=bool)
+    if is_right.all() or not is_right.any():
         return None
-    above = sum((high > low) + 0.5 * (high == low) for high in good for low in bad)
-    return above / (len(good) * len(bad))
+    good, bad = values[is_right], values[~is_right]
+    return float(mannwhitneyu(good, bad, method="asymptotic").statistic / (len(good) * len(bad)))
 
 
 def as_table(summaries: Sequence[dict[str, Any]]) -> str:
@@ -284,7 +284,7 @@ def _state(out: Path) -> dict[str, Any]:
     file = out / "adapter" / "adapter_model.safetensors"
     state = out / "state" / "reasoner.pt"
     steps = int(torch.load(state, weights_only=True)["step"]) if state.is_file() else None
-    return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "steps": steps}
+    return {"sha256": sha256_of(file), "steps": steps}
 
 
 def measure_formulas(arguments: SimpleNamespace) -> None:
@@ -316,12 +316,11 @@ def measure_formulas(arguments: SimpleNamespace) -> None:
         summaries.append(summary(name, outcomes) | {"seconds": seconds})
         print(f"{name}: {summaries[-1]['accuracy']:.1%}  {seconds:.0f} s", file=sys.stderr)
         lines += [json.dumps({"set": name} | asdict(outcome)) + "\n" for outcome in outcomes]
-        # After each set, so that an interruption costs one of them.
-        if arguments.results:
-            results = _results(arguments, summaries)
-            arguments.results.write_text(json_text(results, indent=1) + "\n", "utf-8")
-        if arguments.rows:
-            arguments.rows.write_text("".join(lines), "utf-8")
+    # Whole or not at all: a release takes the file for the measurement of every set.
+    if arguments.results:
+        write_json(arguments.results, _results(arguments, summaries))
+    if arguments.rows:
+        write_text(arguments.rows, "".join(lines))
     print(as_table(summaries))
 
 

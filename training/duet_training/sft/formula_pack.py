@@ -85,10 +85,20 @@ def pack(pair: Pair, adapter: Path, base: Path, base_name: str, into: Path, thre
         raise DataError(f"cannot pack the pair into {into}: {error}") from error
 
 
+def toml_text(text: str) -> str:
+    r"""Return a string of TOML, which knows no surrogates, in which JSON writes some characters.
+
+    Examples:
+        >>> print(toml_text('/home/"x"/📐'))
+        "/home/\"x\"/📐"
+    """
+    return json_text(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _recipe(pair: Pair, base: Path, base_name: str, into: Path) -> str:
     def prompt(parts: PromptFormat) -> str:
         written = (
-            ", ".join(f"{key} = {json_text(value)}" for key, value in part.model_dump().items())
+            ", ".join(f"{key} = {toml_text(value)}" for key, value in part.model_dump().items())
             for part in parts
         )
         return ", ".join(f"{{ {each} }}" for each in written)
@@ -97,11 +107,11 @@ def _recipe(pair: Pair, base: Path, base_name: str, into: Path) -> str:
         name=PRIVATE_PAIR,
         version=PRIVATE_VERSION,
         base=base_name,
-        reasoner=json_text(str(base.resolve())),
-        folder=json_text(str(into.resolve())),
+        reasoner=toml_text(str(base.resolve())),
+        folder=toml_text(str(into.resolve())),
         kind=KIND,
         reasoner_prompt=prompt(pair.reasoner.prompt),
-        end_of_reasoning=json_text(pair.reasoner.end_of_reasoning),
+        end_of_reasoning=toml_text(pair.reasoner.end_of_reasoning),
         prompt_with_signal=prompt(pair.decoder.prompt_with_signal),
         prompt_alone=prompt(pair.decoder.prompt_alone),
     )

@@ -6,28 +6,22 @@ solutions in words and numbers.
 
 import random
 import re
-import time
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from types import SimpleNamespace
-
-import torch
-from transformers.utils import logging as hub_logging
 
 from duet_contract.quantities import compute
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_contract.vocabulary import HubTokenizer
-from duet_training.data.word_problems.annotated import annotated_rows, read_annotated
+from duet_training.data.word_problems.annotated import annotated_rows
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.pair.description import Pair, load_pair
+from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import UNFINISHED
-from duet_training.sft.adapted_training import PAIR
-from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.examples import Example, in_rounds
 from duet_training.sft.formula_pair import GRAIN, make_pair
+from duet_training.sft.runs import adapted, begin
 from duet_training.sft.trainer import Plan
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
@@ -88,38 +82,20 @@ class SolutionTeacher:
 
 
 def train_solutions(arguments: SimpleNamespace) -> int:
-    """Train; return 0 when done, 3 if the time limit ended training."""
-    hub_logging.disable_progress_bar()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    until = time.monotonic() + 60 * arguments.minutes
-    out: Path = arguments.out
-    if not (out / PAIR).is_file():
-        problems = read_annotated(arguments.annotated).problems
-        make_pair(out, arguments.base, problems, arguments.seed)
+    """Train; return 0 when done, 3 if the time limit ended training.
+
+    Raises:
+        ConfigError: `--base` is not a model.
+    """
+    until, pair = begin(arguments), make_pair(arguments)
     worked = [
         (question, solution_in_words(solution, answer))
         for _, question, solution, answer in annotated_rows(arguments.annotated)
     ]
-    pair = load_pair(out / PAIR)
     teacher = SolutionTeacher(pair, worked, share=arguments.generated, seed=arguments.seed)
-    plan = Plan(
-        arguments.steps,
-        tokens=arguments.tokens,
-        rate=arguments.rate,
-        seed=arguments.seed,
-        grain=GRAIN,
-    )
-    adapter = Adapter(arguments.rank, arguments.first, arguments.base_name)
-    state = out / "state" / "reasoner.pt"
-    student = AdapterStudent(arguments.base, out / "adapter", state, plan, adapter)
-    if student.step >= arguments.steps:
-        return 0
-    done = student.train(
-        lambda rng, count: teacher.examples(rng, count, student.chunk),
-        until=until,
-        name="solutions",
-    )
+    steps, tokens, rate = arguments.steps, arguments.tokens, arguments.rate
+    plan = Plan(steps, tokens=tokens, rate=rate, seed=arguments.seed, grain=GRAIN)
     # Served alone, it ends where it was taught to, which is not where the base model ends.
-    student.merge(pair.reasoner.path, teacher.end)
+    student = adapted(arguments, pair, plan, teacher.end)
+    done = student.train(teacher.examples, until=until, name="solutions")
     return 0 if done else UNFINISHED

@@ -1,5 +1,7 @@
 """Both models of a pair with random weights, their tokenizer, and the pair's file."""
 
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from duet_training.sft.tokenizer import (
     END_OF_THINKING,
     THINK,
     USER,
+    tokenizer_of,
     train_tokenizer,
 )
 
@@ -68,6 +71,28 @@ def make_start(out: Path, size_name: str, seed: int) -> Path:
     file = out / "pair.yaml"
     file.write_text(yaml.safe_dump(_pair(), sort_keys=False), "utf-8")
     return file
+
+
+def write_pair(
+    out: Path,
+    base: Path,
+    texts: Iterable[str],
+    reasoner_format: Callable[[str], dict[str, Any]],
+    decoder: Shape,
+    vocabulary: int,
+    seed: int,
+) -> Path:
+    """Write `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
+
+    Also `base.yaml`, which names the reasoner in `base`.
+    """
+    make_model(out / "decoder", decoder, tokenizer_of(texts, vocabulary), seed)
+    weights = shutil.ignore_patterns("*.safetensors*")
+    shutil.copytree(base, out / "reasoner", ignore=weights, dirs_exist_ok=True)
+    for name, reasoner in (("base.yaml", str(base.resolve())), ("pair.yaml", "reasoner")):
+        content = {"reasoner": reasoner_format(reasoner), "decoder": decoder_format()}
+        (out / name).write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    return out / "pair.yaml"
 
 
 def make_model(out: Path, shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:

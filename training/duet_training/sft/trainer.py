@@ -21,7 +21,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from duet_contract.errors import first_line
 from duet_training.errors import CheckpointError
+from duet_training.files import replacing
 from duet_training.sft.examples import Example
 from duet_training.sft.muon import Float32Muon
 from duet_training.verl_backend.precision import has_fast_bfloat16
@@ -34,6 +36,9 @@ IGNORED = -100
 # Steps between two saves: the most that an interruption can lose.
 SAVE_EVERY = 200
 WEIGHT_DECAY = 0.01
+
+Draw = Callable[[random.Random, int, int], list[Example]]
+"""Draws so many examples, those of a chunk: with its random numbers, or by its number."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ class Student:
         self.model.load_state_dict(weights)
 
     def _write(self) -> None:
-        self.model.save_pretrained(self._directory)
+        with replacing(self._directory) as scratch:
+            self.model.save_pretrained(scratch)
 
     def _load(self) -> None:
         try:
@@ -108,11 +114,13 @@ class Student:
             for optimiser, kept in zip(self._optimisers, saved["optimisers"], strict=True):
                 optimiser.load_state_dict(kept)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(f"cannot continue from {self._state}: {reason}") from error
+            raise CheckpointError(
+                f"cannot continue from {self._state}: {first_line(error)}"
+            ) from error
 
     def save(self) -> None:
-        """Write the state, and the model in the format of transformers."""
+        """Write the model in the format of transformers, then the state that says how far it is."""
+        self._write()
         partial = self._state.with_suffix(".partial")
         partial.parent.mkdir(parents=True, exist_ok=True)
         content = {
@@ -124,32 +132,21 @@ class Student:
         }
         torch.save(content, partial)
         partial.rename(self._state)
-        self._write()
 
-    def train(
-        self,
-        draw: Callable[[random.Random, int], list[Example]],
-        *,
-        until: float,
-        name: str = "",
-    ) -> bool:
+    def train(self, draw: Draw, *, until: float, name: str = "") -> bool:
         """Train until the plan is done (True), or save and stop early (False).
 
         Args:
-            draw: Function that draws the examples of a chunk.
+            draw: Draws the examples of a chunk.
             until: Time to stop, on the monotonic clock. SIGTERM also stops training after the step.
             name: First word of the lines of progress: loss in nats a token, and tokens a second.
         """
+        if self.step >= self._plan.steps:
+            return True
         with _terminated() as terminated:
             return self._train(draw, until, name, terminated)
 
-    def _train(
-        self,
-        draw: Callable[[random.Random, int], list[Example]],
-        until: float,
-        name: str,
-        terminated: threading.Event,
-    ) -> bool:
+    def _train(self, draw: Draw, until: float, name: str, terminated: threading.Event) -> bool:
         started, tokens, losses = time.monotonic(), 0, list[float]()
         batches = self._batches(draw)
         self.model.train()
@@ -176,9 +173,9 @@ class Student:
         self.save()
         return True
 
-    def _batches(self, draw: Callable[[random.Random, int], list[Example]]) -> list["Batch"]:
+    def _batches(self, draw: Draw) -> list["Batch"]:
         rng = random.Random(f"{self._plan.seed}/{self.chunk}")
-        return batched(draw(rng, CHUNK), self._plan.tokens, rng, self._plan.grain)
+        return batched(draw(rng, CHUNK, self.chunk), self._plan.tokens, rng, self._plan.grain)
 
     def _learn(self, batch: "Batch") -> float:
         for optimiser in self._optimisers:

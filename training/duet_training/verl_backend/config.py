@@ -58,7 +58,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
     hardware, batch, tokens = settings.hardware, settings.batch, settings.tokens
     reasoner = policy == "reasoner"
     prompt = settings.data.max_prompt if reasoner else tokens.decoder_prompt
-    rate = settings.learning_rate.reasoner if reasoner else settings.learning_rate.decoder
+    rate = settings.learning_rate.of(policy)
     response = tokens.response if reasoner else tokens.answer
     pass_tokens = max(prompt + response, hardware.micro_batch_tokens)
     # Log-probs of the distribution before top_p and top_k, as `duet_training.verl_backend.generation` has them:

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import time
+from unittest.mock import Mock
 
 import grpc
 import pytest
@@ -13,12 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_cloud.identity import authority as authority_module
-from duet_cloud.identity import code_rate_limit
-from duet_cloud.identity.authority import invite
+from duet_cloud.identity.authority import Authority, invite
 from duet_cloud.identity.callers import peer_network
 from duet_cloud.identity.certificates import der
-from duet_cloud.identity.code_rate_limit import MOST_IN_ALL, MOST_PER_ADDRESS, CodeRateLimiter
-from duet_cloud.identity.enrollment import MOST_RENEWALS
+from duet_cloud.identity.database import DatabaseError
+from duet_cloud.identity.enrollment import (
+    MOST_IN_ALL,
+    MOST_PER_ADDRESS,
+    MOST_RENEWALS,
+    WINDOW_S,
+    CodeRateLimiter,
+)
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.errors import EnrollmentCodeError
@@ -210,8 +216,8 @@ def test_wrong_codes_from_many_addresses_are_bounded_in_all():
     for index in range(MOST_IN_ALL):
         assert not counted.wait_s(f"ipv4:10.0.{index}.1:5")
         counted.count_wrong(f"ipv4:10.0.{index}.1:5")
-    assert counted.wait_s("ipv4:192.0.2.1:5") == pytest.approx(code_rate_limit.WINDOW_S)
-    now[0] += code_rate_limit.WINDOW_S
+    assert counted.wait_s("ipv4:192.0.2.1:5") == pytest.approx(WINDOW_S)
+    now[0] += WINDOW_S
     assert not counted.wait_s("ipv4:192.0.2.1:5")
 
 
@@ -260,3 +266,14 @@ async def test_renewals_of_a_device_are_bounded(secure, refused):
     assert "10 renewals an hour" in error.details()
     other = secure.connect(identities.device(secure.authority, "other"))
     await other.identity.Renew(request)
+
+
+async def test_renewals_without_a_database_count_for_nothing(secure, refused, monkeypatch):
+    client = secure.connect(identities.device(secure.authority))
+    request = RenewRequest(signing_request=identities.signing_request())
+    with monkeypatch.context() as away:
+        away.setattr(Authority, "renew", Mock(side_effect=DatabaseError("locked")))
+        for _ in range(MOST_RENEWALS + 1):
+            error = await refused(client.identity.Renew(request))
+            assert error.code() == grpc.StatusCode.UNAVAILABLE
+    await client.identity.Renew(request)

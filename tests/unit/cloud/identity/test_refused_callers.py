@@ -83,14 +83,6 @@ async def test_a_certificate_that_is_not_in_the_registry(secure, refused):
     assert "registry" in error.details()
 
 
-async def test_a_revoked_certificate(secure, refused):
-    pair = identities.device(secure.authority)
-    secure.authority.registry.revoke("laptop", int(time.time()))
-    error = await refused(secure.connect(pair).ask())
-    assert error.code() == UNAUTHENTICATED
-    assert "'laptop' was revoked" in error.details()
-
-
 async def test_revoked_on_an_open_connection(secure, refused):
     client = secure.connect(identities.device(secure.authority))
     await client.ask()

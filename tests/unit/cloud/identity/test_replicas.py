@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import datetime
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 from duet_cloud.errors import UsageError
-from duet_cloud.identity import certificates
 from duet_cloud.identity.authority import Authority, invite
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.identity.security import check_security
@@ -187,20 +185,6 @@ def test_a_name_that_this_server_s_certificate_lacks(
             check(options)
     with pytest.raises(UsageError, match="--replica needs identities"):
         check_security(dataclasses.replace(options, tls_dir=None, enrollment_port=None))
-
-
-def test_replicas_of_a_certificate_with_addresses(authority: Authority) -> None:
-    key = certificates.new_key()
-    certificate = certificates.server_certificate(
-        authority.certificate,
-        authority.key,
-        key.public_key(),
-        ["192.0.2.7"],
-        1.0,
-        datetime.datetime.now(datetime.UTC),
-    )
-    Replicas(("a:1",), "192.0.2.7").check(certificate)
-    Replicas(("a:1",)).check(certificate)
 
 
 @pytest.mark.parametrize(

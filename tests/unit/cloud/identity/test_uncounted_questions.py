@@ -107,6 +107,7 @@ async def test_an_answer_stands_where_nothing_can_be_given_back(brief, make, tmp
     async with quotas.tokens("laptop", 40) as charge:
         charge.spent = 3
         other = _locked(tmp_path / "counts.db")
+    await until(lambda: not quotas._refunds)
     other.execute("ROLLBACK")
     assert quotas.counts.spent("laptop") == 40
 
@@ -161,7 +162,7 @@ async def test_an_end_that_is_stored_late_counts_once(make, tmp_path, monkeypatc
     monkeypatch.setattr(databases, "WAIT_S", 0.05)
     other = _locked(tmp_path / "counts.db")
     await questions.pop().__aexit__(None, None, None)
-    assert not quotas._refunds
+    await until(lambda: not quotas._refunds)
     other.execute("ROLLBACK")
     monkeypatch.undo()
     await until(lambda: _running(tmp_path / "counts.db") == 2)
@@ -179,7 +180,7 @@ async def test_an_end_that_could_not_be_stored_is_stored_later(brief, make, tmp_
     quotas = make(concurrency=1)
     async with quotas.question("laptop"):
         other = _locked(tmp_path / "counts.db")
-    assert not quotas._refunds
+    await until(lambda: not quotas._refunds)
     other.execute("ROLLBACK")
     assert _running(tmp_path / "counts.db") == 1
     await quotas.extend()

@@ -169,15 +169,6 @@ def test_an_altered_manifest(cloud: PairCloud, origin: Path, home: Path, capsys:
     refused(pull(cloud, "toy"), capsys, "was altered after it was signed", home)
 
 
-def test_a_manifest_of_another_file(cloud: PairCloud, home: Path, capsys: Captured) -> None:
-    """Manifest and file fit together, but are not what was signed."""
-    manifest = json.loads((cloud.directory / "manifest.json").read_bytes())
-    cloud.content = b"other"
-    manifest["decoder"]["files"][0] |= {"bytes": 5, "sha256": hashlib.sha256(b"other").hexdigest()}
-    cloud.manifest = json.dumps(manifest).encode()
-    refused(pull(cloud, "toy"), capsys, "was altered after it was signed", home)
-
-
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b'{"schema": NaN}'])
 def test_a_manifest_that_is_no_json(
     content: bytes, cloud: PairCloud, home: Path, capsys: Captured

@@ -15,7 +15,7 @@ from duet_contract.receipt import Receipt
 from duet_device.ask_request import AskRequest
 from duet_device.cli import main
 from duet_device.deadline import Deadline
-from duet_device.errors import ExitCode, ModelProblem
+from duet_device.errors import DeadlineExceeded, ExitCode, ModelProblem
 from duet_device.events import Result, Sent, SignalText, Stored
 from duet_device.history.store import History
 from duet_device.serve import messages, socket_server
@@ -182,6 +182,24 @@ def test_an_answer_that_was_not_delivered_is_not_stored(
     assert history.ids() == []
 
 
+def test_a_command_that_is_suspended_does_not_hold_the_server(
+    history: History,
+    served: Service,
+    request_to: Requests,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket_server, "_PATIENCE_S", 0.5)
+    suspended, other = (connect(request_to(), Deadline(60), print) for _ in range(2))
+    assert suspended
+    assert other
+    with closing(suspended):
+        assert any(isinstance(event, Result) for event in suspended)
+        assert isinstance(list(other)[-1], Stored)
+        with pytest.raises(DeadlineExceeded, match="not taken within"):
+            list(suspended)
+    assert len(history.ids()) == 1
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_a_server_that_stops_right_after_a_result_is_reported_in_one_line(
     many: bool, installed: Path, request_to: Requests
@@ -305,7 +323,7 @@ def test_what_is_not_a_request_is_declined(served: Service, installed: Path) -> 
             connection.connect(str(installed / SOCKET_NAME))
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
-            connection.settimeout(10)
+            connection.settimeout(60)
             assert connection.recv(1) == b""
 
 

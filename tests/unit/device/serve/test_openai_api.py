@@ -1,6 +1,7 @@
 """The API with OpenAI's own client: chat completions, responses, models, errors."""
 
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -146,17 +147,21 @@ def test_models(api: Api) -> None:
 BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "n": ({"n": 2}, "n"),
     "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    "json": ({"response_format": {"type": "json_object"}}, "response_format"),
     "stop": ({"stop": "x"}, "stop"),
+    "top_p": ({"temperature": 1, "top_p": 0.5}, "top_p"),
     "type": ({"seed": "x"}, "seed"),
     "size": ({"temperature": 10**400}, "temperature"),
     "bool": ({"max_tokens": True}, "max_tokens"),
     "seed": ({"seed": -1}, None),
     "messages": ({"messages": []}, "messages"),
     "role": ({"messages": [{"role": "tool", "content": "x"}]}, "messages"),
+    "order": ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
     "image": (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         "messages",
     ),
+    "content": ({"messages": [{"role": "user", "content": 3}]}, "messages"),
     "empty": ({"messages": [{"role": "user", "content": ""}]}, None),
     "option": ({"extra_body": {"duet": {"bugdet": 9}}}, "duet.bugdet"),
     "budget": ({"extra_body": {"duet": {"budget": 999}}}, None),
@@ -223,6 +228,11 @@ def test_an_error_within_a_stream_is_an_event(api: Api, decoder: ScriptedDecoder
     decoder.most_likely = fail  # type: ignore[method-assign]
     with pytest.raises(openai.APIError, match=r"llama\.cpp cannot"):
         list(api.client().chat.completions.create(**ASKED, stream=True))
+    events = list(api.client().responses.create(model="bytes", input="why?", stream=True))
+    last = events[-1]
+    assert last.type == "error"
+    assert (last.code, last.sequence_number) == ("model", len(events) - 1)
+    assert "llama.cpp cannot" in last.message
 
 
 @pytest.fixture
@@ -245,7 +255,7 @@ def silent(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped
 
 
 def test_a_client_that_leaves_stops_the_question(
-    api: Api, service: Service, waiting: ScriptedCloud
+    api: Api, service: Service, waiting: ScriptedCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     with api.client().chat.completions.create(**ASKED, stream=True) as stream:
         next(iter(stream))
@@ -258,6 +268,7 @@ def test_a_client_that_leaves_stops_the_question(
         with pytest.raises(httpx.ReadTimeout):
             api.post(path, body, timeout=1)
         assert waiting.ended.wait(60)
+    assert [each.message for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_answers_are_stored_where_the_user_wants_it(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from duet_training.data.story_problems.story import Sign, Step, Story, compute
+from duet_training.data.story_problems.story import Plot, Sign, Story
 from duet_training.data.story_problems.words import GROUPS, HOLDERS, Dice, Person, plural
 
 # What one gets or loses: present, past; {n} is the number, {t} the things, {o} someone else.
@@ -56,7 +56,7 @@ THEN = ("Then ", "After that, ", "Later, ", "Next, ", "The next day, ", "")
 
 
 class _Chain:
-    """A story in progress. `now`: the current amount; `clauses`: the events so far."""
+    """A plot with one amount. `now`: the current amount; `clauses`: the events so far."""
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
@@ -64,16 +64,21 @@ class _Chain:
         self.past = int(dice.chance(0.5))
         self.first = self.now = dice.number(2, dice.largest * 2 // 3)
         self.clauses: list[str] = []
-        self.steps: list[Step] = []
+        self.plot = Plot("chain")
 
     def have(self) -> str:
         return ("has", "had")[self.past]
 
     def add(self, why: str, sign: Sign, right: int) -> None:
         """Make one step from the current amount."""
-        before, self.now = self.now, compute(self.now, sign, right)
-        fact = f"Now {self.hero.name} {self.have()} {self.now} {self.things}"
-        self.steps.append(Step(why, before, sign, right, fact))
+        fact = f"Now {self.hero.name} {self.have()} {{}} {self.things}"
+        self.now = self.plot.step(why, self.now, sign, right, fact)
+
+    def happens(self, clause: str, so: str, sign: Sign, right: int) -> bool:
+        """Tell an event, and make its step."""
+        self.clauses.append(clause)
+        self.add(f"{self.hero.name} {clause}, so we {so}", sign, right)
+        return True
 
     def other(self) -> Person:
         return self.dice.person()
@@ -85,9 +90,7 @@ def _gain(chain: _Chain) -> bool:
         return False
     form = chain.dice.phrasing(GAINS, MORE_GAINS)[chain.past]
     clause = form.format(n=number, t=chain.things, o=chain.other().name)
-    chain.clauses.append(clause)
-    chain.add(f"{chain.hero.name} {clause}, so we add", "+", number)
-    return True
+    return chain.happens(clause, "add", "+", number)
 
 
 def _loss(chain: _Chain) -> bool:
@@ -96,9 +99,7 @@ def _loss(chain: _Chain) -> bool:
     number = chain.dice.number(1, chain.now - 1)
     form = chain.dice.phrasing(LOSSES, MORE_LOSSES)[chain.past]
     clause = form.format(n=number, t=chain.things, o=chain.other().name)
-    chain.clauses.append(clause)
-    chain.add(f"{chain.hero.name} {clause}, so we take away", "-", number)
-    return True
+    return chain.happens(clause, "take away", "-", number)
 
 
 def _times(chain: _Chain) -> bool:
@@ -106,9 +107,7 @@ def _times(chain: _Chain) -> bool:
     if not 0 < chain.now * factor <= chain.dice.largest:
         return False
     clause = f"{TIMES[factor][chain.past]} the number of {chain.things}"
-    chain.clauses.append(clause)
-    chain.add(f"{chain.hero.name} {clause}, so we multiply by {factor}", "*", factor)
-    return True
+    return chain.happens(clause, f"multiply by {factor}", "*", factor)
 
 
 def _half(chain: _Chain) -> bool:
@@ -116,9 +115,7 @@ def _half(chain: _Chain) -> bool:
         return False
     verb = ("gives", "gave")[chain.past]
     clause = f"{verb} half of the {chain.things} to {chain.other().name}"
-    chain.clauses.append(clause)
-    chain.add(f"{chain.hero.name} {clause}, so we divide by 2", "/", 2)
-    return True
+    return chain.happens(clause, "divide by 2", "/", 2)
 
 
 def _packs(chain: _Chain) -> bool:
@@ -132,9 +129,9 @@ def _packs(chain: _Chain) -> bool:
     verb = ("buys", "bought")[chain.past]
     clause = f"{verb} {packs} {plural(holder)} with {each} {chain.things} in each {holder}"
     chain.clauses.append(clause)
-    fact = f"The {plural(holder)} hold {packs * each} {chain.things}"
-    chain.steps.append(Step(f"{chain.hero.name} {clause}", packs, "*", each, fact))
-    chain.add("we add them", "+", packs * each)
+    fact = f"The {plural(holder)} hold {{}} {chain.things}"
+    held = chain.plot.step(f"{chain.hero.name} {clause}", packs, "*", each, fact)
+    chain.add("we add them", "+", held)
     return True
 
 
@@ -153,15 +150,15 @@ def chain(dice: Dice, steps: int) -> Story:
     tale = _Chain(dice)
     shared = steps > 1 and dice.chance(0.25)
     wanted = steps - int(shared)
-    while len(tale.steps) < wanted:
-        open_ = [(e, w) for e, needs, w in EVENTS if needs <= wanted - len(tale.steps)]
+    while len(tale.plot.steps) < wanted:
+        open_ = [(e, w) for e, needs, w in EVENTS if needs <= wanted - len(tale.plot.steps)]
         event = dice.rng.choices([e for e, _ in open_], [w for _, w in open_])[0]
         event(tale)
     if shared:
         divisors = [d for d in range(2, 11) if tale.now % d == 0 and tale.now // d > 0]
         if divisors:
             return _told(tale, *_share(tale, dice.pick(divisors)))
-        while len(tale.steps) < steps:
+        while len(tale.plot.steps) < steps:
             dice.pick([_gain, _loss])(tale)
     return _told(tale, *_count(tale))
 
@@ -185,7 +182,7 @@ def _count(tale: _Chain) -> tuple[str, str, str]:
             f"Now how many {things} does {name} have?",
         ),
     )
-    return ask, f"how many {things} {name} has now", f"{name} has {tale.now} {things} now"
+    return ask, f"how many {things} {name} has now", f"{name} has {{}} {things} now"
 
 
 def _share(tale: _Chain, parts: int) -> tuple[str, str, str]:
@@ -196,23 +193,22 @@ def _share(tale: _Chain, parts: int) -> tuple[str, str, str]:
     link = "into" if inside else "among"
     clause = f"{verb} all the {things} equally {link} {parts} {plural(unit)}"
     tale.clauses.append(clause)
-    each = tale.now // parts
-    fact = f"Each {unit} gets {each} {things}"
-    why = f"{tale.hero.name} {clause}, so we divide"
-    tale.steps.append(Step(why, tale.now, "/", parts, fact))
+    gets = f"Each {unit} gets {{}} {things}"
+    tale.plot.step(f"{tale.hero.name} {clause}, so we divide", tale.now, "/", parts, gets)
     ask = dice.pick(
         (
             f"How many {things} does each {unit} get?",
             f"How many {things} are there for each {unit}?",
         )
     )
-    return ask, f"how many {things} each {unit} gets", f"Each {unit} gets {each} {things}"
+    return ask, f"how many {things} each {unit} gets", gets
 
 
 def _told(tale: _Chain, ask: str, sought: str, statement: str) -> Story:
     """Sentences of one clause or of two."""
     dice, hero = tale.dice, tale.hero
-    body = [f"{hero.name} {tale.have()} {tale.first} {tale.things}."]
+    body = tale.plot.body
+    body.append(f"{hero.name} {tale.have()} {tale.first} {tale.things}.")
     clauses = list(tale.clauses)
     while clauses:
         who = hero.name if dice.chance(0.3) else hero.he
@@ -222,4 +218,4 @@ def _told(tale: _Chain, ask: str, sought: str, statement: str) -> Story:
             said += f" and then {clauses.pop(0)}" if dice.chance(0.5) else f" and {clauses.pop(0)}"
         sentence = f"{opening}{who} {said}."
         body.append(sentence[0].upper() + sentence[1:])
-    return Story("chain", tuple(body), ask, sought, tuple(tale.steps), statement)
+    return tale.plot.told(ask, sought, statement)

@@ -21,10 +21,19 @@ from duet_training.data.story_problems.families import (
     sharing,
     shopping,
 )
-from duet_training.data.story_problems.held_out import bus, rows
-from duet_training.data.story_problems.more_families import bare, colours, difference, unknown
+from duet_training.data.story_problems.more_families import (
+    bare,
+    boxes_left,
+    bus,
+    colours,
+    difference,
+    goal,
+    rows,
+    teams,
+    two_kinds,
+    unknown,
+)
 from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.wide_families import boxes_left, goal, teams, two_kinds
 from duet_training.data.story_problems.words import Dice
 from duet_training.errors import DataError
 

@@ -1,7 +1,7 @@
-"""More stories with a plot of their own: one or two steps, plain sums, and sums without a story."""
+"""More stories with a plot of their own: plain sums, those of wide scopes, and held-out ones."""
 
-from duet_training.data.story_problems.story import Sign, Step, Story, compute
-from duet_training.data.story_problems.words import COLOURS, DAYS, Dice
+from duet_training.data.story_problems.story import Plot, Sign, Story
+from duet_training.data.story_problems.words import COLOURS, DAYS, HOLDERS, Dice, plural
 
 
 def unknown(dice: Dice) -> Story:
@@ -9,41 +9,35 @@ def unknown(dice: Dice) -> Story:
     hero, other, things = dice.person(), dice.person(), dice.thing()
     change = dice.number(2, dice.largest // 2)
     after = dice.number(1, dice.largest // 2)
-    kind = dice.pick(("start", "gain", "loss"))
-    body: tuple[str, ...]
+    kind, total, plot = dice.pick(("start", "gain", "loss")), change + after, Plot("unknown")
     if kind == "start":
-        body = (
+        plot.body += [
             f"{hero.name} had some {things}.",
             f"{hero.he.capitalize()} gave {change} {things} to {other.name}.",
             f"Now {hero.he} has {after} {things} left.",
-        )
+        ]
+        fact = f"{hero.name} had {{}} {things} at first"
+        plot.step("We add what was given away", after, "+", change, fact)
         ask = f"How many {things} did {hero.name} have at first?"
-        total = change + after
-        fact = f"{hero.name} had {total} {things} at first"
-        step = Step("We add what was given away", after, "+", change, fact)
-        sought = f"how many {things} {hero.name} had at first"
-    elif kind == "gain":
-        total = after + change
-        body = (
+        return plot.told(ask, f"how many {things} {hero.name} had at first", fact)
+    if kind == "gain":
+        plot.body += [
             f"{hero.name} had {after} {things}.",
             f"{other.name} gave {hero.name} some more.",
             f"Now {hero.he} has {total} {things}.",
-        )
+        ]
+        fact = f"{other.name} gave {{}} {things}"
+        plot.step("We take the beginning from the end", total, "-", after, fact)
         ask = f"How many {things} did {other.name} give?"
-        fact = f"{other.name} gave {change} {things}"
-        step = Step("We take the beginning from the end", total, "-", after, fact)
-        sought = f"how many {things} {other.name} gave"
-    else:
-        total = after + change
-        body = (
-            f"{hero.name} had {total} {things}.",
-            f"{hero.he.capitalize()} gave some to {other.name} and has {after} left.",
-        )
-        ask = f"How many {things} did {hero.name} give away?"
-        fact = f"{hero.name} gave away {change} {things}"
-        step = Step("We take what is left from the beginning", total, "-", after, fact)
-        sought = f"how many {things} {hero.name} gave away"
-    return Story("unknown", body, ask, sought, (step,), fact)
+        return plot.told(ask, f"how many {things} {other.name} gave", fact)
+    plot.body += [
+        f"{hero.name} had {total} {things}.",
+        f"{hero.he.capitalize()} gave some to {other.name} and has {after} left.",
+    ]
+    fact = f"{hero.name} gave away {{}} {things}"
+    plot.step("We take what is left from the beginning", total, "-", after, fact)
+    ask = f"How many {things} did {hero.name} give away?"
+    return plot.told(ask, f"how many {things} {hero.name} gave away", fact)
 
 
 def colours(dice: Dice) -> Story:
@@ -53,15 +47,13 @@ def colours(dice: Dice) -> Story:
     numbers = [dice.number(2, dice.largest // count) for _ in names]
     listed = [f"{n} {c} {things}" for n, c in zip(numbers, names, strict=True)]
     where = dice.pick(("in a box", "on the table", "in the garden", "in a shop"))
-    body = (f"There are {', '.join(listed[:-1])} and {listed[-1]} {where}.",)
-    steps, total = [], numbers[0]
+    plot = Plot("colours", f"There are {', '.join(listed[:-1])} and {listed[-1]} {where}.")
+    total = numbers[0]
     for number, colour in zip(numbers[1:], names[1:], strict=True):
-        fact = f"That makes {total + number} {things}"
-        steps.append(Step(f"We add the {colour} {things}", total, "+", number, fact))
-        total += number
+        why = f"We add the {colour} {things}"
+        total = plot.step(why, total, "+", number, f"That makes {{}} {things}")
     ask = dice.pick((f"How many {things} are there in all?", f"How many {things} are there?"))
-    sought, statement = f"the number of {things}", f"There are {total} {things}"
-    return Story("colours", body, ask, sought, tuple(steps), statement)
+    return plot.told(ask, f"the number of {things}", f"There are {{}} {things}")
 
 
 def difference(dice: Dice) -> Story:
@@ -69,29 +61,26 @@ def difference(dice: Dice) -> Story:
     hero, things = dice.person(), dice.thing()
     small = dice.number(1, dice.largest - 2)
     large = dice.number(small + 1, dice.largest)
-    body: tuple[str, ...]
     verb, past = dice.pick((("pick", "picked"), ("buy", "bought"), ("sell", "sold")))
+    plot, did = Plot("difference"), f"{hero.name} {past} {large} {things}"
     if dice.chance(0.5):
-        days = dice.rng.sample(DAYS, 2)
-        body = (
-            f"{hero.name} {past} {large} {things} on {days[0]} and {small} {things} on {days[1]}.",
-        )
-        ask = f"How many more {things} did {hero.name} {verb} on {days[0]} than on {days[1]}?"
-        fact = f"It is {large - small} {things} more on {days[0]}"
+        one, two = dice.rng.sample(DAYS, 2)
+        plot.body.append(f"{did} on {one} and {small} {things} on {two}.")
+        ask = f"How many more {things} did {hero.name} {verb} on {one} than on {two}?"
+        fact = f"It is {{}} {things} more on {one}"
     else:
         other = dice.person()
-        body = (f"{hero.name} {past} {large} {things}.", f"{other.name} {past} {small} {things}.")
+        plot.body += [f"{did}.", f"{other.name} {past} {small} {things}."]
         ask = f"How many more {things} did {hero.name} {verb} than {other.name}?"
-        fact = f"{hero.name} {past} {large - small} more {things}"
-    step = Step("We take the smaller from the larger", large, "-", small, fact)
-    return Story("difference", body, ask, "the difference", (step,), fact)
+        fact = f"{hero.name} {past} {{}} more {things}"
+    plot.step("We take the smaller from the larger", large, "-", small, fact)
+    return plot.told(ask, "the difference", fact)
 
 
 def bare(dice: Dice) -> Story:
     """Arithmetic without a story, one to three steps."""
     value = dice.number(2, dice.largest - 3)
-    asked = str(value)
-    steps: list[Step] = []
+    asked, plot = str(value), Plot("bare")
     for _ in range(dice.pick((1, 1, 2, 3))):
         divisors = [d for d in range(2, 11) if value % d == 0 and value > d]
         possible: dict[Sign, bool] = {
@@ -108,9 +97,176 @@ def bare(dice: Dice) -> Story:
         else:
             right = dice.number(1, value - 1 if sign == "-" else dice.largest - value)
         word = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}[sign]
-        asked += f" {word} {right}" if not steps else f", then {word} {right}"
-        result = compute(value, sign, right)
-        steps.append(Step("We compute", value, sign, right, f"We have {result}"))
-        value = result
+        asked += f" {word} {right}" if not plot.steps else f", then {word} {right}"
+        value = plot.step("We compute", value, sign, right, "We have {}")
     ask = dice.pick((f"What is {asked}?", f"Compute {asked}."))
-    return Story("bare", (), ask, "the result", tuple(steps), f"The result is {value}")
+    return plot.told(ask, "the result", "The result is {}")
+
+
+def goal(dice: Dice) -> Story:
+    """How much is missing."""
+    hero, things = dice.person(), dice.thing()
+    have = dice.number(1, dice.largest - 4)
+    wanted = dice.number(have + 1, dice.largest)
+    name, he = hero.name, hero.he.capitalize()
+    body = dice.pick(
+        (
+            (f"{name} wants to collect {wanted} {things}.", f"{he} already has {have} {things}."),
+            (f"{name} needs {wanted} {things} for a party.", f"{he} has {have} of them."),
+            (f"{name} has {have} {things}.", f"{he} would like to have {wanted} {things} in all."),
+            (f"A box has room for {wanted} {things}.", f"{name} has put in {have}."),
+        )
+    )
+    plot, why = Plot("goal", *body), f"{have} of {wanted} are there, so we take away"
+    plot.step(why, wanted, "-", have, f"{{}} {things} are missing")
+    ask = dice.pick(
+        (
+            f"How many more {things} does {name} need?",
+            f"How many {things} does {hero.he} still need?",
+            f"How many {things} are still missing?",
+        )
+    )
+    return plot.told(ask, f"how many {things} are missing", f"{name} needs {{}} more {things}")
+
+
+def two_kinds(dice: Dice) -> Story:
+    """Holders of two kinds, all counted."""
+    hero, things, holder = dice.person(), dice.thing(), dice.pick(HOLDERS)
+    one, two = dice.rng.sample(COLOURS, 2)
+    half = max(4, dice.largest // 2)
+    first = dice.number(2, min(9, half // 2))
+    first_each = dice.number(2, min(9, half // first))
+    second = dice.number(2, min(9, half // 2))
+    second_each = dice.number(2, min(9, half // second))
+    units = plural(holder)
+    body = dice.pick(
+        (
+            (
+                f"{hero.name} buys {first} {units} of {one} {things} and {second} {units} of "
+                f"{two} {things}.",
+                f"Each {holder} of {one} {things} has {first_each} {things} and each {holder} of "
+                f"{two} {things} has {second_each}.",
+            ),
+            (
+                f"There are {first} {one} {units} with {first_each} {things} each and {second} "
+                f"{two} {units} with {second_each} {things} each.",
+            ),
+        )
+    )
+    plot = Plot("two_kinds", *body)
+    left, right = (
+        plot.step(
+            f"There are {count} {units} of {each}, so we multiply",
+            *(count, "*", each, f"That is {{}} {things}"),
+        )
+        for count, each in ((first, first_each), (second, second_each))
+    )
+    total = f"There are {{}} {things}"
+    plot.step("We add them", left, "+", right, total)
+    ask = dice.pick(
+        (
+            f"How many {things} are there in all?",
+            f"How many {things} are there altogether?",
+            f"What is the total number of {things}?",
+        )
+    )
+    return plot.told(ask, f"the number of {things}", total)
+
+
+def teams(dice: Dice) -> Story:
+    """Two parts put together, then shared out evenly."""
+    hero = dice.person()
+    size, count = dice.factors()
+    if size * count < 4:
+        size, count = 2, 2
+    first = dice.number(1, size * count - 1)
+    second = size * count - first
+    plot = Plot("teams")
+    total = plot.step("We add both", first, "+", second, "There are {} in all")
+    if dice.chance(0.5):
+        one, two = dice.pick((("boys", "girls"), ("men", "women"), ("adults", "children")))
+        units = plural(unit := dice.pick(("team", "group", "table", "row", "car")))
+        told = f"In each {unit} there are {size} of them."
+        if dice.chance(0.5):
+            told = f"They form {units} of {size} people."
+        plot.body += [f"There are {first} {one} and {second} {two}.", told]
+        ask, sought = f"How many {units} are there?", f"the number of {units}"
+        statement = f"There are {{}} {units}"
+    else:
+        things, holder = dice.thing(), dice.pick(HOLDERS)
+        plot.body += [
+            f"{hero.name} has {first} {things} at home and {second} {things} at school.",
+            f"{hero.he.capitalize()} puts {size} {things} into each {holder}.",
+        ]
+        ask = f"How many {plural(holder)} does {hero.name} need?"
+        sought = f"how many {plural(holder)} {hero.he} needs"
+        statement = f"{hero.name} needs {{}} {plural(holder)}"
+    plot.step(f"We divide into parts of {size}", total, "/", size, statement)
+    return plot.told(ask, sought, statement)
+
+
+def boxes_left(dice: Dice) -> Story:
+    """Some holders go or come, then what is in them is counted."""
+    hero, other, things = dice.person(), dice.person(), dice.thing()
+    holder = dice.pick(HOLDERS)
+    kept, each = dice.factors()
+    more = dice.chance(0.4) and kept > 2
+    change = dice.number(1, kept - 1 if more else 9)
+    first, units = kept - change if more else kept + change, plural(holder)
+    if more:
+        event = f"Then {hero.he} gets {change} more {units} from {other.name}."
+        why = f"{change} more come, so we add"
+    else:
+        event = f"Then {hero.he} gives {change} {units} to {other.name}."
+        why = f"{change} go, so we take away"
+    inside = dice.pick(
+        (f"Each {holder} has {each} {things} inside.", f"There are {each} {things} in each.")
+    )
+    plot = Plot("boxes_left", f"{hero.name} has {first} {units} of {things}.", event, inside)
+    plot.step(why, first, "+" if more else "-", change, f"{{}} {units} are there")
+    plot.step(f"There are {kept} of {each}, so we multiply", kept, "*", each, "That is all")
+    ask = dice.pick(
+        (
+            f"How many {things} does {hero.name} have now?",
+            f"How many {things} does {hero.he} have then?",
+        )
+    )
+    now = f"{hero.name} has {{}} {things} now"
+    return plot.told(ask, f"how many {things} {hero.name} has now", now)
+
+
+def bus(dice: Dice) -> Story:
+    """People get on and off; held out."""
+    vehicle, place = dice.pick(("bus", "train", "boat", "tram")), dice.pick(DAYS)
+    count = dice.number(8, dice.largest * 2 // 3)
+    off = dice.number(2, count - 2)
+    on = dice.number(2, dice.largest - count)
+    stop = dice.pick(("first stop", "park", "market", "school", "station", "next stop"))
+    plot = Plot(
+        "bus",
+        f"On {place}, a {vehicle} leaves with {count} people.",
+        f"At the {stop} {off} people get off and {on} people get on.",
+    )
+    left = plot.step(f"{off} people get off, so we take away", count, "-", off, "{} are left")
+    plot.step(f"{on} get on, so we add", left, "+", on, "There are {}")
+    ask, sought = (
+        f"How many people are on the {vehicle} now?",
+        f"how many people are on the {vehicle}",
+    )
+    return plot.told(ask, sought, f"There are {{}} people on the {vehicle}")
+
+
+def rows(dice: Dice) -> Story:
+    """Seats in rows, some of them empty; held out."""
+    lines, each = dice.factors()
+    empty = dice.number(1, lines * each - 1)
+    hall = dice.pick(("theatre", "cinema", "hall", "circus", "stadium"))
+    plot = Plot(
+        "rows",
+        f"A {hall} has {lines} rows of seats and {each} seats in every row.",
+        f"{empty} seats are empty.",
+    )
+    total = plot.step(f"{lines} rows of {each}, so we multiply", lines, "*", each, "There are {}")
+    plot.step(f"{empty} are empty, so we take away", total, "-", empty, "{} are full")
+    ask = dice.pick(("How many seats are taken?", "How many people sit there?"))
+    return plot.told(ask, "the seats taken", "{} seats are taken")

@@ -56,6 +56,25 @@ class Story:
         return self.steps[-1].result
 
 
+class Plot:
+    """A story in the making: its sentences, and the steps to its answer."""
+
+    def __init__(self, family: str, *body: str) -> None:
+        self.family, self.body = family, list(body)
+        self.steps: list[Step] = []
+
+    def step(self, why: str, left: int, sign: Sign, right: int, fact: str) -> int:
+        """Add a step, and return its result, which replaces `{}` in the fact."""
+        result = compute(left, sign, right)
+        self.steps.append(Step(why, left, sign, right, fact.format(result)))
+        return result
+
+    def told(self, ask: str, sought: str, statement: str) -> Story:
+        """Return the story; `{}` in the statement is its answer."""
+        statement = statement.format(self.steps[-1].result)
+        return Story(self.family, tuple(self.body), ask, sought, tuple(self.steps), statement)
+
+
 def compute(left: int, sign: Sign, right: int) -> int:
     """Whole-number arithmetic.
 

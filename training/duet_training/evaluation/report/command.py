@@ -3,13 +3,14 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from duet_contract.json_data import json_text, rounded, without_infinities
+from duet_contract.json_data import rounded, without_infinities
 from duet_report.plots import write_plots
 from duet_training.evaluation.report.curves import curves
 from duet_training.evaluation.report.figures import plots
 from duet_training.evaluation.report.page import page
 from duet_training.evaluation.report.results import read
 from duet_training.evaluation.report.tables import build_tables, everything, paper
+from duet_training.files import write_json, write_text
 
 
 def report(places: list[Path], out: Path) -> None:
@@ -28,8 +29,6 @@ def report(places: list[Path], out: Path) -> None:
         {**each, "series": {m: asdict(b) for m, b in each["series"].items()}} for each in over_steps
     ]
     content = {"tables": tables, "everything": rows, "curves": over_steps}
-    (out / "report.json").write_text(
-        json_text(rounded(without_infinities(content)), indent=2) + "\n", "utf-8"
-    )
-    (out / "report.md").write_text(page(tables, rows, figures, names, results), "utf-8")
+    write_json(out / "report.json", rounded(without_infinities(content)), indent=2)
+    write_text(out / "report.md", page(tables, rows, figures, names, results))
     print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")

@@ -9,6 +9,7 @@ from duet_contract.json_data import read_json
 from duet_training.data.rows import paths_of, read_rows
 from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
+from duet_training.files import steps_saved
 from duet_training.rl.metrics_log import read_metrics_log
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
@@ -211,9 +212,9 @@ def read_run(directory: Path) -> Run:
         DataError: The metrics cannot be read.
     """
     rows = read_metrics_log(directory / "metrics.jsonl")
-    states = sorted(directory.glob("checkpoints/step_*/state.json"))
     training, method = None, "duet"
-    if states:
-        training = _training(states[-1].parent)
-        method = read_json(states[-1])["settings"].get("method", "duet")
+    if steps := steps_saved(directory / "checkpoints"):
+        last = directory / "checkpoints" / f"step_{steps[-1]}"
+        training = _training(last)
+        method = read_json(last / "state.json")["settings"].get("method", "duet")
     return Run(directory, training, method, rows)

@@ -6,8 +6,9 @@ in processes of their own; `duet_training.evaluation.verifiers.timed` stops what
 
 from collections.abc import Sequence
 
-from duet_contract.answers import Comparison, algebra, decide
+from duet_contract.answers import Comparison, decide
 from duet_training.errors import VerifierError
+from duet_training.evaluation.verifiers import algebra
 from duet_training.evaluation.verifiers.base import Truth
 from duet_training.evaluation.verifiers.timed import TimedPool
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from duet_contract.answers import Kind
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers.base import Verifier
-from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
-from duet_training.evaluation.verifiers.letter import LetterVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
-from duet_training.evaluation.verifiers.released import ReleasedVerifier
+from duet_training.evaluation.verifiers.strings import (
+    BoxedVerifier,
+    LetterVerifier,
+    ReleasedVerifier,
+)
 
 # The one table of verifiers; `data.verifier` and rows name them. Each is made of the processes and
 # seconds of its comparisons, if it compares apart, and of whether numbers must be computed.

@@ -45,71 +45,38 @@ def _device_module() -> ModuleType:
     return module
 
 
+def _returning(value: Any) -> Any:
+    return lambda *_, **__: value
+
+
+@contextmanager
+def _range(*_: Any) -> Iterator[None]:
+    yield
+
+
 @PlatformRegistry.register(platform="cpu")
 class CpuPlatform(PlatformBase):  # type: ignore[misc]
     """One device without its own memory; processes communicate over gloo."""
 
-    device_name = "cpu"
-    vendor_name = "cpu"
+    device_name = vendor_name = "cpu"
     device_module = _device_module()
-
-    def is_available(self) -> bool:
-        return True
-
-    def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        return False  # only chosen explicitly
-
-    def current_device(self) -> Any:
-        return torch.device("cpu")
-
-    def device_count(self) -> int:
-        return 1
-
-    def set_device(self, device_index: int) -> None:
-        pass
-
-    def synchronize(self, device_index: int | None = None) -> None:
-        pass
+    is_available = _returning(True)
+    is_platform_available = _returning(False)  # only chosen explicitly
+    current_device = _returning(torch.device("cpu"))
+    device_count = _returning(1)
+    get_device_capability = _returning((None, None))
+    communication_backend_name = _returning("gloo")
+    visible_devices_envvar = _returning("CUDA_VISIBLE_DEVICES")
+    ray_resource_name = _returning("GPU")  # never requested: CPU pools have use_gpu=False
+    is_ipc_supported = _returning(False)
+    nvtx_range = _range
+    set_device = synchronize = set_allocator_settings = empty_cache = _nothing
+    profiler_start = profiler_stop = cudart = _nothing
 
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:
-        pass
-
-    def empty_cache(self) -> None:
-        pass
-
-    def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
-        return None, None
-
-    def communication_backend_name(self) -> str:
-        return "gloo"
-
-    def visible_devices_envvar(self) -> str:
-        return "CUDA_VISIBLE_DEVICES"
-
-    @contextmanager
-    def nvtx_range(self, msg: str) -> Iterator[None]:
-        yield
-
-    def profiler_start(self) -> None:
-        pass
-
-    def profiler_stop(self) -> None:
-        pass
-
-    def ray_resource_name(self) -> str:
-        return "GPU"  # never requested: CPU pools are created with use_gpu=False
+    manual_seed_all = manual_seed
 
     def ray_noset_envvars(self) -> list[str]:
         return []
-
-    def is_ipc_supported(self) -> bool:
-        return False
-
-    def cudart(self) -> Any:
-        return None

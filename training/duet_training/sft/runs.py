@@ -1,0 +1,88 @@
+"""What the commands that train share: their time limit, their models, and which of them is next."""
+
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from transformers.utils import logging as hub_logging
+
+from duet_training.errors import ConfigError
+from duet_training.pair.description import Pair
+from duet_training.sft import UNFINISHED
+from duet_training.sft.adapter import Adapter, AdapterStudent
+from duet_training.sft.examples import Example
+from duet_training.sft.trainer import Plan, Student
+
+PAIR = "pair.yaml"
+
+
+def begin(arguments: SimpleNamespace) -> float:
+    """Set threads; return when training has to end (monotonic seconds)."""
+    hub_logging.disable_progress_bar()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    until: float = time.monotonic() + 60 * arguments.minutes
+    return until
+
+
+def check_base(base: Path) -> None:
+    """Check that `--base` is a model.
+
+    Raises:
+        ConfigError: A file is missing.
+    """
+    for needed in ("config.json", "tokenizer.json", "model.safetensors"):
+        if not (base / needed).is_file():
+            raise ConfigError(f"--base {base} has no {needed}: name a model's directory")
+
+
+def state_file(out: Path, role: str) -> Path:
+    """Return the file of a model's resume state."""
+    return out / "state" / f"{role}.pt"
+
+
+def adapted(
+    arguments: SimpleNamespace, pair: Pair, plan: Plan, ends: Collection[int] = ()
+) -> AdapterStudent:
+    """Return the reasoner of a pair in `arguments.out`: a base model with an adapter.
+
+    Args:
+        arguments: the command's options.
+        pair: the pair, whose reasoner gets the merged weights.
+        plan: of its training.
+        ends: ids of the tokens that end its texts [the base model's].
+    """
+    adapter = Adapter(arguments.rank, arguments.first, arguments.base_name)
+    out, target = arguments.out, pair.reasoner.path
+    state = state_file(out, "reasoner")
+    return AdapterStudent(arguments.base, out / "adapter", state, plan, adapter, target, ends)
+
+
+def train_both(
+    arguments: SimpleNamespace,
+    examples: Callable[..., list[Example]],
+    student: Callable[[str], Student],
+    until: float,
+    roles: Collection[str] = ("reasoner", "decoder"),
+) -> int:
+    """Train reasoner and decoder, or the one that `--role` names.
+
+    Args:
+        arguments: the command's options.
+        examples: draws the examples of a role.
+        student: the model of a role.
+        until: when to stop (monotonic seconds).
+        roles: the models that may be trained.
+
+    Returns:
+        Exit code: 0, or 3 if the time limit ended training.
+    """
+    for role in roles:
+        if arguments.role in (None, role) and not student(role).train(
+            partial(examples, role), until=until, name=role
+        ):
+            return UNFINISHED
+    return 0
