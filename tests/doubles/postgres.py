@@ -50,7 +50,10 @@ class Postgres:
 
     def __enter__(self) -> Self:
         try:
-            self._call("initdb", "--auth=trust", "-U", "duet", "-D", str(self._data), "-N")
+            # Whatever the locale of who runs the tests.
+            encoding = ("--no-locale", "--encoding=UTF8")
+            data = ("-D", str(self._data), "-N")
+            self._call("initdb", "--auth=trust", "-U", "duet", *encoding, *data)
         except subprocess.CalledProcessError as error:
             if error.returncode != _NOT_EXECUTABLE:
                 raise

@@ -75,7 +75,9 @@ async def test_counts_that_cannot_be_written_refuse_and_are_tried_again(
         assert caught.value.code == grpc.StatusCode.UNAVAILABLE
         assert caught.value.details[0].retry_delay.seconds == 5
     # One line a minute, however many ask.
-    assert "database is locked" in json.loads(capsys.readouterr().err)["reason"]
+    reason = json.loads(capsys.readouterr().err)["reason"]
+    # A busy machine may not even have asked for the lock by then.
+    assert "database is locked" in reason or "does not answer" in reason
     other.execute("ROLLBACK")
     await ask(quotas)
     async with quotas.tokens("laptop", 10) as charge:
