@@ -1,6 +1,5 @@
 """A TCP server for the other end of a link: a function answers each of its connections."""
 
-import asyncio
 import secrets
 import socket
 import threading
@@ -59,23 +58,3 @@ def quiet_port(host: str) -> int:
         port = secrets.choice(range(20_000, 32_000))
         with suppress(OSError), socket.create_server((host, port)):
             return port
-
-
-HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20)
-"""The first bytes of a TLS client that says no more."""
-
-
-async def is_closed_by(port: int, data: bytes, within_s: float = 60) -> None:
-    """Waits until a server closes a connection that sends `data` and no more.
-
-    Raises:
-        TimeoutError: it does not.
-    """
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(data)
-        async with asyncio.timeout(within_s):
-            while await reader.read(4096):
-                pass
-    finally:
-        writer.close()
