@@ -58,7 +58,3 @@ def quiet_port(host: str) -> int:
         port = secrets.choice(range(20_000, 32_000))
         with suppress(OSError), socket.create_server((host, port)):
             return port
-
-
-HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20)
-"""The first bytes of a TLS client that says no more."""

@@ -2,7 +2,7 @@
 
 from duet_report.tables import markdown
 from duet_tools.privacy.judge import RELATIONS
-from duet_tools.results.privacy import PrivacyResults
+from duet_tools.results.privacy import Captured, PrivacyResults
 
 
 def privacy_table(results: PrivacyResults) -> str:
@@ -19,7 +19,7 @@ def privacy_table(results: PrivacyResults) -> str:
             f"{row.requests:,}",
             f"{row.bytes:,}",
             str(row.numbers_sent),
-            f"{row.twins_told_apart} of {row.twins:,}" if row.twins else "not compared",
+            _distinguished(row),
         )
         for row in results.captured
     ]
@@ -33,6 +33,14 @@ def privacy_table(results: PrivacyResults) -> str:
         f"{markdown(('searched', 'questions', 'bytes', 'numbers found'), searched)}\n\n"
         f"Captured with {results.pair}, {versions}, {results.date}, seed {results.seed}.\n"
     )
+
+
+def _distinguished(row: Captured) -> str:
+    if not row.twins:
+        return "not compared"
+    text = f"{row.twins_told_apart} of {row.twins:,}"
+    others = row.twins_asked_differently
+    return f"{text}, {others} by the count of requests" if others else text
 
 
 def relations_table() -> str:

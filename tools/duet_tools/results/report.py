@@ -197,8 +197,7 @@ class Report(Strict):
 
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""
-        data = self.model_dump(mode="json", by_alias=True)
-        return _flat(text_of(_without_nothing(data)))
+        return _flat(text_of(self.model_dump(mode="json", by_alias=True, exclude_none=True)))
 
 
 def schema() -> str:
@@ -213,15 +212,6 @@ def read_report(path: Path) -> Report:
         UsageProblem: it is missing, malformed, or of another schema.
     """
     return read(path, Report, "report", SCHEMA, lambda data: data.pop("statements", None))
-
-
-def _without_nothing(data: object) -> object:
-    """Drop keys that say nothing; places in lists stay."""
-    if isinstance(data, dict):
-        return {key: _without_nothing(value) for key, value in data.items() if value is not None}
-    if isinstance(data, list):
-        return [_without_nothing(value) for value in data]
-    return data
 
 
 def _flat(text: str) -> str:
