@@ -76,11 +76,12 @@ class Postgres:
         """Stop the server: "immediate" as if it had crashed, "fast" with a word to its clients."""
         self._call("pg_ctl", "-w", "-D", str(self._data), "-m", how, "stop", check=False)
 
-    def database(self) -> str:
+    def database(self, encoding: str = "UTF8") -> str:
         """Make a database; its URL."""
         name = f"d{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            options = f"ENCODING '{encoding}' TEMPLATE template0"
+            connection.execute(f"CREATE DATABASE {name} {options}".encode())
         return self.url(name)
 
     def url(self, name: str) -> str:

@@ -116,6 +116,8 @@ class Database:
             )
         usual: dict[str, Any] = {
             "application_name": "duet-cloud",
+            # A database without an encoding would return bytes where text is.
+            "client_encoding": "utf8",
             "connect_timeout": _CONNECT_S,
             "tcp_user_timeout": round(WAIT_S * 1000),
             "options": f"-c statement_timeout={round(WAIT_S * 1000)}",
