@@ -70,9 +70,12 @@ def _tracked(folder: str) -> list[str]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
     """Builds every project as `python -m build` does: a sdist, and the wheel from that sdist."""
 
+    # Not by the threads: the factory's first directory is made without a lock.
+    places = {project: tmp_path_factory.mktemp(name) for project, name in PROJECTS.items()}
+
     def build(project: str) -> Built:
         # A copy: setuptools leaves files next to the project, and takes up what it finds there.
-        place = tmp_path_factory.mktemp(PROJECTS[project])
+        place = places[project]
         for name in _tracked(project):
             target = place / "source" / name
             target.parent.mkdir(parents=True, exist_ok=True)
