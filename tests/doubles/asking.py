@@ -2,15 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from duet_device import session
 from duet_device.client import Client
 from duet_device.deadline import Deadline
 from duet_device.events import Event, Note, Result, Sent
 from duet_device.pairs.pair import Pair
 from duet_device.question import Question
-from tests.doubles.cloud import Script, ScriptedCloud
+from tests.doubles.cloud import Script, ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
 QUESTION = "why?"
@@ -45,6 +49,17 @@ def ask(
     with ScriptedCloud(script) as cloud:
         result = answer(pair, decoder, events, server=cloud.address, **options)
     return result, cloud
+
+
+@contextmanager
+def default_cloud(
+    decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    """A cloud that is the default server, and a decoder in place of the model."""
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
+    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
 
 
 def texts(events: list[Event], kind: type[Event]) -> list[str]:

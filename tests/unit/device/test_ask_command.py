@@ -24,7 +24,8 @@ from duet_device.cli import main
 from duet_device.errors import ExitCode, Interrupted, ModelProblem
 from duet_device.pairs.pair import Pair
 from duet_device.trust.publishers import BY_HAND, pin
-from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
+from tests.doubles.asking import default_cloud
+from tests.doubles.cloud import ScriptedCloud, abort, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.doubles.tcp import NOWHERE
 
@@ -54,9 +55,7 @@ def cloud(
     home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
     """A cloud that is the default server, and a decoder in place of the model."""
-    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
-    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
-        monkeypatch.setenv("DUET_SERVER", cloud.address)
+    with default_cloud(decoder, monkeypatch) as cloud:
         yield cloud
 
 

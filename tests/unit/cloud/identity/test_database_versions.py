@@ -129,6 +129,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
 def test_a_database_without_an_encoding_can_be_used(postgres: Postgres) -> None:
     with closing(Database.postgresql(postgres.database("SQL_ASCII"))) as database:
         database.migrate()
+        assert database.version() == migrations.KNOWN[-1]
 
 
 def test_services_that_start_together_migrate_once(opened: Database) -> None:

@@ -7,9 +7,9 @@ import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from duet_device import session
 from duet_device.vault import vault
-from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.asking import default_cloud
+from tests.doubles.cloud import ScriptedCloud
 from tests.doubles.decoder import ScriptedDecoder
 from tests.doubles.keyring import MemoryKeyring
 
@@ -28,7 +28,5 @@ def home(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def cloud(
     home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
-    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
-        monkeypatch.setenv("DUET_SERVER", cloud.address)
+    with default_cloud(decoder, monkeypatch) as cloud:
         yield cloud

@@ -42,6 +42,10 @@ class Asking:
             threads=self.threads,
         )
 
+    def of_split(self, index: int, address: str, budget: int) -> ClientSettings:
+        """Settings of a device that also asks the service at an address."""
+        return {**self.of_device(index), "server": address, "budget": budget}
+
     def connect_cloud(self, address: str) -> None:
         """Open the channel that a device keeps to the service.
 

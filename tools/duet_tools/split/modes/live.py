@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from duet_device.errors import CloudUnreachable
 from duet_device.pairs.pair import Pair
-from duet_device.settings import ClientSettings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked
 from duet_tools.split.modes.base import Asking
@@ -45,12 +44,8 @@ class Auto:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings: ClientSettings = {
-            **self._asking.of_device(index),
-            "server": address,
-            "budget": self._budget,
-            "route": "auto",
-        }
+        settings = self._asking.of_split(index, address, self._budget)
+        settings["route"] = "auto"
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
         receipt = result.receipt
         if receipt.outcome == "alone":

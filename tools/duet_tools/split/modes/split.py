@@ -61,12 +61,8 @@ class Split:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings: ClientSettings = {
-            **self._asking.of_device(index),
-            "server": address,
-            "budget": self._budget,
-            "require_cloud": True,
-        }
+        settings = self._asking.of_split(index, address, self._budget)
+        settings["require_cloud"] = True
         if self._live:
             return self._ask_live(question, settings, stop)
         return self._ask_recorded(question, Settings(**settings), index, stop)
