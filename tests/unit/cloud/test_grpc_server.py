@@ -37,15 +37,20 @@ async def send(port: int, data: bytes) -> None:
     writer.close()
 
 
+# No frame (RFC 9113, section 4.1): the server closes the connection before it has answered.
+GARBAGE = b"\xff" * 60
+
+
+@pytest.mark.parametrize("more", [b"", GARBAGE], ids=["waits", "gone"])
 @pytest.mark.parametrize("times", [1, 3])
 async def test_a_path_that_is_not_utf8_ends_neither_calls_nor_the_service(
-    cloud, times, capsys, caplog
+    cloud, times, more, capsys, caplog
 ) -> None:
     cloud.engine.pause_s = 0.05
     running = cloud.inference.Reason(ReasonRequest(question="What?", budget=20))
     await until(lambda: cloud.server.admission.running == 1)
     for _ in range(times):
-        await send(cloud.server.port, call(b"/duet.v1.\xc2/Reason"))
+        await send(cloud.server.port, call(b"/duet.v1.\xc2/Reason") + more)
         await asyncio.sleep(0.1)
     assert [each async for each in running][-1].end.signal_tokens == 20
     again = cloud.inference.Reason(
