@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import multiprocessing
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -14,11 +15,15 @@ from duet_cloud.errors import EngineError
 from duet_contract.errors import first_line
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from vllm.v1.engine.async_llm import AsyncLLM
 
 
 _DIED = "the engine died; vLLM's log on the server says why"
 _POLL_S = 0.5
+# Until a process that was killed has ended.
+_ENDS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,16 @@ def _processor_defaults(model: Path) -> dict[str, Any]:
 
 
 class VllmEngine:
-    """`Engine` on vLLM."""
+    """`Engine` on vLLM.
 
-    def __init__(self, llm: "AsyncLLM") -> None:
+    Args:
+        llm: vLLM's own.
+        processes: those that it started.
+    """
+
+    def __init__(self, llm: "AsyncLLM", processes: "Sequence[BaseProcess]" = ()) -> None:
         self._llm = llm
+        self._processes = processes
         self.max_sequences: int = llm.vllm_config.scheduler_config.max_num_seqs
         self.max_context: int = llm.vllm_config.model_config.max_model_len
         # A step on a processor can take many seconds.
@@ -150,11 +161,12 @@ class VllmEngine:
         try:
             if current_platform.is_cpu():
                 defaults |= _processor_defaults(model)
-            return cls(
-                AsyncLLM.from_engine_args(
-                    AsyncEngineArgs(**{**defaults, **arguments, "model": str(model)})
-                )
+            before = multiprocessing.active_children()
+            llm = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**{**defaults, **arguments, "model": str(model)})
             )
+            started = [each for each in multiprocessing.active_children() if each not in before]
+            return cls(llm, started)
         except Exception as error:
             # vLLM raises anything from ValueError to RuntimeError here, after it has ended the
             # processes it had started.
@@ -220,6 +232,9 @@ class VllmEngine:
     def shutdown(self) -> None:
         """See `Engine`."""
         self._llm.shutdown()
+        # vLLM kills a core that does not stop, and leaves it a zombie.
+        for process in self._processes:
+            process.join(_ENDS_S)
 
 
 def _step(output: Any) -> Step:

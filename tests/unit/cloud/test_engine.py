@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from vllm.v1.engine.exceptions import EngineDeadError
@@ -98,6 +103,17 @@ async def test_a_check_whose_sockets_close_is_no_answer():
     llm.is_paused = closed
     with pytest.raises(EngineError, match="the engine died"):
         await VllmEngine(llm).check()
+
+
+def test_a_core_that_vllm_kills_is_no_zombie_after_the_end():
+    core = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    core.start()
+    process = psutil.Process(core.pid)
+    os.kill(core.pid, signal.SIGSTOP)
+    llm = FakeLlm()
+    llm.shutdown = lambda: os.kill(core.pid, signal.SIGKILL)
+    VllmEngine(llm, [core]).shutdown()
+    assert not process.is_running()
 
 
 async def _steps(llm):
