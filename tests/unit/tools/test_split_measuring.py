@@ -15,12 +15,12 @@ from rich.progress import Progress, TimeRemainingColumn
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools.progress import progress_bar
 from duet_tools.results.cells import Cell
-from duet_tools.results.record import Asked
 from duet_tools.results.report import Report, read_report
-from duet_tools.split import run, session
+from duet_tools.split import measurement, run
+from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.load import GIVE_UP_AFTER
-from duet_tools.split.session import Session
-from duet_tools.split.wire import Ways
+from duet_tools.split.measurement import Measurement
+from duet_tools.split.modes.base import Reply
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 
@@ -58,7 +58,7 @@ def test_what_warms_up_is_asked_before_each_cell_and_counts_nowhere(
 def test_the_link_that_was_asked_for_is_in_every_time(
     bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "Ways", Ways)
+    monkeypatch.setattr(run, "LinkPool", LinkPool)
     more = ["--modes", "duet", "--link", "satellite,lan", "--warm-up", "0", "--limit", "1"]
     assert main(bench, service, *more) == 0
     far, near = report(bench).cells
@@ -80,7 +80,7 @@ def test_a_kept_connection_is_open_before_the_first_question(
     more = ["--modes", "duet,large-alone", "--openai", completions.address, "--link", "satellite"]
     more += ["--warm-up", "0", "--limit", "4", "--connections", "kept", *load]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "Ways", Ways)
+        patch.setattr(run, "LinkPool", LinkPool)
         assert main(bench, service, *more) == 0
     split, large = report(bench).cells
     for cell in (split, large):
@@ -100,7 +100,7 @@ def test_energy_is_summed_over_the_stretches_of_a_cell(
         def joules(self) -> dict[str, float]:
             return {"package-0": 5.0}
 
-    monkeypatch.setattr(session, "EnergyMeter", Meter)
+    monkeypatch.setattr(measurement, "EnergyMeter", Meter)
     stop_at(service, 3)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
@@ -134,16 +134,16 @@ def stop_at(service: ScriptedService, question: int) -> None:
 def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
     bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = Session._finish
-    finished: list[Asked] = []
+    finish = Measurement._finish
+    finished: list[Reply] = []
 
-    def interrupted(self: Session, cell: Cell, asked: Asked) -> None:
+    def interrupted(self: Measurement, cell: Cell, asked: Reply) -> None:
         if len(finished) == 2:
             raise KeyboardInterrupt
         finished.append(asked)
         finish(self, cell, asked)
 
-    monkeypatch.setattr(Session, "_finish", interrupted)
+    monkeypatch.setattr(Measurement, "_finish", interrupted)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
     whole, back = map(json.loads, (bench.out / "stretches.jsonl").read_text().splitlines())
@@ -151,7 +151,7 @@ def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
     cell = report(bench).cells[0]
     assert cell.asked == 2
     assert cell.seconds == pytest.approx(whole["seconds"] * 2 / 6, rel=1e-3)
-    monkeypatch.setattr(Session, "_finish", finish)
+    monkeypatch.setattr(Measurement, "_finish", finish)
     assert main(bench, service, *more, "--resume") == 0
     assert report(bench).cells[0].answered == 6
 

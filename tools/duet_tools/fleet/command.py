@@ -12,7 +12,7 @@ from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.prometheus import RunningFleet, read_fleet
-from duet_tools.fleet.simulation import MODES, Mode, Setup
+from duet_tools.fleet.simulation import MODES, Setup, SimulatedMode
 from duet_tools.link.profiles import link_named
 from duet_tools.options import FILE, MOST_PRICE, SEED, Listed
 
@@ -110,7 +110,7 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
     if check:
         _check(out)
         return
-    from duet_tools.fleet.report import Prices, simulate
+    from duet_tools.fleet.report import FleetPrices, simulate
     from duet_tools.fleet.tables import capacity_table
 
     fleet = _fleet(context, options) if options["prometheus"] else None
@@ -153,7 +153,7 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         result = simulate(
             setup,
             options["modes"],
-            Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
+            FleetPrices(replica_hour=options["price"], egress_gb=options["egress_price"]),
             seed=options["seed"],
             replications=options["replications"],
             most_questions=options["most_questions"],
@@ -192,7 +192,7 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
 
     objective = options["objective"]
     needed: list[Needed] = []
-    unreached: list[Mode] = []
+    unreached: list[SimulatedMode] = []
     for mode in options["modes"]:
         with Console(stderr=True).status("") as status:
             found = fewest_replicas(setup, mode, objective, options["seed"], status.update)

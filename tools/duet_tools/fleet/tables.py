@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from duet_report.tables import aligned
 from duet_tools.fleet.check import CheckReport
-from duet_tools.fleet.report import Capacity, Estimate, Latency, Outcome
+from duet_tools.fleet.report import Capacity, Estimate, Latency, ModeFigures
 
-_Pick = Callable[[Outcome], str]
+_Pick = Callable[[ModeFigures], str]
 
 
 def capacity_table(result: Capacity) -> str:
@@ -49,7 +49,7 @@ def _estimate(value: Estimate | None, scale: float = 1.0, digits: int = 3) -> st
 
 
 def _percentile(name: str, which: str) -> tuple[str, _Pick]:
-    def pick(outcome: Outcome) -> str:
+    def pick(outcome: ModeFigures) -> str:
         latency: Latency | None = getattr(outcome, name)
         return _estimate(getattr(latency, which)) if latency else "-"
 

@@ -18,7 +18,7 @@ from duet_tools.link.profiles import (
     MOST_MS,
     PRESETS,
     Direction,
-    Link,
+    LinkProfile,
     link_named,
     parse_rate,
 )
@@ -138,7 +138,7 @@ def link(
             _serve(target, listen, emulated, timeline, seed)
 
 
-def _link(link: Link, settings: dict[str, Any]) -> Link:
+def _link(link: LinkProfile, settings: dict[str, Any]) -> LinkProfile:
     """Return the preset with what the command line says."""
     rtt, jitter = settings.pop("rtt"), settings.pop("jitter")
     ways = {}
@@ -169,7 +169,7 @@ _NAMES = {
 }
 
 
-def _serve(target: str, listen: str, link: Link, timeline: Timeline, seed: int) -> None:
+def _serve(target: str, listen: str, link: LinkProfile, timeline: Timeline, seed: int) -> None:
     from duet_tools.link.emulator import LinkEmulator
 
     ended = _ending()
@@ -184,7 +184,9 @@ def _serve(target: str, listen: str, link: Link, timeline: Timeline, seed: int) 
     )
 
 
-def _serve_by_kernel(target: str, listen: str, link: Link, loss: float, timeline: Timeline) -> None:
+def _serve_by_kernel(
+    target: str, listen: str, link: LinkProfile, loss: float, timeline: Timeline
+) -> None:
     from duet_tools.link.kernel_link import KernelLink
 
     for way in (link.up, link.down):

@@ -19,8 +19,8 @@ from duet_tools import options
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.files import rows
 from duet_tools.marks.answers import Answerer
-from duet_tools.marks.figures import Report, Tries, marks_of, of_sets, ways_of
-from duet_tools.marks.signals import TEMPERATURE, Asked, SignalRow, ask, missing
+from duet_tools.marks.figures import MarksReport, Tries, marks_of, of_sets, ways_of
+from duet_tools.marks.signals import TEMPERATURE, SetQuestion, SignalRow, ask, missing
 from duet_tools.results.machine import commit
 from duet_tools.results.questions import answered, read_questions
 
@@ -113,7 +113,7 @@ def marks(
     measured = of_sets(tries, real, lambda each: marks_of([one[0] for one in each]))
     sampled = {name: [one for one in each if len(one) > samples] for name, each in tries.items()}
     more = of_sets({k: v for k, v in sampled.items() if v}, real, ways_of) if samples else {}
-    report = Report(
+    report = MarksReport(
         date=datetime.now(UTC).date().isoformat(),
         commit=commit(),
         pair=opened.manifest.reference,
@@ -127,20 +127,20 @@ def marks(
     click.echo(f"written: {out}")
 
 
-def read_set(name: str, file: Path) -> list[Asked]:
+def read_set(name: str, file: Path) -> list[SetQuestion]:
     """Return the questions of a set; each needs an answer."""
     questions = read_questions(file)
     if not answered(questions):
         raise UsageProblem(f"{file.name}: not every question has an answer")
-    return [Asked(name, each.id, each.text, each.answer or "") for each in questions]
+    return [SetQuestion(name, each.id, each.text, each.answer or "") for each in questions]
 
 
 def _ask(
-    asked: dict[str, list[Asked]],
+    asked: dict[str, list[SetQuestion]],
     held: list[SignalRow],
     signals: Path,
     server: str | None,
-    firsts: list[Asked],
+    firsts: list[SetQuestion],
     samples: int,
     streams: int,
     pair: str,
