@@ -125,16 +125,14 @@ def _surest(tries: Tries) -> tuple[bool, int]:
     return given.right, sum(each.tokens for each in tries)
 
 
-def _trials(sampled: int, count: int, most: int = 3) -> list[range]:
+def _trials(sampled: int, count: int) -> list[range]:
     """Return the samples of up to three trials, none of which share one.
 
     Examples:
         >>> _trials(9, 3), _trials(9, 5)
         ([range(1, 4), range(4, 7), range(7, 10)], [range(1, 6)])
     """
-    return [
-        range(1 + at * count, 1 + (at + 1) * count) for at in range(min(most, sampled // count))
-    ]
+    return [range(1 + at * count, 1 + (at + 1) * count) for at in range(min(3, sampled // count))]
 
 
 def _way(

@@ -87,8 +87,6 @@ class NoteProblem:
     """The question after the facts that a device chooses from the note."""
     complete: bool
     """Whether these have all numbers of the formula; without them, `problem` has no formula."""
-    superfluous: int
-    """Number of chosen facts that the formula does not use."""
 
 
 @cache
@@ -188,7 +186,7 @@ def note_problem(
     quantities = _quantities(scenario, numbers)
     answer = written(compute(question.formula, quantities).value, asked(masked.text))
     problem = MaskedProblem(f"notes/{scenario.name}", whole, formula, answer, "notes", sentence)
-    return NoteProblem(text, note, problem, complete, len(masked.quantities) - len(used))
+    return NoteProblem(text, note, problem, complete)
 
 
 def _draw(
