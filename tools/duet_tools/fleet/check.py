@@ -37,8 +37,8 @@ from duet_tools.results.machine import commit, describe_machine, load_average
 from duet_tools.subjects.asking import run
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script, ServiceSubject
+from duet_tools.subjects.side_by_side import Start, started
 from duet_tools.subjects.workload import Workload
-from duet_tools.tls.services import Start, started
 
 WITHIN = 0.15
 _SCRIPTED_STEP_S = 0.02
