@@ -60,7 +60,7 @@ class OpenAI(Started):
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(servers, "Service", Service)
+    monkeypatch.setattr(servers, "ServiceSubject", Service)
     monkeypatch.setattr(servers, "OpenAIServer", OpenAI)
     # The pair has no tokenizer to read it from.
     monkeypatch.setattr(Workload, "stop_id", 256)
