@@ -30,6 +30,20 @@ Exit codes:
   141  the reader of stdout is gone
 """
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _NewFile(click.Path):
+    """A file to write: its directory is looked at before anything is measured."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        path = Path(super().convert(value, param, ctx))
+        if not path.parent.is_dir():
+            self.fail(f"there is no directory {path.parent}", param, ctx)
+        return path
+
+
+NEW_FILE = _NewFile(dir_okay=False)
 SEED = Integer(0, 2**31)
 MOST_PRICE = 1e9
 """Largest price in any currency: products of prices and counts stay finite."""
@@ -104,7 +118,7 @@ repeats = click.option(
 )
 results_file = click.option(
     "--out",
-    type=FILE,
+    type=NEW_FILE,
     metavar="FILE",
     help="Results file; figures in it that are not measured now stay.",
 )

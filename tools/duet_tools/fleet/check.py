@@ -11,7 +11,6 @@ share this machine's cores. So it is run in the repository.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import grpc
 import numpy as np
@@ -33,7 +32,7 @@ from duet_tools.fleet.patterns import Pattern
 from duet_tools.fleet.simulation import Fleet, Setup, SimulatedRun
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
-from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.results.machine import commit, describe_machine, load_average, today
 from duet_tools.subjects.asking import run
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script, ServiceSubject
@@ -117,7 +116,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     )
     overloads = [load for load in (*loads, *more) if load.name in (OVERLOAD, TWO)]
     return CheckReport(
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         commit=commit(),
         cpu=machine.cpu,
         cores=machine.cores,

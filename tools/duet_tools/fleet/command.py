@@ -14,7 +14,7 @@ from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.prometheus import RunningFleet, read_fleet
 from duet_tools.fleet.simulation import MODES, Setup, SimulatedMode
 from duet_tools.link.profiles import link_named
-from duet_tools.options import FILE, MOST_PRICE, SEED, Listed
+from duet_tools.options import FILE, MOST_PRICE, NEW_FILE, SEED, Listed
 
 _RESULTS = Path(__file__).parents[1] / "results" / "split_cpu.json"
 _EXITS = """\b
@@ -97,7 +97,7 @@ def _range(setting: str) -> Number:
 @click.option("--most-questions", type=_NUMBER, default=100_000, metavar="N",
               help="Maximum questions per run; a larger fleet is sampled at equal load.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the model against the real service and exit.")
-@click.option("--out", type=FILE, metavar="FILE", help="JSON file for the result.")
+@click.option("--out", type=NEW_FILE, metavar="FILE", help="JSON file for the result.")
 @click.pass_context
 def capacity(context: click.Context, /, out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
@@ -105,8 +105,6 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
     Reports latency percentiles, refusals, utilisation and cost, each with its 95% interval over
     replications. The cost of a question is measured by duet-bench split or figures.
     """
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
     if check:
         _check(out)
         return

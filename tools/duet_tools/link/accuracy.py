@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field, computed_field
@@ -23,7 +22,7 @@ from duet_report.tables import aligned
 from duet_tools.errors import BenchError
 from duet_tools.files import Strict
 from duet_tools.link.profiles import PRESETS
-from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.results.machine import commit, describe_machine, load_average, today
 from duet_tools.subjects.children import Child
 
 WITHIN = 0.05
@@ -103,7 +102,7 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS) -> AccuracyRepor
             figures.append(_figure(f"round trip, preset {name}", "ms", link.rtt_ms, seen))
     machine = describe_machine()
     return AccuracyReport(
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         commit=commit(),
         machine={"cpu": machine.cpu, "cores": machine.cores, "system": machine.system},
         load=(before, load_average()),

@@ -23,7 +23,7 @@ from duet_tools.link.profiles import (
     parse_rate,
 )
 from duet_tools.link.timeline import Timeline, read_timeline
-from duet_tools.options import FILE, SEED
+from duet_tools.options import FILE, NEW_FILE, SEED
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXITS = """\b
@@ -95,7 +95,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 @click.option("--check", is_flag=True, help="Measure the emulator's accuracy and exit.")
 @click.option(
     "--out",
-    type=FILE,
+    type=NEW_FILE,
     metavar="FILE",
     help="JSON file for the results of --check.",
 )
@@ -229,8 +229,6 @@ def _print_links() -> None:
 def _check(out: Path | None) -> None:
     from duet_tools.link.accuracy import measure, table
 
-    if out and not out.parent.is_dir():
-        raise BadLink(f"there is no directory {out.parent}")
     report = measure(lambda what: print(what, file=sys.stderr))
     if out:
         out.write_text(report.to_json(), "utf-8")

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from contextlib import closing
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from duet_tools.files import rows
 from duet_tools.marks.answers import Answerer
 from duet_tools.marks.figures import MarksReport, Tries, marks_of, of_sets, ways_of
 from duet_tools.marks.signals import TEMPERATURE, SetQuestion, SignalRow, ask, missing
-from duet_tools.results.machine import commit
+from duet_tools.results.machine import commit, today
 from duet_tools.results.questions import answered, read_questions
 
 
@@ -38,7 +37,7 @@ from duet_tools.results.questions import answered, read_questions
 @options.pair(DEFAULT_PAIR)
 @click.option("--server", metavar="HOST:PORT", help="Service; not needed if SIGNALS is complete.")
 @click.option(
-    "--signals", type=options.FILE, required=True, help="Record the signals in this file."
+    "--signals", type=options.NEW_FILE, required=True, help="Record the signals in this file."
 )
 @click.option(
     "--samples",
@@ -65,7 +64,7 @@ from duet_tools.results.questions import answered, read_questions
     help="Requests at a time.",
 )
 @click.option("--generated", multiple=True, metavar="NAME", help="Set that is generated.")
-@click.option("--out", type=options.FILE, required=True, help="Write the figures to this file.")
+@click.option("--out", type=options.NEW_FILE, required=True, help="Write the figures to this file.")
 def marks(
     sets: tuple[tuple[str, Path], ...],
     pair: str,
@@ -114,7 +113,7 @@ def marks(
     sampled = {name: [one for one in each if len(one) > samples] for name, each in tries.items()}
     more = of_sets({k: v for k, v in sampled.items() if v}, real, ways_of) if samples else {}
     report = MarksReport(
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         commit=commit(),
         pair=opened.manifest.reference,
         calibration_sha256=sha256(calibration.to_json().encode()).hexdigest(),

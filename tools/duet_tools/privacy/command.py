@@ -1,7 +1,6 @@
 """`duet-bench privacy`: captures what leaves a device, and judges it."""
 
 import random
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +50,7 @@ _OTHER_WAYS = 50
 )
 @click.option(
     "--out",
-    type=options.FILE,
+    type=options.NEW_FILE,
     metavar="FILE",
     help="Results file; written after each set of questions.",
 )
@@ -68,7 +67,7 @@ def privacy(
     from duet_tools.privacy.capture import OTHERS, PLAIN, Capture
     from duet_tools.privacy.questions import mixtures, with_other_numbers
     from duet_tools.privacy.written import search_service
-    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.results.machine import commit, describe_machine, today
     from duet_tools.results.privacy import PrivacyResults
     from duet_tools.results.questions import read_questions
 
@@ -85,7 +84,7 @@ def privacy(
     def results() -> PrivacyResults:
         return PrivacyResults(
             pair=opened.manifest.reference,
-            date=datetime.now(UTC).date().isoformat(),
+            date=today(),
             commit=commit(),
             versions={name: versions[name] for name in ("grpcio", "protobuf") if name in versions},
             seed=seed,

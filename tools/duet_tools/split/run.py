@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -23,7 +22,7 @@ from duet_tools.report.text import terminal
 from duet_tools.results.cells import Plan
 from duet_tools.results.figures import Figure, read_results
 from duet_tools.results.folder import Folder
-from duet_tools.results.machine import commit, describe_machine
+from duet_tools.results.machine import commit, describe_machine, today
 from duet_tools.results.questions import QuestionRow, answered, read_questions
 from duet_tools.results.report import Prices, Report
 from duet_tools.results.settings import RunSettings, fingerprint
@@ -268,7 +267,7 @@ def _facts(
         cells=(),
         machine=describe_machine(),
         commit=commit(),
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         command=public_command(),
         objectives=options.objectives,
         prices=Prices(

@@ -98,14 +98,8 @@ class LargeAloneService:
 
     def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
-        settings = Settings(
-            server=address,
-            budget=min(self._common.large_limit, self._workload.manifest.limits.budget),
-            temperature=self._common.temperature,
-            seed=self._common.seed + index,
-            timeout=self._common.timeout,
-            connect_timeout=self._common.connect_timeout,
-        )
+        budget = min(self._common.large_limit, self._workload.manifest.limits.budget)
+        settings = Settings(**self._common.of_split(index, address, budget))
         arrived, record = receive(question.text, self._common, settings, stop, _as_text)
         record.device = None
         record.answer = "".join(chunk.text for _, chunk in arrived.chunks)
