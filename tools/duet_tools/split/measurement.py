@@ -108,8 +108,11 @@ class Measurement:
         self.say(cell.id)
         work = load.Load(cell, mode, target, link, self.common.seed, self.pool)
         if self.common.connections.kept:
-            by_http = functools.partial(connect, server=openai, common=self.common)
-            work.connect = by_http if openai else self.common.connect_cloud
+            work.connect = (
+                functools.partial(connect, server=openai, common=self.common)
+                if openai
+                else self.common.connect_cloud
+            )
         load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
