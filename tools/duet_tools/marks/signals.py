@@ -55,8 +55,8 @@ def missing(
 
     Examples:
         >>> missing([SetQuestion("sums", "1", "1+1?", "2")], 1, [])
-        [(Asked(set='sums', id='1', question='1+1?', answer='2'), 0), \
-(Asked(set='sums', id='1', question='1+1?', answer='2'), 1)]
+        [(SetQuestion(set='sums', id='1', question='1+1?', answer='2'), 0), \
+(SetQuestion(set='sums', id='1', question='1+1?', answer='2'), 1)]
     """
     there = {(row.set, row.id, row.number) for row in held}
     return [
