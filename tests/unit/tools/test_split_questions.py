@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from duet_tools.errors import UsageProblem
-from duet_tools.results.questions import QuestionRow, answered, read_questions
+from duet_tools.results.questions import QuestionRow, have_answers, read_questions
 from duet_tools.split.checking import RULE, by_rule, find_check
 from tests.doubles.growth import assert_no_slower
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
@@ -22,14 +22,14 @@ def test_questions_come_in_their_order_and_have_ids(tmp_path: Path) -> None:
     rows = [{"id": "b", "question": "Q1", "answer": 5}, {"question": "Q2", "answer": "x"}]
     found = read_questions(write(tmp_path / "data.jsonl", *rows))
     assert [(q.id, q.text, q.answer) for q in found] == [("b", "Q1", "5"), ("2", "Q2", "x")]
-    assert answered(found)
+    assert have_answers(found)
 
 
 def test_data_without_answers_is_read_and_told_apart(tmp_path: Path) -> None:
     found = read_questions(
         write(tmp_path / "d", {"question": "Q", "answer": "1"}, {"question": "R"})
     )
-    assert not answered(found)
+    assert not have_answers(found)
 
 
 def test_of_a_worked_answer_as_gsm8k_has_it_the_end_counts(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from duet_tools.marks.answers import Answerer
 from duet_tools.marks.figures import MarksReport, Tries, marks_of, of_sets, ways_of
 from duet_tools.marks.signals import TEMPERATURE, SetQuestion, SignalRow, ask, missing
 from duet_tools.results.machine import commit, today
-from duet_tools.results.questions import answered, read_questions
+from duet_tools.results.questions import have_answers, read_questions
 
 
 @click.command(epilog=options.EXIT_CODES)
@@ -129,7 +129,7 @@ def marks(
 def read_set(name: str, file: Path) -> list[SetQuestion]:
     """Return the questions of a set; each needs an answer."""
     questions = read_questions(file)
-    if not answered(questions):
+    if not have_answers(questions):
         raise UsageProblem(f"{file.name}: not every question has an answer")
     return [SetQuestion(name, each.id, each.text, each.answer or "") for each in questions]
 

@@ -70,7 +70,7 @@ def build(
             "links": links,
             "handshake": handshake,
             "bytes_per_token": costs,
-            "cells": tuple(compared(cell, cells) for cell in cells),
+            "cells": tuple(with_comparisons(cell, cells) for cell in cells),
             "waterfall": waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
             "untrained": _untrained(evaluations),
         }
@@ -89,7 +89,7 @@ def write(folder: Folder, report: Report, questions: Sequence[QuestionRow]) -> N
     )
 
 
-def compared(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
+def with_comparisons(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
     """Return a split's cell with what follows from other modes over its link under its load."""
     if cell.cell.mode != "duet":
         return cell

@@ -50,7 +50,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[QuestionRow]:
     return list(found.values())
 
 
-def answered(questions: Sequence[QuestionRow]) -> bool:
+def have_answers(questions: Sequence[QuestionRow]) -> bool:
     """Return whether accuracy can be computed: every question has its answer."""
     return all(question.answer is not None for question in questions)
 

@@ -23,7 +23,7 @@ from duet_tools.results.cells import Plan
 from duet_tools.results.figures import Figure, read_results
 from duet_tools.results.folder import Folder
 from duet_tools.results.machine import commit, describe_machine, today
-from duet_tools.results.questions import QuestionRow, answered, read_questions
+from duet_tools.results.questions import QuestionRow, have_answers, read_questions
 from duet_tools.results.report import Prices, Report
 from duet_tools.results.settings import RunSettings, fingerprint
 from duet_tools.split.checking import find_check
@@ -53,7 +53,7 @@ def run(options: Options) -> None:
     plan = _plan(options, workload)
     for link in plan.links:
         link_named(link)
-    has_answers = answered(questions)
+    has_answers = have_answers(questions)
     check = find_check(options.verifier) if has_answers else None
     common = _common(options, workload)
     figures = read_results(options.figures_file).figures if options.figures_file else ()
