@@ -80,11 +80,6 @@ class Replica:
         self.running_s = 0.0
         self.tokens = 0.0
 
-    @property
-    def load(self) -> int:
-        """Requests in the replica."""
-        return self.running + len(self._waiting)
-
     def submit(self, job: Job) -> float | None:
         """Accept a job, or refuse it and return the retry delay in seconds."""
         if self.running < self._max_running:

@@ -93,16 +93,6 @@ class LinkEmulator:
         """What was delivered so far."""
         return Count(self._up.delivered, self._down.delivered, self._accepted)
 
-    def apply(self, step: LinkChange) -> None:
-        """Change the link now; the step's `t` does not matter.
-
-        Raises:
-            BadLink: a setting is unknown or out of range.
-        """
-        step.applied(self.link)
-        assert self._portal
-        self._portal.call(self._apply, step)
-
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
         connection = Connection(
