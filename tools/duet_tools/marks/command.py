@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.errors import DeviceError
 from duet_device.pairs.pair import load_decoder, open_pair
@@ -25,46 +25,37 @@ from duet_tools.results.questions import have_answers, read_questions
 
 
 @click.command(epilog=options.EXIT_CODES)
-@click.option(
+@option(
     "--set",
-    "sets",
-    type=(str, options.FILE),
+    (str, options.FILE),
+    "NAME FILE",
+    "Questions with answers, JSON lines. Repeatable.",
+    to="sets",
     multiple=True,
     required=True,
-    metavar="NAME FILE",
-    help="Questions with answers, JSON lines. Repeatable.",
 )
 @options.pair(DEFAULT_PAIR)
-@click.option("--server", metavar="HOST:PORT", help="Service; not needed if SIGNALS is complete.")
-@click.option(
-    "--signals", type=options.NEW_FILE, required=True, help="Record the signals in this file."
-)
-@click.option(
+@option("--server", None, "HOST:PORT", "Service; not needed if SIGNALS is complete.")
+@option("--signals", options.NEW_FILE, None, "Record the signals in this file.", required=True)
+@option(
     "--samples",
-    type=Integer(0, 64),
-    default=0,
+    Integer(0, 64),
+    "N",
+    "Sampled signals for each of the first --further questions of a real set.",
+    0,
     show_default=True,
-    metavar="N",
-    help="Sampled signals for each of the first --further questions of a real set.",
 )
-@click.option(
+@option(
     "--further",
-    type=Integer(1),
-    default=300,
+    Integer(1),
+    "N",
+    "Questions of a set that further signals are asked for.",
+    300,
     show_default=True,
-    metavar="N",
-    help="Questions of a set that further signals are asked for.",
 )
-@click.option(
-    "--streams",
-    type=Integer(1, 1024),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Requests at a time.",
-)
-@click.option("--generated", multiple=True, metavar="NAME", help="Set that is generated.")
-@click.option("--out", type=options.NEW_FILE, required=True, help="Write the figures to this file.")
+@option("--streams", Integer(1, 1024), "N", "Requests at a time.", 16, show_default=True)
+@option("--generated", None, "NAME", "Set that is generated.", multiple=True)
+@option("--out", options.NEW_FILE, None, "Write the figures to this file.", required=True)
 def marks(
     sets: tuple[tuple[str, Path], ...],
     pair: str,

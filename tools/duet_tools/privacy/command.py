@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.errors import ContractError
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.errors import DeviceError
@@ -24,36 +24,24 @@ _OTHER_WAYS = 50
 
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(DEFAULT_PAIR)
-@click.option(
-    "--questions",
-    type=Integer(2, 10**6),
-    default=10_000,
-    show_default=True,
-    metavar="N",
-    help="Number of random questions.",
+@option(
+    "--questions", Integer(2, 10**6), "N", "Number of random questions.", 10_000, show_default=True
 )
-@click.option(
+@option(
     "--data",
-    type=options.FILE,
+    options.FILE,
+    "FILE",
+    "JSONL file of questions that are asked as well. Repeatable.",
     multiple=True,
-    metavar="FILE",
-    help="JSONL file of questions that are asked as well. Repeatable.",
 )
-@click.option(
-    "--seed", type=options.SEED, default=0, show_default=True, metavar="N", help="Random seed."
-)
+@option("--seed", options.SEED, "N", "Random seed.", 0, show_default=True)
 @click.option(
     "--cloud/--no-cloud",
     default=True,
     help="Also search a service's log, metrics and traces.",
     show_default=True,
 )
-@click.option(
-    "--out",
-    type=options.NEW_FILE,
-    metavar="FILE",
-    help="Results file; written after each set of questions.",
-)
+@option("--out", options.NEW_FILE, "FILE", "Results file; written after each set of questions.")
 def privacy(
     pair: str, questions: int, data: tuple[Path, ...], seed: int, cloud: bool, out: Path | None
 ) -> int:
