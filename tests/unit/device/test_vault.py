@@ -256,7 +256,7 @@ def test_another_process_makes_the_vault_first(
     mine = Vault.open(tmp_path)
     encrypted = mine.encrypt(b"kept", "test")
     # As if the file had come into being after the look for it.
-    vault._create(path, ask=False)
+    vault._create(path)
     assert again(tmp_path).decrypt(encrypted, "test") == b"kept"
     assert len(system.kept) == 1
     assert [file.name for file in tmp_path.iterdir()] == [vault.VAULT_NAME]
