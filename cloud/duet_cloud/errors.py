@@ -27,7 +27,7 @@ class UsageError(CloudError):
     exit_code = Exit.USAGE
 
 
-class AddressError(CloudError):
+class ListenError(CloudError):
     """An address that cannot be bound, or may not be."""
 
     exit_code = Exit.ADDRESS

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from duet_cloud.admission import Admission
-from duet_cloud.errors import AddressError
+from duet_cloud.errors import ListenError
 from duet_cloud.probes import bound_endpoint
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,
@@ -187,14 +187,12 @@ class Metrics:
         """Start the HTTP endpoint; return its port.
 
         Raises:
-            AddressError: the address cannot be bound.
+            ListenError: the address cannot be bound.
         """
         try:
             server, _ = _serve(port, addr=host, registry=self.registry)
         except OSError as error:
-            raise AddressError(
-                f"cannot serve metrics on {host}:{port}: {error.strerror}"
-            ) from error
+            raise ListenError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
         bound_endpoint(server)
         return int(server.server_port)
 

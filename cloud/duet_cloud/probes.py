@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
-from duet_cloud.errors import AddressError
+from duet_cloud.errors import ListenError
 
 # Probes of Kubernetes wait one second by default.
 _LOOP_S = 0.8
@@ -52,7 +52,7 @@ class Probes:
         """Start answering in a thread; return the port.
 
         Raises:
-            AddressError: the address cannot be bound.
+            ListenError: the address cannot be bound.
         """
         loop = asyncio.get_running_loop()
 
@@ -71,7 +71,7 @@ class Probes:
         try:
             self._server = ThreadingHTTPServer((host, port), handler)
         except OSError as error:
-            raise AddressError(f"cannot serve health on {host}:{port}: {error.strerror}") from error
+            raise ListenError(f"cannot serve health on {host}:{port}: {error.strerror}") from error
         bound_endpoint(self._server)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="duet-health", daemon=True).start()

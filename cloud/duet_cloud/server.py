@@ -14,7 +14,7 @@ from duet_cloud.control import ControlService
 from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine, Job
 from duet_cloud.engine_watch import EngineWatch
-from duet_cloud.errors import AddressError, EngineError
+from duet_cloud.errors import EngineError, ListenError
 from duet_cloud.grpc_server import make_server
 from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
@@ -140,7 +140,7 @@ class CloudServer:
                 return self.security.bind(self._server, host, port)
             return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
-            raise AddressError(f"cannot listen on {address}: is the port in use?") from error
+            raise ListenError(f"cannot listen on {address}: is the port in use?") from error
 
     async def start(self) -> None:
         """Start answering: alive, but not ready."""
@@ -163,7 +163,7 @@ class CloudServer:
             try:
                 self.health_grpc_port = self._health_server.add_insecure_port(address)
             except RuntimeError as error:
-                raise AddressError(f"cannot serve health on {address}: is it in use?") from error
+                raise ListenError(f"cannot serve health on {address}: is it in use?") from error
             await self._health_server.start()
 
     def reasons(self) -> list[str]:
@@ -262,10 +262,10 @@ def check_address(options: ServeOptions, *, secured: bool) -> None:
     """Check that the address may be listened on.
 
     Raises:
-        AddressError: it may not.
+        ListenError: it may not.
     """
     if not secured and not _is_loopback(options.host):
-        raise AddressError(
+        raise ListenError(
             f"refusing to listen on {options.host}: without transport security (--tls-dir) only "
             "loopback addresses are served (--host 127.0.0.1)"
         )

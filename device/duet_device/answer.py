@@ -53,7 +53,6 @@ def answer(
     Raises:
         DeviceError: the question was not answered.
     """
-    ready = exchange.deadline.elapsed_ms()
     unused = None
     if route and route.taken == "device":
         link, unused = None, link
@@ -85,7 +84,6 @@ def answer(
     yield Result(
         receipt,
         Timings(
-            decoder_ready=ready,
             prefix=prefix,
             done=exchange.deadline.elapsed_ms(end.done_at) if end and end.done_at else None,
             cloud=end.done if end else None,

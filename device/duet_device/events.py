@@ -58,8 +58,6 @@ class Note:
 class Timings:
     """Moments that the receipt leaves out, in milliseconds since the question's start."""
 
-    decoder_ready: float
-    """The decoder is loaded."""
     prefix: float | None
     """The prompt before the signal is evaluated; None without a signal from the cloud."""
     done: float | None

@@ -18,7 +18,7 @@ import pictures
 import style_check
 from drawing import SCHEMES
 from duet_report.blocks import put_block
-from duet_tools.marks.figures import Report
+from duet_tools.marks.figures import MarksReport
 from duet_tools.privacy.table import privacy_table, relations_table
 from duet_tools.report.fault_table import fault_table
 from duet_tools.report.figures import markdown as figures_table
@@ -44,7 +44,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     pairs = figures.released_pairs()
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
-    judged = Report.model_validate_json(MARKS.read_text("utf-8"))
+    judged = MarksReport.model_validate_json(MARKS.read_text("utf-8"))
     by_chunks = read_results(CHUNKS)
     blocks = {
         "pairs": table,

@@ -23,6 +23,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -84,6 +85,31 @@ def run(
     if message:
         sys.stderr.write(f"{program}: {one_line(message)}\n")
     return code
+
+
+def main_of(program: str, module: str, install: str) -> Callable[..., int]:
+    """Return the `main` of an installed command.
+
+    Args:
+        program: its name.
+        module: where its `PROGRAM` is (`duet_contract.commands.Program`).
+        install: see `run`.
+    """
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        """Run a command and return its exit code.
+
+        Args:
+            arguments: the command line; the process's own, if None.
+        """
+
+        def command() -> int:
+            # Imported here, so that a missing library is reported in one line.
+            return int(import_module(module).PROGRAM.run(arguments))
+
+        return run(program, command, install=install, ends_process=arguments is None)
+
+    return main
 
 
 def _run(command: Callable[[], int], install: str) -> tuple[int, str]:

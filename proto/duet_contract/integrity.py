@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from duet_contract.errors import IntegrityError
 from duet_contract.gguf_header import check_gguf
 from duet_contract.manifest import PairFile
-from duet_contract.verified import Record, Verified
+from duet_contract.verified import FileHash, Verified
 
 _AGAIN = "build or fetch the pair again"
 
@@ -119,7 +119,7 @@ def _verify(directory: Path, file: PairFile, gguf: bool, verified: Verified | No
                 check_gguf(content, before.st_size, str(path))
             _still(path, before, os.fstat(handle))
             if verified:
-                verified.add(before, Record(digest, gguf))
+                verified.add(before, FileHash(digest, gguf))
         else:
             _compare(path, record.sha256, file)
 

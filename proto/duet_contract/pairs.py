@@ -1,7 +1,6 @@
 """Find a pair by name or directory, the same way for every command."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from duet_contract.directories import cache_directory, expand
@@ -42,15 +41,14 @@ def pairs_in(root: Path) -> dict[str, Path]:
     return {name: root / name for name in names if name[0] != "." and _is_pair(root / name)}
 
 
-def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
+def find_pair(name_or_directory: str) -> Path:
     """Return the directory of a pair.
 
     A value with a path separator, or that is a directory holding a manifest, is a directory; any
-    other is a name, looked up in `pairs_home()` and then in each of `also_in`.
+    other is a name, looked up in `pairs_home()`.
 
     Raises:
-        PairNotFoundError: names the directories that were searched and the pairs in them.
-        NoDirectoryError: the user has no home directory, and `DUET_PAIRS` is not set.
+        PairNotFoundError: names the directory that was searched and the pairs in it.
     """
     try:
         direct = expand(name_or_directory)
@@ -60,13 +58,12 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
         return direct
     if os.sep in name_or_directory or name_or_directory in (".", "..", ""):
         raise PairNotFoundError(f"{name_or_directory!r} is not a pair: it has no {MANIFEST_NAME}")
-    roots = (pairs_home(), *also_in)
-    for root in roots:
-        if _is_pair(root / name_or_directory):
-            return root / name_or_directory
-    known = sorted({name for root in roots for name in pairs_in(root)})
+    root = pairs_home()
+    if _is_pair(root / name_or_directory):
+        return root / name_or_directory
+    known = sorted(pairs_in(root))
     raise PairNotFoundError(
-        f"there is no pair {name_or_directory!r} in {', '.join(map(str, roots))}; "
+        f"there is no pair {name_or_directory!r} in {root}; "
         + (f"there are: {', '.join(known)}" if known else "no pairs are installed")
         + "; build one with: duet-cloud pairs build NAME, or fetch one from a cloud with: "
         "duet-device pull"

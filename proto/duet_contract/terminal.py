@@ -53,12 +53,11 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
-def printable_json(data: Any, *, indent: int | None = None) -> str:
+def printable_json(data: Any) -> str:
     r"""Return JSON that is safe on a terminal: unsafe characters become JSON escapes.
 
     Args:
         data: what `json.dumps` takes.
-        indent: spaces a level; one line if None.
 
     Raises:
         ValueError: a number is not finite, which JSON cannot hold (RFC 8259, section 6).
@@ -67,7 +66,7 @@ def printable_json(data: Any, *, indent: int | None = None) -> str:
         >>> printable_json({"answer": "\x9bH ë"})
         '{"answer": "\\u009bH ë"}'
     """
-    return json_escaped(json_text(data, indent=indent, ensure_ascii=False))
+    return json_escaped(json_text(data, ensure_ascii=False))
 
 
 def json_escaped(text: str) -> str:

@@ -23,7 +23,7 @@ _MOST_RECORDS = 4096
 
 
 @dataclass(frozen=True)
-class Record:
+class FileHash:
     """The result of hashing a file."""
 
     sha256: str
@@ -42,14 +42,14 @@ class Verified:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or _default()
-        self._new: dict[str, Record] = {}
+        self._new: dict[str, FileHash] = {}
         self._held = self._load()
 
-    def find(self, found: os.stat_result) -> Record | None:
+    def find(self, found: os.stat_result) -> FileHash | None:
         """Return what is known of a file that is now as `found`."""
         return self._held.get(_key(found))
 
-    def add(self, found: os.stat_result, record: Record) -> None:
+    def add(self, found: os.stat_result, record: FileHash) -> None:
         """Remember a file that was hashed while it was as `found`, if that is long enough ago."""
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
             self._new[_key(found)] = record
@@ -67,13 +67,13 @@ class Verified:
             return
         self._held, self._new = records, {}
 
-    def _load(self) -> dict[str, Record]:
+    def _load(self) -> dict[str, FileHash]:
         try:
             if not (self._path and is_private(self._path)):
                 return {}
             content = parse_json(self._path.read_bytes())
             return {
-                str(key): Record(str(sha), gguf is True) for key, (sha, gguf) in content.items()
+                str(key): FileHash(str(sha), gguf is True) for key, (sha, gguf) in content.items()
             }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}

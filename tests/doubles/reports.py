@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from duet_tools.report.build import compared, link_facts
+from duet_tools.report.build import link_facts, with_comparisons
 from duet_tools.report.summary import summarise_cell
 from duet_tools.results.cells import Cell
 from duet_tools.results.figures import Machine
@@ -62,7 +62,7 @@ def report(*cells: CellReport, data: str = "0", **changes: Any) -> Report:
     given = {
         "pair": "p@1.0.0", "date": "2026-01-02", "command": "duet-bench split",
         "machine": machine, "settings": settings, "links": (link_facts("4g"),),
-        "cells": [compared(cell, cells) for cell in cells],
+        "cells": [with_comparisons(cell, cells) for cell in cells],
         **changes,
     }  # fmt: skip
     return Report.model_validate(given)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from duet_contract.keys import public_bytes, public_pem
 from duet_tools.link.emulator import LinkEmulator
-from duet_tools.link.profiles import Direction, Link
+from duet_tools.link.profiles import Direction, LinkProfile
 from tests.doubles.hub import Hub
 from tests.doubles.small_pairs import write_pair
 
@@ -50,7 +50,7 @@ def test_a_pull_killed_midway_is_gone_on_with_and_the_pair_answers(
 ):
     part = None
     # So slow that the test is faster, whatever else the machine does.
-    slow = Link("slow", Direction(), Direction(rate_bit_s=20e6), "")
+    slow = LinkProfile("slow", Direction(), Direction(rate_bit_s=20e6), "")
     with LinkEmulator(service.address, slow) as link:
         process = device("pull", "--server", link.address, wait=False)
         until = time.monotonic() + 60

@@ -12,7 +12,7 @@ import pytest
 
 from duet_tools.link.emulator import LinkEmulator, parse_address
 from duet_tools.link.kernel_link import KernelLink, KernelLinkUnavailable, has_netem
-from duet_tools.link.profiles import Direction, Link
+from duet_tools.link.profiles import Direction, LinkProfile
 from duet_tools.link.relay import Relay
 from tests.doubles.capture import captured, payload
 from tests.doubles.service import self_signed
@@ -50,7 +50,7 @@ def test_counted_bytes_are_those_of_a_capture(kind: str, tmp_path: Path) -> None
     file = tmp_path / "capture.pcap"
     with serving(answer) as target:
         proxy: LinkEmulator | Relay = (
-            LinkEmulator(target, Link("test", way, way, ""))
+            LinkEmulator(target, LinkProfile("test", way, way, ""))
             if kind == "emulator"
             else Relay(target)
         )
@@ -98,7 +98,7 @@ def send(connection: socket.socket) -> None:
 def kernel() -> Callable[..., KernelLink]:
     """Makes links by the kernel, or skips with the reason."""
 
-    def make(target: str, link: Link, loss: float = 0.0) -> KernelLink:
+    def make(target: str, link: LinkProfile, loss: float = 0.0) -> KernelLink:
         made = KernelLink(target, link, loss=loss)
         try:
             made.__enter__()
@@ -110,7 +110,7 @@ def kernel() -> Callable[..., KernelLink]:
 
 
 def seconds_by_both(
-    kernel: Callable[..., KernelLink], link: Link, measure: Callable[[str], float]
+    kernel: Callable[..., KernelLink], link: LinkProfile, measure: Callable[[str], float]
 ) -> tuple[float, float]:
     """The least of three by the kernel, and by the emulator: a busy machine only adds."""
     with serving(send) as target:
@@ -126,7 +126,7 @@ def seconds_by_both(
 
 
 def test_the_kernels_rate_and_the_emulators_agree(kernel: Callable[..., KernelLink]) -> None:
-    link = Link("test", Direction(), Direction(rate_bit_s=5e6), "")
+    link = LinkProfile("test", Direction(), Direction(rate_bit_s=5e6), "")
     by_kernel, by_emulator = seconds_by_both(kernel, link, lambda way: transfer(way, 500_000))
     # Neither lets bytes pass sooner; a busy machine may be later.
     assert 0.72 < by_kernel < 4
@@ -134,7 +134,7 @@ def test_the_kernels_rate_and_the_emulators_agree(kernel: Callable[..., KernelLi
 
 
 def test_packets_that_the_kernel_loses_are_sent_again(kernel: Callable[..., KernelLink]) -> None:
-    link = Link("test", Direction(), Direction(rate_bit_s=20e6), "")
+    link = LinkProfile("test", Direction(), Direction(rate_bit_s=20e6), "")
     size = 1_000_000
     sent_again = {}
     with serving(send) as target:
@@ -163,7 +163,7 @@ def test_delays_by_the_kernel_are_those_of_the_emulator(kernel: Callable[..., Ke
     if not has_netem():
         pytest.skip("this kernel has no sch_netem")
     way = Direction(delay_ms=40)
-    link = Link("test", way, way, "")
+    link = LinkProfile("test", way, way, "")
     by_kernel, by_emulator = seconds_by_both(kernel, link, asked_and_answered)
     # A round trip to connect, and one to ask.
     assert by_emulator == pytest.approx(by_kernel, rel=0.1)
@@ -175,4 +175,4 @@ def test_a_link_that_the_kernel_cannot_make_says_why() -> None:
         pytest.skip("this kernel can make it")
     way = Direction(delay_ms=40)
     with pytest.raises(KernelLinkUnavailable, match="use the emulator instead"):
-        KernelLink("127.0.0.1:1", Link("test", way, way, "")).__enter__()
+        KernelLink("127.0.0.1:1", LinkProfile("test", way, way, "")).__enter__()

@@ -10,9 +10,9 @@ from duet_contract.channels import Pem, tls_credentials
 from duet_contract.manifest import Manifest
 from duet_device.settings import Settings
 from duet_tools.link.profiles import link_named
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.link_pool import LinkPool
+from duet_tools.split.modes.base import ModeSettings
 from duet_tools.split.modes.split import receive
-from duet_tools.split.wire import Ways
 from tests.doubles.capture import captured, payload
 from tests.doubles.manifests import manifest_data
 from tests.doubles.service import ScriptedService, reasons, self_signed
@@ -30,14 +30,14 @@ def test_bytes_agree_with_a_capture(link: str, tls: bool, tmp_path: Path) -> Non
         key, certificate = self_signed(tmp_path)
         server = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
         client = tls_credentials(Pem.read(certificate))
-    asking = Asking(manifest, 40, 0.0, 0, 30.0, 5.0, 1, client)
+    asking = ModeSettings(manifest, 40, 0.0, 0, 30.0, 5.0, 1, client)
     with (
         ScriptedService(reasons("so it is " * 40), manifest.reference, server) as service,
-        Ways() as ways,
+        LinkPool() as pool,
     ):
         port = int(service.address.rpartition(":")[2])
         file = tmp_path / "capture.pcap"
-        with captured(port, file), ways.open(service.address, link_named(link), seed=0) as way:
+        with captured(port, file), pool.open(service.address, link_named(link), seed=0) as way:
             for _ in range(3):
                 settings = Settings(server=way.address, budget=39, connect_timeout=5)
                 receive("What is it?", asking, settings, threading.Event())

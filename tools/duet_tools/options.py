@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_tools.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
@@ -30,6 +30,20 @@ Exit codes:
   141  the reader of stdout is gone
 """
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _NewFile(click.Path):
+    """A file to write: its directory is looked at before anything is measured."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no directory {path.parent}", param, ctx)
+        return path
+
+
+NEW_FILE = _NewFile(dir_okay=False)
 SEED = Integer(0, 2**31)
 MOST_PRICE = 1e9
 """Largest price in any currency: products of prices and counts stay finite."""
@@ -95,58 +109,35 @@ class Listed(ParamType):
         return tuple(found)
 
 
-repeats = click.option(
-    "--repeats",
-    type=Integer(1, 100),
-    default=5,
-    metavar="N",
-    help="Number of repeats after one warm-up.",
+repeats = option("--repeats", Integer(1, 100), "N", "Number of repeats after one warm-up.", 5)
+results_file = option(
+    "--out", NEW_FILE, "FILE", "Results file; figures in it that are not measured now stay."
 )
-results_file = click.option(
-    "--out",
-    type=FILE,
-    metavar="FILE",
-    help="Results file; figures in it that are not measured now stay.",
-)
-threads = click.option(
-    "--threads",
-    type=Integer(1, 512),
-    metavar="N",
-    help="Decoder threads [the device's default].",
-)
+threads = option("--threads", Integer(1, 512), "N", "Decoder threads [the device's default].")
 
 
 def figures(usual: Sequence[str], known: Sequence[str] = ()) -> Callable[[F], F]:
     """`--figures`, of those that are `known`; all of `usual` by default."""
-    return click.option(
+    return option(
         "--figures",
-        type=Listed(known or usual, "figure"),
-        default=",".join(usual),
-        metavar="NAME,...",
-        help="Figures to measure.",
+        Listed(known or usual, "figure"),
+        "NAME,...",
+        "Figures to measure.",
+        ",".join(usual),
     )
 
 
 def seconds(least: float, default: float) -> Callable[[F], F]:
     """`--seconds`, of a run."""
-    return click.option(
-        "--seconds",
-        type=Number(least, 3600),
-        default=default,
-        metavar="S",
-        help="Length of a run in seconds.",
-    )
+    return option("--seconds", Number(least, 3600), "S", "Length of a run in seconds.", default)
 
 
 def pair(default: str) -> Callable[[F], F]:
     """`--pair`, with a default of the command's own."""
-    return click.option("--pair", default=default, metavar="NAME_OR_DIR", help="Pair to measure.")
+    return option("--pair", None, "NAME_OR_DIR", "Pair to measure.", default)
 
 
-service_flags = click.option(
-    "--service-flags",
-    default="",
-    metavar="FLAGS",
-    help="Further flags of duet-cloud serve, as one string.",
+service_flags = option(
+    "--service-flags", None, "FLAGS", "Further flags of duet-cloud serve, as one string.", ""
 )
 engine_flags = click.argument("engine_flags", nargs=-1, type=click.UNPROCESSED)

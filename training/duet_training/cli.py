@@ -1,25 +1,8 @@
 """`duet-train`: the installed command."""
 
-from collections.abc import Sequence
-
 from duet_contract import console
 
 INSTALL = console.install_command(
     __file__, ("proto", "tools/report", "training[gpu]"), "duet-training[gpu]"
 )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code.
-
-    Args:
-        arguments: the command line; the process's own, if None.
-    """
-
-    def command() -> int:
-        # Imported here, so that a missing library is reported in one line.
-        from duet_training.commands.program import PROGRAM
-
-        return PROGRAM.run(arguments)
-
-    return console.run("duet-train", command, install=INSTALL, ends_process=arguments is None)
+main = console.main_of("duet-train", "duet_training.commands.program", INSTALL)

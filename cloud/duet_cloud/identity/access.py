@@ -29,7 +29,7 @@ DEFAULT = "default"
 _MOST_BYTES = 1 << 20
 
 
-class Limits(BaseModel):
+class IdentityLimits(BaseModel):
     """Limits of one identity; None: no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +49,7 @@ class Access(BaseModel):
 
     denied: frozenset[str] = frozenset()
     roles: dict[str, frozenset[Role]] = {}
-    limits: dict[str, Limits] = {}
+    limits: dict[str, IdentityLimits] = {}
 
     @field_validator("roles")
     @classmethod
@@ -59,9 +59,9 @@ class Access(BaseModel):
                 raise ValueError(f"{name!r} is not a URI, nor a URI prefix that ends in /*")
         return roles
 
-    def limits_of(self, name: str) -> Limits:
+    def limits_of(self, name: str) -> IdentityLimits:
         """Return the limits in force for an identity."""
-        default = self.limits.get(DEFAULT, Limits())
+        default = self.limits.get(DEFAULT, IdentityLimits())
         own = self.limits.get(name)
         if own is None:
             return default

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from duet_cloud.errors import CredentialsError
-from duet_cloud.identity.access import Access, Limits
+from duet_cloud.identity.access import Access, IdentityLimits
 from duet_cloud.identity.database import Database
 from duet_cloud.status import Refusal, over_quota
 
@@ -109,7 +109,7 @@ class Counts:
             until=until,
         )
 
-    def admit(self, name: str, limits: Limits) -> bool:
+    def admit(self, name: str, limits: IdentityLimits) -> bool:
         """Count a question that begins; return whether it counts as running until `leave`.
 
         Raises:

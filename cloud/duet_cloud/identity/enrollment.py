@@ -10,7 +10,7 @@ import grpc
 from cryptography import x509
 
 from duet_cloud import logs
-from duet_cloud.errors import AddressError
+from duet_cloud.errors import ListenError
 from duet_cloud.grpc_server import make_server
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.callers import CALLER, peer_network
@@ -256,7 +256,7 @@ class EnrollmentServer:
         """Bind the port.
 
         Raises:
-            AddressError: it cannot be bound.
+            ListenError: it cannot be bound.
         """
         self._server = make_server(
             interceptors=[CallInterceptor(_WRITE_S)],
@@ -270,7 +270,7 @@ class EnrollmentServer:
         try:
             self.port = int(self._server.add_secure_port(address, credentials.server_only()))
         except RuntimeError as error:
-            raise AddressError(f"cannot listen on {address}: is the port in use?") from error
+            raise ListenError(f"cannot listen on {address}: is the port in use?") from error
 
     async def start(self) -> None:
         """Start answering."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from duet_cloud import logs
 from duet_cloud.engine import Job
-from duet_cloud.identity.access import AccessFile, Limits
+from duet_cloud.identity.access import AccessFile, IdentityLimits
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.counts import Counts
 from duet_cloud.identity.database import DatabaseError
@@ -76,7 +76,7 @@ class Quotas:
                 is a limit and the counts cannot be read or written.
         """
         limits = self._access.access.limits_of(name)
-        if limits == Limits():
+        if limits == IdentityLimits():
             yield
             return
 

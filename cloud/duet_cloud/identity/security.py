@@ -220,7 +220,7 @@ class Security:
 
         Raises:
             RuntimeError: the services' port cannot be bound.
-            AddressError: enrollment's cannot.
+            ListenError: enrollment's cannot.
         """
         bound = int(server.add_secure_port(str(Address(host, port)), self._credentials.mutual()))
         if self._authority and self._enrollment_port is not None:

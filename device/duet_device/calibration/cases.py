@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from duet_contract.calibration import Decision
-
 
 @dataclass(frozen=True)
 class Point:
@@ -103,7 +101,3 @@ def value_of(point: Point, measure: str) -> float:
 def _points(cases: Sequence[Case]) -> Iterator[Point]:
     for case in cases:
         yield from case.points
-
-
-Cases = Mapping[Decision, Sequence[Case]]
-"""The questions as each decision sees them."""

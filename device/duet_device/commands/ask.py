@@ -241,7 +241,7 @@ def ask(
         reuse=reuse,
     )
     if questions:
-        from duet_device.commands.batch import Batch
+        from duet_device.commands.batch import BatchRun
 
         def ask_all(texts: list[str]) -> "Generator[tuple[int, AskEvent | DeviceError]]":
             from duet_device.serve.connect import connect_all
@@ -254,7 +254,7 @@ def ask(
             here = replace(request, pair=installed())
             return answer_all_here(here, texts, in_flight, deadline)
 
-        Batch(questions, answers, ask_all).run()
+        BatchRun(questions, answers, ask_all).run()
     else:
         _answer(request, deadline, output, installed, linger)
 

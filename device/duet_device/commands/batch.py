@@ -48,7 +48,7 @@ class Item:
 
 
 @dataclass
-class Batch:
+class BatchRun:
     """A batch with what it reads, writes and calls."""
 
     questions: Path

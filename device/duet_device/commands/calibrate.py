@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_contract.console import OutputLost
 from duet_contract.terminal import printable_json
 from duet_device.commands.batch import Item, bar, read_items
@@ -39,64 +39,57 @@ _MOST_FAILURES = 5
 
 @click.command(cls=ConfiguredCommand, params=[*settings_named(*_TAKEN), ALLOW_UNSIGNED])
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--rows",
-    "rows_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Record the questions in FILE; those that are there are not asked again [DATA.rows].",
+    click.Path(path_type=Path),
+    "FILE",
+    "Record the questions in FILE; those that are there are not asked again [DATA.rows].",
+    to="rows_path",
 )
-@click.option(
+@option(
     "--target",
-    type=(click.Choice(("accuracy", "saving")), _SHARE),
-    default=None,
-    metavar="accuracy|saving VALUE",
-    help="Wanted share of right answers among the trusted ones, or of signal tokens saved.",
+    (click.Choice(("accuracy", "saving")), _SHARE),
+    "accuracy|saving VALUE",
+    "Wanted share of right answers among the trusted ones, or of signal tokens saved.",
 )
-@click.option(
-    "--alpha",
-    type=_SHARE,
-    metavar="A",
-    help=f"Share of wrong answers allowed among them [{_ALPHA}].",
-)
-@click.option(
+@option("--alpha", _SHARE, "A", f"Share of wrong answers allowed among them [{_ALPHA}].")
+@option(
     "--delta",
-    type=_SHARE,
-    default=_DELTA,
+    _SHARE,
+    "D",
+    "Probability that the guarantee does not hold.",
+    _DELTA,
     show_default=True,
-    metavar="D",
-    help="Probability that the guarantee does not hold.",
 )
 @click.option(
     "--against-cloud",
     is_flag=True,
     help="Right is what agrees with the answer from the cloud's signal; DATA needs no answers.",
 )
-@click.option(
+@option(
     "--decide",
-    type=click.Choice(("gate", "stop", "more", "mark")),
+    click.Choice(("gate", "stop", "more", "mark")),
+    None,
+    "Fit this decision alone [all]. Repeatable.",
     multiple=True,
-    help="Fit this decision alone [all]. Repeatable.",
 )
-@click.option(
+@option(
     "--samples",
-    type=Integer(0, 16),
-    default=2,
+    Integer(0, 16),
+    "N",
+    "Further signals to sample for each question, to compare their agreement.",
+    2,
     show_default=True,
-    metavar="N",
-    help="Further signals to sample for each question, to compare their agreement.",
 )
-@click.option(
+@option(
     "--split-seed",
-    type=Integer(0),
-    default=0,
+    Integer(0),
+    "N",
+    "Seed of the division into halves for fit and test.",
+    0,
     show_default=True,
-    metavar="N",
-    help="Seed of the division into halves for fit and test.",
 )
-@click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the curve as a page."
-)
+@option("--html", click.Path(path_type=Path), "FILE", "Write the curve as a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @click.pass_context
 def calibrate(

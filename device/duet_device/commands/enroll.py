@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duet_contract.commands import option
 from duet_device.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -25,18 +26,12 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 @click.command(epilog=_EXIT_CODES)
 @click.argument("address", metavar="HOST[:PORT]")
 @click.argument("code", required=False)
-@click.option(
-    "--server",
-    metavar="HOST:PORT",
-    help="Address for questions [HOST and the port that the cloud names].",
+@option(
+    "--server", None, "HOST:PORT", "Address for questions [HOST and the port that the cloud names]."
 )
-@click.option(
-    "--cert", type=_FILE, metavar="FILE", help="Own PKI: certificate chain of this device, PEM."
-)
-@click.option("--key", type=_FILE, metavar="FILE", help="Own PKI: private key of this device, PEM.")
-@click.option(
-    "--ca", type=_FILE, metavar="FILE", help="Own PKI: certificate authority of the server, PEM."
-)
+@option("--cert", _FILE, "FILE", "Own PKI: certificate chain of this device, PEM.")
+@option("--key", _FILE, "FILE", "Own PKI: private key of this device, PEM.")
+@option("--ca", _FILE, "FILE", "Own PKI: certificate authority of the server, PEM.")
 def enroll(
     address: str,
     code: str | None,

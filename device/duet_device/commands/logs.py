@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.terminal import printable_json
 from duet_device.commands.output import note, show, show_path
 from duet_device.errors import UsageProblem, VaultError
@@ -30,11 +30,7 @@ _WHAT = (
     metavar="N",
     help="Number of newest answers; 0 shows all.",
 )
-@click.option(
-    "--search",
-    metavar="TEXT",
-    help="Only answers whose question or answer has TEXT, in any case.",
-)
+@option("--search", None, "TEXT", "Only answers whose question or answer has TEXT, in any case.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
 def logs(context: click.Context, count: int, search: str | None, as_json: bool) -> None:
@@ -116,12 +112,12 @@ def logs_path() -> None:
 @click.option(
     "--all", "everything", is_flag=True, allow_from_autoenv=False, help="Remove every answer."
 )
-@click.option(
+@option(
     "--before",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    metavar="DATE",
+    click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    "DATE",
+    "Remove answers before YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, local time.",
     allow_from_autoenv=False,
-    help="Remove answers before YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, local time.",
 )
 def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> None:
     """Remove stored answers permanently: by ID, all, or those before a date."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_contract.terminal import printable_json
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
@@ -22,18 +22,8 @@ _MILLION = 1_000_000
 
 
 @click.command()
-@click.option(
-    "--days",
-    type=Integer(1),
-    metavar="N",
-    help="Only the last N days, today included [all].",
-)
-@click.option(
-    "--price",
-    type=Number(0),
-    metavar="P",
-    help="Price of a million tokens of the large model, in any currency.",
-)
+@option("--days", Integer(1), "N", "Only the last N days, today included [all].")
+@option("--price", Number(0), "P", "Price of a million tokens of the large model, in any currency.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV for each day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> None:

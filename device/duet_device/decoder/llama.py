@@ -242,13 +242,6 @@ class Decoder:
         """
         return odds_of(self._logits(), tokens)
 
-    def log_probabilities(self) -> NDArray[np.float64]:
-        """Return the natural logarithm of each next token's probability (a copy)."""
-        logits = self._logits()[-1].astype(np.float64)
-        logits -= logits.max()
-        result: NDArray[np.float64] = logits - np.log(np.exp(logits).sum())
-        return result
-
     def state(self) -> NDArray[np.float32]:
         """Return the last hidden state after the sequence (a copy).
 

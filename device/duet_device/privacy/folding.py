@@ -26,7 +26,7 @@ _ARITHMETIC = ("<super>", "<sub>", "<fraction>")
 _VOWELS_OF_HANGUL = range(0x1160, 0x1200)
 
 
-class Folded:
+class FoldedSpelling:
     """Folded text (`text`) that knows where in the original each character is from.
 
     Spaces, hyphens and apostrophes of every kind become ASCII, characters their NFKC form but for
@@ -36,7 +36,7 @@ class Folded:
         original: any text.
 
     Examples:
-        >>> folded = Folded("IBAN\u00a0DE89\u202f3704")
+        >>> folded = FoldedSpelling("IBAN\u00a0DE89\u202f3704")
         >>> folded.text
         'IBAN DE89 3704'
         >>> folded.span(5, 9)
@@ -67,7 +67,7 @@ class Folded:
 
 def fold(text: str) -> str:
     """Return the folded text alone."""
-    return Folded(text).text
+    return FoldedSpelling(text).text
 
 
 def caseless(text: str) -> str:

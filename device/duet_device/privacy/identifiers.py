@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from duet_device.errors import UsageProblem
 from duet_device.privacy.accounts import find_accounts, find_phones
-from duet_device.privacy.folding import Folded
+from duet_device.privacy.folding import FoldedSpelling
 from duet_device.privacy.forms import find_forms
 from duet_device.privacy.found import NAME, Finder, Found
 from duet_device.privacy.names import find_names
@@ -50,7 +50,7 @@ def _on_folded(finder: Finder) -> Finder:
     """Return the same finder, which sees any text in one spelling."""
 
     def find(text: str) -> Iterable[Found]:
-        folded = Folded(text)
+        folded = FoldedSpelling(text)
         for each in finder(folded.text):
             start, end = folded.span(each.start, each.end)
             yield Found(start, end, each.label, each.entity)

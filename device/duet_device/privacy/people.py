@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.folding import FoldedSpelling, fold
 from duet_device.privacy.found import NAME, Found
 from duet_device.privacy.names import is_ordinary
 
@@ -35,7 +35,7 @@ def same_people(text: str, found: Sequence[Found]) -> list[Found]:
             for written in (word, word.upper(), word.capitalize()):
                 parts[written] = people[frozenset([word.casefold()])]
     if parts:
-        folded = Folded(text)
+        folded = FoldedSpelling(text)
         result += [
             Found(*folded.span(*match.span()), NAME, entity)
             for match in re.finditer(r"\w+", folded.text)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from duet_device.privacy.folding import Folded, caseless, fold
+from duet_device.privacy.folding import FoldedSpelling, caseless, fold
 
 _TOKEN = re.compile(r"\d+|[^\W\d]+|[^\w\s]")
 _Value = TypeVar("_Value")
@@ -46,7 +46,7 @@ class Phrases(Generic[_Value]):
 
     def find(self, text: str) -> Iterator[tuple[int, int, _Value]]:
         """Yield start, end and value of the longest phrase at each place; they may overlap."""
-        folded = Folded(text)
+        folded = FoldedSpelling(text)
         tokens = _Tokens(folded.text)
         for at, key in enumerate(tokens.keys):
             for length in sorted(self._lengths.get(key, ()), reverse=True):

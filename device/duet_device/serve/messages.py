@@ -153,7 +153,7 @@ class EventReader:
                 return _ReceivedSent(text)
             case {"result": receipt}:
                 # Programs that want timings use `duet_device.Client`.
-                self._result = Result(_receipt(receipt), Timings(0.0, None, None, None, 0, 0))
+                self._result = Result(_receipt(receipt), Timings(None, None, None, 0, 0))
                 return self._result
             case {"stored": id_, "enabled": enabled, "turn": turn}:
                 assert self._result

@@ -55,7 +55,7 @@ class Vault:
         self.id = id_.hex()
 
     @classmethod
-    def open(cls, directory: Path | None = None, *, create: bool = True, ask: bool = True) -> Self:
+    def open(cls, directory: Path | None = None, *, create: bool = True) -> Self:
         """Open the vault of a directory with its key from the keyring or the passphrase.
 
         The passphrase is `DUET_PASSPHRASE`, or asked for on the terminal. A new vault's key goes
@@ -64,7 +64,6 @@ class Vault:
         Args:
             directory: the device's home, if None.
             create: create a vault if the directory has no vault.
-            ask: ask for the passphrase where there is a terminal.
 
         Raises:
             VaultLocked: there is no keyring that holds the key, and no passphrase.
@@ -77,8 +76,8 @@ class Vault:
             if not is_there(path):
                 if not create:
                     raise VaultError(f"there is no vault in {directory}")
-                made = _create(path, ask)
-            _opened[directory] = cls(*(made or _read(path, ask)))
+                made = _create(path)
+            _opened[directory] = cls(*(made or _read(path)))
         vault = _opened[directory]
         assert isinstance(vault, cls)
         return vault
@@ -142,9 +141,9 @@ def key_place(directory: Path | None = None) -> str:
     return {"keyring": "the system's keyring", "passphrase": "a passphrase"}[_load(path)["key"]]
 
 
-def forget_key(directory: Path | None = None) -> None:
+def forget_key() -> None:
     """Delete the vault's key from the system's keyring, if it is there."""
-    path = _real(directory or home(create=False)) / VAULT_NAME
+    path = _real(home(create=False)) / VAULT_NAME
     with contextlib.suppress(VaultError):
         if is_there(path) and (data := _load(path))["key"] == "keyring":
             system_keyring.remove(data["id"])
@@ -155,7 +154,7 @@ def _real(directory: Path) -> Path:
     return Path(os.path.realpath(directory))
 
 
-def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
+def _create(path: Path) -> tuple[bytes, bytes] | None:
     """Write vault.json with a new key; None if another process was faster."""
     key, id_ = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_ID_BYTES)
     description: dict[str, Any] = {"version": 1, "id": id_.hex()}
@@ -163,7 +162,7 @@ def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
     if in_keyring:
         description["key"] = "keyring"
     else:
-        passphrase = _passphrase(ask, new=True)
+        passphrase = _passphrase(new=True)
         salt = secrets.token_bytes(16)
         wrapped = Vault(_derive_key(passphrase, salt, _ARGON2), id_).encrypt(key, _KEY_PURPOSE)
         description |= {
@@ -227,7 +226,7 @@ def _load(path: Path) -> dict[str, Any]:
     return result
 
 
-def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
+def _read(path: Path) -> tuple[bytes, bytes]:
     """Key and its id."""
     data = _load(path)
     id_ = bytes.fromhex(data["id"])
@@ -237,7 +236,7 @@ def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
             raise VaultError(f"the system's keyring holds no valid key of the vault {path}")
         return key, id_
     salt, encrypted = bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
-    for passphrase in _spellings(_passphrase(ask, new=False)):
+    for passphrase in _spellings(_passphrase(new=False)):
         vault = Vault(_derive_key(passphrase, salt, data["argon2id"]), id_)
         with contextlib.suppress(VaultError):
             return vault.decrypt(encrypted, _KEY_PURPOSE), id_
@@ -269,10 +268,10 @@ def _derive_key(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
         raise VaultError(f"deriving the key (Argon2id) failed: {error}") from error
 
 
-def _passphrase(ask: bool, *, new: bool) -> str:
+def _passphrase(*, new: bool) -> str:
     if passphrase := os.environ.get(PASSPHRASE_VARIABLE, ""):
         return passphrase
-    if not (ask and _terminal()):
+    if not _terminal():
         why = "there is no system keyring" if new else "the vault is locked with a passphrase"
         raise VaultLocked(f"{why}: set {PASSPHRASE_VARIABLE}, or run this on a terminal")
     import getpass

@@ -4,12 +4,12 @@ from duet_contract.answers.boxed import last_boxed
 from duet_contract.answers.expressions import Comparison
 from duet_contract.answers.final import FinalAnswer, final_answer
 from duet_contract.answers.judge import decide, is_right
-from duet_contract.answers.reference import Kind
+from duet_contract.answers.reference import ReferenceKind
 
 __all__ = [
     "Comparison",
     "FinalAnswer",
-    "Kind",
+    "ReferenceKind",
     "decide",
     "final_answer",
     "is_right",

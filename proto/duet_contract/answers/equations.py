@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from duet_contract.answers.arithmetic import evaluate
-from duet_contract.answers.quantities import Quantity, read_quantity, same_quantity
+from duet_contract.answers.quantities import WrittenQuantity, read_quantity, same_quantity
 
 _EQUAL = re.compile(r"\s*(?:=+|≈)\s*")
 _LABEL = re.compile(r"[^\W\d_][^\d=:()+*/^]{0,80}?(?::|\b(?:is|are|equals))\s+(?=\S)")
@@ -15,7 +15,7 @@ _UNKNOWN = re.compile(r"(?<![^\W\d_])(?<!\\)[^\W\d_](?![^\W\d_])")
 _ABOUT = Fraction(1, 100)
 
 
-def stated(text: str, *, computed: bool = True) -> tuple[Quantity, ...]:
+def stated(text: str, *, computed: bool = True) -> tuple[WrittenQuantity, ...]:
     """Return the number of a statement, read from end to end.
 
     Of an equation every side that is a number counts, and all of them must agree; another side may
@@ -50,7 +50,7 @@ def stated(text: str, *, computed: bool = True) -> tuple[Quantity, ...]:
     return tuple(numbers) if agreed else ()
 
 
-def _about(one: Quantity, other: Quantity) -> bool:
+def _about(one: WrittenQuantity, other: WrittenQuantity) -> bool:
     return abs(one.value - other.value) <= abs(one.value) * _ABOUT
 
 
@@ -61,11 +61,11 @@ def _is_formula(side: str) -> bool:
     return bool(mixed) and read_quantity(side) is None
 
 
-def _number(side: str, *, computed: bool) -> Quantity | None:
+def _number(side: str, *, computed: bool) -> WrittenQuantity | None:
     number = read_quantity(side)
     if number is None and (label := _LABEL.match(side)):
         number = read_quantity(side[label.end() :])
     if number and not (number.divides and computed):
         return replace(number, divides=False)
     value = None if computed else evaluate(side)
-    return None if value is None else Quantity(value, None, 0)
+    return None if value is None else WrittenQuantity(value, None, 0)

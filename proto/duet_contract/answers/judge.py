@@ -15,7 +15,7 @@ from duet_contract.answers.final import end_of, marked, statement
 from duet_contract.answers.plain import plain
 from duet_contract.answers.prose import last_number
 from duet_contract.answers.quantities import same_quantity
-from duet_contract.answers.reference import Kind, Reference, read_reference
+from duet_contract.answers.reference import Reference, ReferenceKind, read_reference
 
 _MATH = re.compile(r"\$([^$]+)\$|\\\((.+?)\\\)", re.DOTALL)
 
@@ -26,7 +26,7 @@ def decide(
     *,
     computed: bool = True,
     boxed: bool = False,
-    kind: Kind | None = None,
+    kind: ReferenceKind | None = None,
 ) -> bool | Comparison:
     r"""Return whether an answer is right, as far as text and exact numbers can tell.
 
@@ -64,11 +64,11 @@ def decide(
     text = end_of(answer) if given is None else plain(given)
     if not text or not wanted.text:
         return False
-    if wanted.kind is Kind.NUMBER:
+    if wanted.kind is ReferenceKind.NUMBER:
         return _same_number(wanted, text, marked=given is not None, computed=computed)
-    if wanted.kind is Kind.CHOICE:
+    if wanted.kind is ReferenceKind.CHOICE:
         return (chosen_in_prose(text) if given is None else chosen(text)) == wanted.text
-    if wanted.kind is Kind.TEXT:
+    if wanted.kind is ReferenceKind.TEXT:
         return _words(text if given is not None else statement(text)) == _words(wanted.text)
     return _same_expression(wanted, answer, given, text)
 
@@ -79,7 +79,7 @@ def is_right(
     *,
     computed: bool = True,
     boxed: bool = False,
-    kind: Kind | None = None,
+    kind: ReferenceKind | None = None,
     equal: Callable[[Comparison], bool] | None = None,
 ) -> bool:
     r"""Return whether an answer is right.

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from duet_contract.answers.equations import stated
-from duet_contract.answers.quantities import NUMBER, Quantity
+from duet_contract.answers.quantities import NUMBER, WrittenQuantity
 from duet_contract.answers.units import read_unit
 
 MAX_PROSE = 4_000
@@ -44,7 +44,7 @@ class Statement:
 
     text: str
     """As it is written, with its unit."""
-    numbers: tuple[Quantity, ...]
+    numbers: tuple[WrittenQuantity, ...]
     """Its readings, as of `stated`."""
 
 

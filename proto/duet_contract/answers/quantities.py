@@ -36,7 +36,7 @@ _QUALIFIER = re.compile(
 
 
 @dataclass(frozen=True)
-class Quantity:
+class WrittenQuantity:
     """A number as it is written."""
 
     value: Fraction
@@ -55,7 +55,7 @@ class Quantity:
         return frozenset({self.value, *of_hundred})
 
 
-def read_quantity(text: str) -> Quantity | None:
+def read_quantity(text: str) -> WrittenQuantity | None:
     """Read a number, with a currency, a unit, a remark in brackets or "about".
 
     Args:
@@ -83,7 +83,7 @@ def read_quantity(text: str) -> Quantity | None:
     return quantity_of(found, found["rest"]) if found else None
 
 
-def quantity_of(found: re.Match[str], rest: str) -> Quantity | None:
+def quantity_of(found: re.Match[str], rest: str) -> WrittenQuantity | None:
     """Return the number that a match of `NUMBER` with its sign found, with the unit that `rest` is.
 
     Returns:
@@ -106,10 +106,10 @@ def quantity_of(found: re.Match[str], rest: str) -> Quantity | None:
         value = -value
     decimals = len((found["digits"] or "").partition(".")[2])
     divides = bool(found["above"]) and value.denominator == 1
-    return Quantity(value, unit if unit.known or unit.words else None, decimals, divides)
+    return WrittenQuantity(value, unit if unit.known or unit.words else None, decimals, divides)
 
 
-def same_quantity(reference: Quantity, given: Quantity) -> bool:
+def same_quantity(reference: WrittenQuantity, given: WrittenQuantity) -> bool:
     """Return whether an answer's number is the reference's.
 
     Exact, but for a reference of `ROUNDED_FROM` decimals or more, which may be rounded: equal

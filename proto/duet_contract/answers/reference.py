@@ -8,7 +8,7 @@ from functools import lru_cache
 from duet_contract.answers.boxed import last_boxed
 from duet_contract.answers.equations import stated
 from duet_contract.answers.plain import plain
-from duet_contract.answers.quantities import Quantity
+from duet_contract.answers.quantities import WrittenQuantity
 from duet_contract.answers.worked import final_line
 
 _LETTER = re.compile(r"\(?([A-Z])\)?[.)]?|\(([a-z])\)[.]?")
@@ -16,7 +16,7 @@ _WORDS = re.compile(r"[^\W\d_]{3,}\.?|[^\W\d_]{3,}[\s,.'-]+.*|.*[\s'-][^\W\d_]{3
 _FORMULA = re.compile(r"[\d=<>≤≥≠√^_\\∪∩∈±∞·×÷{}|/*+]")
 
 
-class Kind(Enum):
+class ReferenceKind(Enum):
     """What a reference is."""
 
     NUMBER = "number"
@@ -29,20 +29,20 @@ class Kind(Enum):
 class Reference:
     """A reference as it was read."""
 
-    kind: Kind
+    kind: ReferenceKind
     """Kind of the reference."""
     raw: str
     """LaTeX, without a box around it."""
     text: str
     """Plain text; of a choice, its letter."""
-    numbers: tuple[Quantity, ...] = ()
+    numbers: tuple[WrittenQuantity, ...] = ()
     """Of a number, its readings; see `stated`."""
     computed: bool = True
     """False for arithmetic, which answers may then leave uncomputed as well."""
 
 
 @lru_cache(maxsize=4096)
-def read_reference(reference: str, kind: Kind | None = None) -> Reference:
+def read_reference(reference: str, kind: ReferenceKind | None = None) -> Reference:
     r"""Read the reference that an answer is compared with.
 
     Args:
@@ -60,15 +60,15 @@ def read_reference(reference: str, kind: Kind | None = None) -> Reference:
     raw = last_boxed(reference) or final_line(reference)
     text = plain(raw)
     if text is None:
-        return Reference(kind or Kind.TEXT, raw, raw)
-    if kind in (None, Kind.CHOICE) and (letter := _LETTER.fullmatch(text)):
-        return Reference(Kind.CHOICE, raw, (letter[1] or letter[2]).upper())
-    if kind is Kind.CHOICE:
+        return Reference(kind or ReferenceKind.TEXT, raw, raw)
+    if kind in (None, ReferenceKind.CHOICE) and (letter := _LETTER.fullmatch(text)):
+        return Reference(ReferenceKind.CHOICE, raw, (letter[1] or letter[2]).upper())
+    if kind is ReferenceKind.CHOICE:
         return Reference(kind, raw, text.strip("(). ").upper())
     for computed in (True, False):
-        if kind in (None, Kind.NUMBER) and (numbers := stated(text, computed=computed)):
-            return Reference(Kind.NUMBER, raw, text, numbers, computed)
+        if kind in (None, ReferenceKind.NUMBER) and (numbers := stated(text, computed=computed)):
+            return Reference(ReferenceKind.NUMBER, raw, text, numbers, computed)
     if kind is None:
         is_text = _WORDS.fullmatch(text) and not _FORMULA.search(text)
-        kind = Kind.TEXT if is_text else Kind.EXPRESSION
+        kind = ReferenceKind.TEXT if is_text else ReferenceKind.EXPRESSION
     return Reference(kind, raw, text)

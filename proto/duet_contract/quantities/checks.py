@@ -8,7 +8,7 @@ from fractions import Fraction
 from duet_contract.quantities.computing import Value
 from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.rounding import asked, asked_unit
-from duet_contract.quantities.units import Unit, add_unlike, units
+from duet_contract.quantities.units import Dimensions, add_unlike, units
 
 # A quantity of these kinds often only names something.
 _NAMING = frozenset({"word", "ordinal", "date", "exponent", "code"})
@@ -118,10 +118,10 @@ def check(masked: Masked, value: Value) -> Checks:
     )
 
 
-def _followed(value: Value, known: Mapping[str, Unit]) -> tuple[Unit | None, bool]:
+def _followed(value: Value, known: Mapping[str, Dimensions]) -> tuple[Dimensions | None, bool]:
     """Return the result's unit, None if unknown, and whether any step adds unlike units."""
     names = dict(known)
-    unit: Unit | None = None
+    unit: Dimensions | None = None
     unlike = False
     for step in value.steps:
         unit, bad = add_unlike(step.expression, names)

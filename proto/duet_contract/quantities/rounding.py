@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from duet_contract.quantities.units import MONEY_WORDS, Unit, is_measure, unit_of_word
+from duet_contract.quantities.units import MONEY_WORDS, Dimensions, is_measure, unit_of_word
 
 Sort = Literal["count", "money", "percent", "number"]
 _MOST_PLACES = 6
@@ -65,7 +65,7 @@ def asked(question: str) -> Asked:
     return Asked("money" if _MONEY.search(sentence) else "number", None)
 
 
-def asked_unit(question: str) -> Unit | None:
+def asked_unit(question: str) -> Dimensions | None:
     """Return the unit that a question asks for; empty for a count, None if it names no unit.
 
     Examples:

@@ -11,7 +11,7 @@ from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.numerals import last_before
 
 Dimension = Literal["money", "time", "length", "mass", "volume"]
-Unit = Counter[Dimension]
+Dimensions = Counter[Dimension]
 """Powers of dimensions; empty for things that are counted."""
 
 _WORDS: dict[Dimension, str] = {
@@ -46,13 +46,13 @@ def is_measure(word: str) -> bool:
     return word.lower() in _DIMENSION
 
 
-def unit_of_word(word: str) -> Unit:
+def unit_of_word(word: str) -> Dimensions:
     """Return the unit that a word names; empty if it names things that are counted."""
     dimension = _DIMENSION.get(word.lower())
     return Counter({dimension: 1} if dimension else ())
 
 
-def units(masked: Masked) -> dict[str, Unit]:
+def units(masked: Masked) -> dict[str, Dimensions]:
     """Return the units of the quantities whose next word or sign says one; by name.
 
     Examples:
@@ -60,7 +60,7 @@ def units(masked: Masked) -> dict[str, Unit]:
         >>> {name: dict(unit) for name, unit in units(mask("$3 for 2 pens in 5 minutes")).items()}
         {'a': {'money': 1}, 'b': {}, 'c': {'time': 1}}
     """
-    found: dict[str, Unit] = {}
+    found: dict[str, Dimensions] = {}
     names = {quantity.name for quantity in masked.quantities}
     for place in LABEL.finditer(masked.text):
         unit = _unit_of(masked.text, *place.span())
@@ -69,7 +69,7 @@ def units(masked: Masked) -> dict[str, Unit]:
     return found
 
 
-def _unit_of(text: str, start: int, end: int) -> Unit | None:
+def _unit_of(text: str, start: int, end: int) -> Dimensions | None:
     if last_before(text, start) in _MONEY_SIGNS or _MONEY_SIGN_AFTER.match(text, end):
         return Counter({"money": 1})
     follows = _AFTER.match(text, end)
@@ -81,7 +81,9 @@ def _unit_of(text: str, start: int, end: int) -> Unit | None:
     return unit
 
 
-def add_unlike(expression: Expression, known: Mapping[str, Unit]) -> tuple[Unit | None, bool]:
+def add_unlike(
+    expression: Expression, known: Mapping[str, Dimensions]
+) -> tuple[Dimensions | None, bool]:
     """Follow units through an expression.
 
     Args:

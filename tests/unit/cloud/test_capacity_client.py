@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_tools.fleet.measured import Client
+from duet_tools.fleet.measured import RetryingClient
 
 BUDGET = 12
 
@@ -24,7 +24,7 @@ async def test_an_overload_is_refused_and_asked_once_more(cloud):
     workload = SimpleNamespace(
         request=lambda text, budget: ReasonRequest(question=text[:9], budget=budget)
     )
-    client = Client(workload, [cloud.inference])
+    client = RetryingClient(workload, [cloud.inference])
     asked = await asyncio.gather(*(client.ask(BUDGET) for _ in range(12)))
     answered = [each for each in asked if each.total_s is not None]
     assert {each.tokens for each in answered} == {BUDGET}

@@ -4,7 +4,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from duet_cloud.errors import AddressError
+from duet_cloud.errors import ListenError
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
@@ -41,7 +41,7 @@ async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, e
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 async def test_only_loopback_without_transport_security(toy_pair, host):
     pair = PairReasoner.load(toy_pair)
-    with pytest.raises(AddressError, match="transport security"):
+    with pytest.raises(ListenError, match="transport security"):
         CloudServer(ServeOptions(host=host, port=0), pair)
 
 
@@ -49,7 +49,7 @@ async def test_a_port_in_use(toy_pair, options):
     pair = PairReasoner.load(toy_pair)
     first = CloudServer(options, pair)
     await first.start()
-    with pytest.raises(AddressError, match=f":{first.port}.*in use"):
+    with pytest.raises(ListenError, match=f":{first.port}.*in use"):
         CloudServer(ServeOptions(port=first.port), pair)
     await first.stop()
 
@@ -59,7 +59,7 @@ def test_the_metrics_have_a_port_of_their_own():
     port = metrics.serve("127.0.0.1", 0)
     page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60, trust_env=False)
     assert "duet_requests" in page.text
-    with pytest.raises(AddressError, match=f"metrics on 127.0.0.1:{port}.*in use"):
+    with pytest.raises(ListenError, match=f"metrics on 127.0.0.1:{port}.*in use"):
         Metrics().serve("127.0.0.1", port)
 
 

@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from duet_cloud import probes, systemd
-from duet_cloud.errors import AddressError
+from duet_cloud.errors import ListenError
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
@@ -111,7 +111,7 @@ async def test_broken_and_idle_connections_write_no_line(endpoint, capfd, monkey
 async def test_a_port_in_use(server, toy_pair):
     other = ServeOptions(port=0, health_port=server.health_port)
     second = CloudServer(other, PairReasoner.load(toy_pair))
-    with pytest.raises(AddressError, match="cannot serve health on 127.0.0.1"):
+    with pytest.raises(ListenError, match="cannot serve health on 127.0.0.1"):
         await second.start()
     await second.stop()
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duet_contract.answers import Comparison, Kind, decide, final_answer, is_right, last_boxed
+from duet_contract.answers import (
+    Comparison,
+    ReferenceKind,
+    decide,
+    final_answer,
+    is_right,
+    last_boxed,
+)
 from duet_contract.answers.arithmetic import evaluate
 from duet_contract.answers.plain import plain
 from duet_contract.answers.quantities import read_quantity
@@ -117,9 +124,9 @@ def test_no_final_answer(response):
 
 
 def test_a_kind_may_be_given():
-    assert is_right(r"\boxed{b}", "b", kind=Kind.CHOICE)
-    assert is_right(r"\boxed{\text{(B)}}", "b", kind=Kind.CHOICE)
-    assert not is_right(r"\boxed{x}", "12", kind=Kind.NUMBER)
+    assert is_right(r"\boxed{b}", "b", kind=ReferenceKind.CHOICE)
+    assert is_right(r"\boxed{\text{(B)}}", "b", kind=ReferenceKind.CHOICE)
+    assert not is_right(r"\boxed{x}", "12", kind=ReferenceKind.NUMBER)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from duet_contract.directories import cache_directory, data_directory, expand, s
 from duet_contract.errors import NoDirectoryError, PairNotFoundError
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair, pairs_home, pairs_in
-from duet_contract.verified import Record, Verified
+from duet_contract.verified import FileHash, Verified
 
 XDG = ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
@@ -50,7 +50,7 @@ def test_what_can_be_done_without_is(tmp_path: Path) -> None:
     assert builder_public() == ()
     found = tmp_path.stat()
     verified = Verified()
-    verified.add(found, Record("ab" * 32, gguf=False))
+    verified.add(found, FileHash("ab" * 32, gguf=False))
     verified.save()
     assert verified.find(found) is None
 

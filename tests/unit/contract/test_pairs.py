@@ -17,12 +17,11 @@ def _pair(directory):
     return directory
 
 
-def test_by_name_directory_and_extra_root(home, tmp_path):
-    named, elsewhere = _pair(home / "toy"), _pair(tmp_path / "shipped" / "other")
+def test_by_name_and_by_directory(home):
+    named = _pair(home / "toy")
     assert pairs_home() == home
     assert find_pair("toy") == named
     assert find_pair(str(named)) == named
-    assert find_pair("other", [tmp_path / "shipped"]) == elsewhere
 
 
 def test_unknown_names_what_is_there(home):

@@ -230,7 +230,7 @@ def test_nothing_that_a_model_or_a_cloud_says_reaches_a_terminal_unescaped(
             output.show(Note(text))
         said = "".join(texts).encode("utf-8", "replace").decode()
         whole = receipt(answer=said, signal=said, work=(said,), doubts=(said,), value=said)
-        output.show(Result(whole, Timings(0.0, None, None, None, 0, 0), ()))
+        output.show(Result(whole, Timings(None, None, None, 0, 0), ()))
         output.receipt(whole)
         for text in texts:
             show_error(CloudRefused(text))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.folding import FoldedSpelling, fold
 from duet_device.privacy.found import Finder, Found
 from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.names import find_names
@@ -62,7 +62,7 @@ def test_what_differs_in_case_alone_differs(finders: list[Finder]) -> None:
 
 @given(st.text())
 def test_folded_text_knows_where_it_is_from(text: str) -> None:
-    folded = Folded(text)
+    folded = FoldedSpelling(text)
     assert all(fold(text[slice(*folded.span(at, at + 1))]) for at in range(len(folded.text)))
     if folded.text:
         start, end = folded.span(0, len(folded.text))

@@ -1,12 +1,12 @@
 """The page: verdicts first, empty sections left out, everything escaped."""
 
-from duet_report.page import Cell, Page, Section, Table, html
-from duet_report.plots import Panel, Plot, Series
+from duet_report.page import Page, Section, StyledCell, Table, html
+from duet_report.plots import Panel, Plot, PlotSeries
 
 
 def test_verdicts_come_before_everything_else():
-    plot = Plot("p", "A plot", "", [Panel("x", "y", [Series("s", [1, 2, 3], [1, 2, 3])])])
-    table = Table(["name", "value"], [["a", Cell("wrong", "bad")]], title="Details of a")
+    plot = Plot("p", "A plot", "", [Panel("x", "y", [PlotSeries("s", [1, 2, 3], [1, 2, 3])])])
+    table = Table(["name", "value"], [["a", StyledCell("wrong", "bad")]], title="Details of a")
     text = html(
         Page("T", "of now", ["it is <better>"], "half", [
             Section("Tables", tables=[table]), Section("Nothing", intro="of this"),

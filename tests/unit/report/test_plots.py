@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from duet_report.plots import (
     Panel,
     Plot,
-    Series,
+    PlotSeries,
     Span,
     draw,
     enough,
@@ -19,7 +19,10 @@ from duet_report.plots import (
 def _plot(name="p", points=3, **more):
     numbers = [float(at) for at in range(points)]
     return Plot(
-        name, "A title", "A <caption>", [Panel("x", "y", [Series("s", numbers, numbers)], **more)]
+        name,
+        "A title",
+        "A <caption>",
+        [Panel("x", "y", [PlotSeries("s", numbers, numbers)], **more)],
     )
 
 
@@ -35,8 +38,8 @@ def test_the_same_data_gives_the_same_bytes(tmp_path):
 def test_two_points_are_no_plot(tmp_path):
     write_plots([_plot()], tmp_path)
     # A limit is not a point. An earlier plot that shows nothing now is removed.
-    limit = Series("most", [0, 1, 2], [1, 1, 1], look="limit")
-    few = Plot("p", "", "", [Panel("x", "y", [Series("s", [0, 1], [0, 1]), limit])])
+    limit = PlotSeries("most", [0, 1, 2], [1, 1, 1], look="limit")
+    few = Plot("p", "", "", [Panel("x", "y", [PlotSeries("s", [0, 1], [0, 1]), limit])])
     assert write_plots([few], tmp_path) == []
     assert not (tmp_path / "p.svg").exists()
     both = Plot("p", "", "", [*few.panels, *_plot().panels])
@@ -53,8 +56,8 @@ def test_a_page_s_svg_has_its_own_ids_and_colours():
 
 
 def test_bands_error_bars_and_spans():
-    band = Series("b", [1, 2, 3], [2, 3, 4], low=[1, 2, 3], high=[3, 4, 5], look="line")
-    bars = Series("e", [1, 2, 3], [0, 1, 2], colour=1, low=[0, 1, 2], high=[2, 3, 4])
+    band = PlotSeries("b", [1, 2, 3], [2, 3, 4], low=[1, 2, 3], high=[3, 4, 5], look="line")
+    bars = PlotSeries("e", [1, 2, 3], [0, 1, 2], colour=1, low=[0, 1, 2], high=[2, 3, 4])
     with style():
         figure = draw(
             Plot("p", "", "", [

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +11,11 @@ from duet_contract.manifest import Manifest
 from duet_tools.bench.stats import ratios, summarise
 from duet_tools.report import plots
 from duet_tools.results.figures import Figure, Machine, Results, Series, Target
-from duet_tools.split import run, wire
+from duet_tools.split import link_pool, run
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
+from tests.doubles.near_links import NearLinkPool
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
-from tests.doubles.ways import NearWays
+from tests.doubles.split_bench import Bench
 
 SHA = "ab" * 32
 PAIR = "bytes@1.0.0"
@@ -92,7 +92,7 @@ def completions() -> Iterator[ScriptedCompletions]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> SimpleNamespace:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> Bench:
     """`data`, `out`, and a `decoder` that answers `7` to everything; links within the process."""
     pair = tmp_path / "pair"
     pair.mkdir()
@@ -105,8 +105,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     decoder = ScriptedDecoder(answering("it is 7", " A:"))
     monkeypatch.setattr(run, "load_decoder", lambda pair, threads: decoder)
-    monkeypatch.setattr(run, "Ways", NearWays)
-    monkeypatch.setattr(wire, "_QUIET_S", 0.01)
+    monkeypatch.setattr(run, "LinkPool", NearLinkPool)
+    monkeypatch.setattr(link_pool, "_QUIET_S", 0.01)
     # Drawing takes a second; `test_report_page` draws.
     monkeypatch.setattr(plots, "plots", lambda report: [])
-    return SimpleNamespace(data=data, out=tmp_path / "out", pair=pair, decoder=decoder)
+    return Bench(data, tmp_path / "out", pair, decoder)

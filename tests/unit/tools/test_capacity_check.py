@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 
 from duet_tools.fleet.check import CheckLoad, compare, replay
-from duet_tools.fleet.costs import Engine, Speed
+from duet_tools.fleet.costs import EngineCosts, Speed
 from duet_tools.fleet.measured import (
     LOAD_S,
     MAX_RUNNING,
-    Asked,
-    Calibration,
-    Load,
+    EngineTimes,
+    MeasuredLoad,
+    TimedRequest,
     arrivals,
     engine_of,
     requests_of,
 )
 
-ENGINE = Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
+ENGINE = EngineCosts(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
 
 
-def seen(slower: float = 1.0, refused: int = 0) -> list[Asked]:
+def seen(slower: float = 1.0, refused: int = 0) -> list[TimedRequest]:
     """Twenty lone requests of 50 tokens, 1.5 s each by the model; some were refused at first."""
     asked = [
-        Asked(at=10.0 * number, tokens=50, first_s=0.52, total_s=1.5 * slower)
+        TimedRequest(at=10.0 * number, tokens=50, first_s=0.52, total_s=1.5 * slower)
         for number in range(20)
     ]
     for each in asked[:refused]:
@@ -33,8 +33,8 @@ def seen(slower: float = 1.0, refused: int = 0) -> list[Asked]:
     return asked
 
 
-def compared(asked: list[Asked]) -> CheckLoad:
-    return compare(Load("light", 0.1, asked, 1), ENGINE)
+def compared(asked: list[TimedRequest]) -> CheckLoad:
+    return compare(MeasuredLoad("light", 0.1, asked, 1), ENGINE)
 
 
 def test_a_model_that_is_right_is_found_to_be() -> None:
@@ -67,7 +67,7 @@ def test_an_engine_is_found_again_from_its_calibrations() -> None:
     steps = {1: [0.020, 0.020, 0.9], 2: [0.022], 4: [0.030], 8: [0.040] * 3}
     # Full for 12 s: 60 prompts of 30 ms, the rest steps among eight.
     tokens = int((12.0 - 60 * 0.030) / 0.040 * 8)
-    found = engine_of([Calibration(steps, [0.055], 12.0, tokens, 60)] * 2)
+    found = engine_of([EngineTimes(steps, [0.055], 12.0, tokens, 60)] * 2)
     assert {each.streams: each.tokens_per_s for each in found.speeds} == pytest.approx(
         {1: 50, 2: 2 / 0.022, 4: 4 / 0.030, 8: 200}
     )
@@ -89,7 +89,7 @@ def test_what_is_committed_keeps_within_what_is_promised() -> None:
 @pytest.mark.parametrize("faster", [0.25, 1.0, 4.0])
 def test_the_overload_is_refused_some_and_the_other_loads_are_not(faster: float) -> None:
     speeds = {1: 12.9, 2: 24.3, 4: 42.2, 8: 67.9}
-    engine = Engine(
+    engine = EngineCosts(
         speeds=tuple(Speed(streams=n, tokens_per_s=faster * speed) for n, speed in speeds.items()),
         prefill_s=0.23 / faster,
     )
@@ -100,7 +100,7 @@ def test_the_overload_is_refused_some_and_the_other_loads_are_not(faster: float)
         assert len(sent) == count
         assert sent == sorted(sent, key=lambda each: each[0])
         assert all(0 <= at <= LOAD_S for at, _ in sent)
-        model = replay([Asked(at=at, tokens=budget) for at, budget in sent], engine)
+        model = replay([TimedRequest(at=at, tokens=budget) for at, budget in sent], engine)
         shares.append(model.refused / count)
     light, heavy, overload = shares
     assert (light, heavy) == (0, 0)
@@ -109,11 +109,11 @@ def test_the_overload_is_refused_some_and_the_other_loads_are_not(faster: float)
 
 @pytest.mark.parametrize("faster", [0.25, 1.0, 4.0])
 def test_two_replicas_carry_twice_as_much_in_the_model(faster: float) -> None:
-    engine = Engine(speeds=(Speed(streams=1, tokens_per_s=50 * faster),), prefill_s=0.0)
+    engine = EngineCosts(speeds=(Speed(streams=1, tokens_per_s=50 * faster),), prefill_s=0.0)
     ((name, count),) = requests_of(50 * faster / 56, 2).items()
     assert name == "overload, two replicas"
     sent = arrivals(count, random.Random(0))
-    asked = [Asked(at=at, tokens=budget) for at, budget in sent]
+    asked = [TimedRequest(at=at, tokens=budget) for at, budget in sent]
     one, two = (replay(asked, engine, replicas) for replicas in (1, 2))
     assert 0 < two.refused < one.refused
     assert two.tokens_per_s > 1.5 * one.tokens_per_s

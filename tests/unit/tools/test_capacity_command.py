@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from duet_tools.fleet.check import replay
-from duet_tools.fleet.costs import Costs, Device, Engine, Speed
-from duet_tools.fleet.measured import Asked
+from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed
+from duet_tools.fleet.measured import TimedRequest
 from duet_tools.fleet.patterns import KINDS, Pattern
-from duet_tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
+from duet_tools.fleet.report import Capacity, FleetPrices, estimate, sampled, simulate
 from duet_tools.fleet.simulation import Setup
 from duet_tools.fleet.sizing import fewest_replicas
 from duet_tools.link.profiles import link_named
 from tests.doubles.commands import bench_capacity as main
 
 COSTS = Costs(
-    engine=Engine(
+    engine=EngineCosts(
         speeds=(Speed(streams=1, tokens_per_s=50), Speed(streams=8, tokens_per_s=240)),
         prefill_s=0.03,
     ),
-    device=Device(first_answer_s=0.05, answer_tokens_per_s=100),
+    device=DeviceCosts(first_answer_s=0.05, answer_tokens_per_s=100),
     signal_tokens=(32.0, 64.0),
     answer_tokens=(11.0,),
 )
@@ -40,7 +40,9 @@ SETUP = Setup(
 
 
 def outcome(setup: Setup, **options: object) -> Capacity:
-    return simulate(setup, ["split", "alone"], Prices(replica_hour=1), replications=2, **options)  # type: ignore[arg-type]
+    return simulate(
+        setup, ["split", "alone"], FleetPrices(replica_hour=1), replications=2, **options
+    )  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_others() -> None:
@@ -56,7 +58,7 @@ def test_the_split_takes_less_of_the_replica() -> None:
 
 def test_more_devices_wait_longer_and_more_replicas_less() -> None:
     def p95(setup: Setup) -> float:
-        latency = simulate(setup, ["split"], Prices(), replications=2).outcomes[0].total
+        latency = simulate(setup, ["split"], FleetPrices(), replications=2).outcomes[0].total
         assert latency
         return latency.p95.mean
 
@@ -87,7 +89,7 @@ def test_the_device_s_own_part_has_to_end_in_time_too() -> None:
 def test_the_link_is_in_the_latency() -> None:
     def first(link: str) -> float:
         setup = replace(SETUP, devices=1, link=link_named(link))
-        latency = simulate(setup, ["split"], Prices(), replications=1).outcomes[0].first_answer
+        latency = simulate(setup, ["split"], FleetPrices(), replications=1).outcomes[0].first_answer
         assert latency
         return latency.p50.mean
 
@@ -95,7 +97,7 @@ def test_the_link_is_in_the_latency() -> None:
 
 
 def test_the_price_is_paid_for_the_answers() -> None:
-    [one] = simulate(SETUP, ["split"], Prices(replica_hour=3.6), replications=1).outcomes
+    [one] = simulate(SETUP, ["split"], FleetPrices(replica_hour=3.6), replications=1).outcomes
     assert one.cost_per_1000
     assert one.cost_per_1000.mean == pytest.approx(1000 * 0.001 / one.questions_per_s.mean)
 
@@ -104,8 +106,8 @@ def test_a_sampled_fleet_is_as_busy_as_the_whole_one() -> None:
     large = replace(SETUP, devices=1200, replicas=20)
     part = sampled(large, most_questions=4000)
     assert (part.replicas, part.devices) == (10, 600)
-    whole = simulate(large, ["split"], Prices(), replications=1, most_questions=1e9)
-    small = simulate(large, ["split"], Prices(), replications=1, most_questions=4000)
+    whole = simulate(large, ["split"], FleetPrices(), replications=1, most_questions=1e9)
+    small = simulate(large, ["split"], FleetPrices(), replications=1, most_questions=4000)
     assert small.sampled_replicas == 10
     one, other = whole.outcomes[0], small.outcomes[0]
     assert other.tokens_per_s.mean == pytest.approx(one.tokens_per_s.mean, rel=0.1)
@@ -132,7 +134,7 @@ def test_a_day_has_its_peak_where_its_hours_have_it() -> None:
 
 def test_sessions_wait_for_their_answers() -> None:
     setup = replace(SETUP, pattern=Pattern("sessions", 60, think_s=1.0))
-    [one] = simulate(setup, ["split"], Prices(), replications=1).outcomes
+    [one] = simulate(setup, ["split"], FleetPrices(), replications=1).outcomes
     assert one.questions_per_s.mean == pytest.approx(1.0, rel=0.25)
 
 
@@ -144,8 +146,8 @@ def test_an_interval_is_students() -> None:
 
 
 def test_a_replay_asks_when_it_was_asked() -> None:
-    seen = [Asked(at=0.0, tokens=50), Asked(at=100.0, tokens=25)]
-    model = replay(seen, Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5))
+    seen = [TimedRequest(at=0.0, tokens=50), TimedRequest(at=100.0, tokens=25)]
+    model = replay(seen, EngineCosts(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5))
     assert sorted(model.reason) == [pytest.approx(1.0), pytest.approx(1.5)]
 
 
@@ -204,7 +206,7 @@ def test_the_fewest_replicas_that_reach_an_objective_are_found() -> None:
     assert found.replicas > 1
     assert found.p95_s <= 3.0
     [fewer] = simulate(
-        replace(setup, replicas=found.replicas - 1), ["split"], Prices(), replications=2
+        replace(setup, replicas=found.replicas - 1), ["split"], FleetPrices(), replications=2
     ).outcomes
     assert fewer.total
     assert fewer.total.p95.mean > 3.0 or fewer.answered.mean < 0.99

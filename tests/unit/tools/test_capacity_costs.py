@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from duet_tools.errors import UsageProblem
-from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed
 from duet_tools.fleet.costs_file import costs_from_report, read_costs
 from duet_tools.results.report import Report
 from tests.doubles.reports import LARGE, SPLIT, records, summary
@@ -17,8 +17,10 @@ from tests.doubles.reports import report as reported
 
 RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "split_cpu.json"
 COSTS = Costs(
-    engine=Engine(speeds=(Speed(streams=1, tokens_per_s=50), Speed(streams=8, tokens_per_s=240))),
-    device=Device(first_answer_s=0.03, answer_tokens_per_s=190),
+    engine=EngineCosts(
+        speeds=(Speed(streams=1, tokens_per_s=50), Speed(streams=8, tokens_per_s=240))
+    ),
+    device=DeviceCosts(first_answer_s=0.03, answer_tokens_per_s=190),
     signal_tokens=(32.0, 64.0),
     answer_tokens=(8.0, 16.0),
 )
@@ -42,7 +44,7 @@ def test_more_streams_never_make_the_engine_faster_than_measured(
     for more, speed in points:
         count += more
         speeds.append(Speed(streams=count, tokens_per_s=speed))
-    engine = Engine(speeds=tuple(speeds))
+    engine = EngineCosts(speeds=tuple(speeds))
     assert engine.step_s(streams) > 0
     most = max(speed.tokens_per_s for speed in speeds)
     if streams >= count:
@@ -99,7 +101,7 @@ def test_costs_are_made_from_a_report() -> None:
     )
     assert costs.engine.prefill_s == pytest.approx(0.04)
     assert costs.engine.overhead_s == pytest.approx(0.01)
-    assert costs.device == Device(first_answer_s=0.03, answer_tokens_per_s=200)
+    assert costs.device == DeviceCosts(first_answer_s=0.03, answer_tokens_per_s=200)
     assert costs.signal_tokens == (32.0, 48.0)
     assert costs.alone_tokens == (80.0,)
     assert costs.split_wire.down_bytes_per_token == 5
@@ -115,7 +117,7 @@ def test_costs_are_made_from_a_report_as_it_is_written(tmp_path: Path, whole: bo
     file.write_text((written if whole else written.without_series()).to_json(), "utf-8")
     costs = read_costs(file, (1.0,), (1.0,))
     assert costs.engine.speeds == (Speed(streams=1, tokens_per_s=50),)
-    assert costs.device == Device(first_answer_s=0.02, answer_tokens_per_s=200)
+    assert costs.device == DeviceCosts(first_answer_s=0.02, answer_tokens_per_s=200)
     # What was kept without its questions' values has the median alone.
     assert costs.signal_tokens == (tuple(range(10, 30)) if whole else (10,))
     assert costs.source == "report.json: p@1.0.0, 2026-01-02"
@@ -165,6 +167,6 @@ def test_results_without_a_figure_name_it(tmp_path: Path) -> None:
 )
 def test_speeds_that_cannot_be_are_refused(speeds: tuple[tuple[int, float], ...]) -> None:
     with pytest.raises(ValidationError):
-        Engine(
+        EngineCosts(
             speeds=tuple(Speed(streams=streams, tokens_per_s=speed) for streams, speed in speeds)
         )

@@ -7,10 +7,10 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed
 from duet_tools.fleet.patterns import Pattern
 from duet_tools.fleet.replica import Job, Replica
-from duet_tools.fleet.simulation import Fleet, Seen, Setup
+from duet_tools.fleet.simulation import Fleet, Setup, SimulatedRun
 from duet_tools.link.profiles import link_named
 
 MANY = 1_000_000
@@ -21,25 +21,25 @@ def exponential(mean: float) -> tuple[float, ...]:
     return tuple(1 + -(mean - 1) * math.log(1 - (i + 0.5) / 20_000) for i in range(20_000))
 
 
-def engine(servers: int, tokens_per_s: float) -> Engine:
+def engine(servers: int, tokens_per_s: float) -> EngineCosts:
     """As many streams as servers, each as fast as if it were alone."""
-    return Engine(
+    return EngineCosts(
         speeds=tuple(Speed(streams=n, tokens_per_s=n * tokens_per_s) for n in range(1, servers + 1))
     )
 
 
 def run(
-    speed: Engine,
+    speed: EngineCosts,
     tokens: tuple[float, ...],
     per_s: float,
     seconds: float,
     max_running: int,
     max_waiting: int = MANY,
     retries: int = 0,
-) -> Seen:
+) -> SimulatedRun:
     costs = Costs(
         engine=speed,
-        device=Device(first_answer_s=0, answer_tokens_per_s=1),
+        device=DeviceCosts(first_answer_s=0, answer_tokens_per_s=1),
         signal_tokens=tokens,
         answer_tokens=(1.0,),
     )
@@ -94,7 +94,7 @@ def test_refusals_are_those_of_erlang_b(servers: int, load: float) -> None:
 @pytest.mark.parametrize("tokens", [(100.0,), (10.0, 190.0)])
 def test_a_shared_engine_is_processor_sharing(tokens: tuple[float, ...]) -> None:
     # One engine of 100 tokens/s, however many share it: M/G/1-PS, insensitive to the work.
-    shared = Engine(
+    shared = EngineCosts(
         speeds=(
             Speed(streams=1, tokens_per_s=100),
             Speed(streams=2, tokens_per_s=100),
@@ -127,7 +127,7 @@ def test_every_job_ends_once_and_places_are_never_exceeded(
     env = simpy.Environment()
     replica = Replica(
         env,
-        Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=prefill),
+        EngineCosts(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=prefill),
         running,
         waiting,
     )
@@ -144,7 +144,7 @@ def test_every_job_ends_once_and_places_are_never_exceeded(
         job = Job(tokens, 1.0, ended)
         wait = replica.submit(job)
         assert replica.running <= running
-        assert replica.load - replica.running <= waiting
+        assert len(replica._waiting) <= waiting
         if wait is not None:
             assert wait >= 0
             refused += 1
@@ -156,12 +156,14 @@ def test_every_job_ends_once_and_places_are_never_exceeded(
         env.process(one(*each))
     env.run()
     assert len(ends) == len(set(map(id, ends))) == len(jobs) - refused
-    assert replica.load == 0
+    assert (replica.running, len(replica._waiting)) == (0, 0)
 
 
 def test_a_prompt_stops_the_others_for_its_time() -> None:
     env = simpy.Environment()
-    replica = Replica(env, Engine(speeds=(Speed(streams=1, tokens_per_s=10),), prefill_s=0.5), 4, 4)
+    replica = Replica(
+        env, EngineCosts(speeds=(Speed(streams=1, tokens_per_s=10),), prefill_s=0.5), 4, 4
+    )
     ends = []
     job = Job(10.0, 1.0, lambda job, complete: ends.append(env.now))
     replica.submit(job)
@@ -172,7 +174,7 @@ def test_a_prompt_stops_the_others_for_its_time() -> None:
 
 def test_the_time_to_come_back_is_the_smoothed_holding_time() -> None:
     env = simpy.Environment()
-    replica = Replica(env, Engine(speeds=(Speed(streams=1, tokens_per_s=10),)), 1, 0)
+    replica = Replica(env, EngineCosts(speeds=(Speed(streams=1, tokens_per_s=10),)), 1, 0)
     replica.submit(Job(60.0, 1.0, lambda *_: None))
     assert replica.submit(Job(1.0, 1.0, lambda *_: None)) == 1.0
     env.run()

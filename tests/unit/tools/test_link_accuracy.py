@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from duet_tools.link import accuracy
-from duet_tools.link.accuracy import Figure, Report, table
+from duet_tools.link.accuracy import AccuracyReport, LinkFigure, table
 from tests.doubles.commands import bench_link
 
 RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "link_accuracy.json"
 
 
-def figure(what: str, asked: float, *measured: float, promised: bool = True) -> Figure:
-    return Figure(what=what, unit="ms", asked=asked, measured=measured, promised=promised)
+def figure(what: str, asked: float, *measured: float, promised: bool = True) -> LinkFigure:
+    return LinkFigure(what=what, unit="ms", asked=asked, measured=measured, promised=promised)
 
 
-def report(*figures: Figure) -> Report:
-    return Report(
+def report(*figures: LinkFigure) -> AccuracyReport:
+    return AccuracyReport(
         date="2026-01-02", commit=None, machine={}, load=(0.0, 0.0), bare_rtt_ms=0.02,
         figures=figures,
     )  # fmt: skip

@@ -13,13 +13,13 @@ import pytest
 
 from duet_tools.link.emulator import LinkEmulator, parse_address
 from duet_tools.link.errors import ListenFailed
-from duet_tools.link.profiles import Direction, Link
-from duet_tools.link.timeline import Step, Timeline
+from duet_tools.link.profiles import Direction, LinkProfile
+from duet_tools.link.timeline import LinkChange, Timeline
 from tests.doubles.tcp import echo, read_all, serving
 
 
-def link(up: Direction | None = None, down: Direction | None = None) -> Link:
-    return Link("test", up or Direction(), down or Direction(), "a test")
+def link(up: Direction | None = None, down: Direction | None = None) -> LinkProfile:
+    return LinkProfile("test", up or Direction(), down or Direction(), "a test")
 
 
 def connect(address: str) -> socket.socket:
@@ -141,7 +141,7 @@ def test_the_same_seed_delays_each_connection_alike_and_another_seed_otherwise(
 
 
 def test_a_rate_bounds_what_passes_in_its_direction_alone() -> None:
-    def took(settings: Link) -> float:
+    def took(settings: LinkProfile) -> float:
         with serving(echo) as target, LinkEmulator(target, settings) as emulator:
             began = time.perf_counter()
             assert len(exchange(emulator.address, b"x" * 20_000)) == 20_000
@@ -188,7 +188,7 @@ def test_a_reset_by_the_server_reaches_the_client() -> None:
 
 
 def test_a_timeline_changes_the_link_while_connections_stay() -> None:
-    timeline = Timeline((Step(0.3, rtt_ms=300),))
+    timeline = Timeline((LinkChange(0.3, rtt_ms=300),))
     with (
         serving(echo) as target,
         LinkEmulator(target, link(), timeline=timeline) as emulator,
@@ -205,7 +205,7 @@ def test_a_timeline_changes_the_link_while_connections_stay() -> None:
 
 @pytest.mark.parametrize("ending", ["cut", "reset"])
 def test_a_timeline_ends_connections(ending: str) -> None:
-    timeline = Timeline((Step(0.5, end=ending),))  # type: ignore[arg-type]
+    timeline = Timeline((LinkChange(0.5, end=ending),))  # type: ignore[arg-type]
     with (
         serving(echo) as target,
         LinkEmulator(target, link(), timeline=timeline) as emulator,

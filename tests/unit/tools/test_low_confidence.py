@@ -4,19 +4,18 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 from duet_tools.report.compare import compare
 from duet_tools.results.record import Record
 from duet_tools.results.report import MarkedLow, read_report
-from tests.doubles.commands import bench_split
 from tests.doubles.reports import LARGE, SPLIT, large_records, records, report, summary
 from tests.doubles.service import ScriptedCompletions, ScriptedService
+from tests.doubles.split_bench import Bench
 
 DEVICE_CELLS = ("device-alone/none/1 at once", "duet@16/none/1 at once", "duet@16/none/3 at once")
 
 
-def name_threshold(bench: SimpleNamespace, confidence: float) -> None:
+def name_threshold(bench: Bench, confidence: float) -> None:
     path = bench.pair / "manifest.json"
     data = json.loads(path.read_text("utf-8"))
     data["defaults"]["confidence"] = confidence
@@ -29,16 +28,14 @@ def sure(ids: Sequence[int]) -> float:
     return 0.3 if b"is 0?" in asked or b"is 1?" in asked else 0.9
 
 
-def run(bench: SimpleNamespace, service: ScriptedService, *more: str) -> list[Record]:
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    given += ["--server", service.address, "--warm-up", "0", "--concurrency", "1,3"]
-    assert bench_split([*given, *more]) == 0
-    lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
-    return [Record.model_validate_json(line) for line in lines]
+def run(bench: Bench, service: ScriptedService, *more: str) -> list[Record]:
+    given = ["--server", service.address, "--warm-up", "0", "--concurrency", "1,3"]
+    assert bench.run(*given, *more) == 0
+    return [Record.model_validate(row) for row in bench.rows]
 
 
 def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
-    bench: SimpleNamespace,
+    bench: Bench,
     service: ScriptedService,
     completions: ScriptedCompletions,
 ) -> None:
@@ -53,7 +50,7 @@ def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
     assert {each.low_confidence for each in found if each.cell.startswith("large")} == {None}
 
     # The first question's answer is wrong.
-    cells = {cell.id: cell.marked_low for cell in read_report(bench.out / "report.json").cells}
+    cells = {cell.id: cell.marked_low for cell in bench.report.cells}
     counted = MarkedLow(right=5, right_marked=1, wrong=1, wrong_marked=1)
     assert {cells[cell] for cell in DEVICE_CELLS} == {counted}
     assert cells["large-alone/none/1 at once"] is None
@@ -66,13 +63,11 @@ def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
     assert [row["low_confidence"] for row in rows] == ["True", "True"] + ["False"] * 4
 
 
-def test_a_pair_without_a_threshold_marks_nothing(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
+def test_a_pair_without_a_threshold_marks_nothing(bench: Bench, service: ScriptedService) -> None:
     bench.decoder.sure = sure
     found = run(bench, service, "--modes", "duet,device-alone")
     assert {each.low_confidence for each in found} == {None}
-    assert all(cell.marked_low is None for cell in read_report(bench.out / "report.json").cells)
+    assert all(cell.marked_low is None for cell in bench.report.cells)
     assert "marked low" not in (bench.out / "report.md").read_text("utf-8")
 
 

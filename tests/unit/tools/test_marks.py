@@ -13,22 +13,24 @@ from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT
 from duet_device.policy.measures import Evidence
 from duet_device.policy.rounds import Candidate
 from duet_tools.errors import BenchError, UsageProblem
-from duet_tools.marks.answers import Answered, of_all, with_rounds
+from duet_tools.marks.answers import JudgedAnswer, of_all, with_rounds
 from duet_tools.marks.command import read_set
 from duet_tools.marks.figures import marks_of, of_sets, ways_of
-from duet_tools.marks.signals import Asked, SignalRow, ask, missing
+from duet_tools.marks.signals import SetQuestion, SignalRow, ask, missing
 from tests.doubles.cloud import ScriptedCloud, done_text, says, text
 from tests.unit.device.conftest import manifest_data
 
-SUMS = [Asked("sums", str(number), f"{number}+1?", str(number + 1)) for number in range(3)]
+SUMS = [SetQuestion("sums", str(number), f"{number}+1?", str(number + 1)) for number in range(3)]
 
 
 def made(
     right: bool, score: float | None, *, value: str = "7", sure: bool = True, tokens: int = 4
-) -> Answered:
+) -> JudgedAnswer:
     candidate = Candidate(Evidence(values=(value,)), score)
     marked = score is None or score < 0
-    return Answered(right, tokens, marked, score, None if score is None else 0.5, sure, candidate)
+    return JudgedAnswer(
+        right, tokens, marked, score, None if score is None else 0.5, sure, candidate
+    )
 
 
 def test_marks_of_a_judge_that_knows() -> None:
@@ -93,13 +95,13 @@ def test_what_is_held_is_not_asked_again(held: set[tuple[int, int]]) -> None:
 def test_a_worked_solution_is_judged_by_its_result(tmp_path: Path) -> None:
     file = tmp_path / "set.jsonl"
     file.write_text('{"id": "a", "question": "2+2?", "answer": "2+2 is 4.\\n#### 4"}\n')
-    assert read_set("sums", file) == [Asked("sums", "a", "2+2?", "4")]
+    assert read_set("sums", file) == [SetQuestion("sums", "a", "2+2?", "4")]
     file.write_text('{"question": "2+2?"}\n')
     with pytest.raises(UsageProblem, match="not every question has an answer"):
         read_set("sums", file)
 
 
-def _row(asked: Asked, number: int) -> SignalRow:
+def _row(asked: SetQuestion, number: int) -> SignalRow:
     odds = {"least_log_probability": None, "mean_log_probability": None}
     return SignalRow(
         set=asked.set, id=asked.id, number=number, text="a", tokens=1, cut=False, **odds

@@ -16,8 +16,8 @@ from duet_tools.privacy import capture
 from duet_tools.privacy.capture import OTHERS, PLAIN, Capture, Way
 from duet_tools.privacy.judge import RELATIONS, numbers_in, relations_in
 from duet_tools.privacy.questions import NOTATIONS, Twins, mixtures, with_other_numbers
+from duet_tools.privacy.recorder import ConnectionReader
 from duet_tools.privacy.table import privacy_table
-from duet_tools.privacy.wire import ConnectionReader
 from duet_tools.results.privacy import PrivacyResults
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.doubles.manifests import manifest_data

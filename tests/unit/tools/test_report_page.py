@@ -18,7 +18,7 @@ from duet_tools.report.plots import plots
 from duet_tools.report.text import as_markdown
 from duet_tools.report.waterfall import waterfall
 from duet_tools.results.figures import Results
-from duet_tools.results.questions import Question
+from duet_tools.results.questions import QuestionRow
 from duet_tools.results.report import Metric, Report, read_report
 from tests.doubles.commands import bench_split
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
@@ -165,7 +165,9 @@ def test_questions_are_shown_with_signal_answer_and_mark(full: Report) -> None:
         low_confidence=lambda i: i == 1,
     )  # fmt: skip
     own[2].status, own[2].message = "busy", "at capacity"
-    asked = [Question(id=str(i), text=f"question {i}", answer=f"reference {i}") for i in range(3)]
+    asked = [
+        QuestionRow(id=str(i), text=f"question {i}", answer=f"reference {i}") for i in range(3)
+    ]
     text = page(full, own, asked)
     rows = [row.split("</tr>")[0] for row in text.split("<tr>")]
     rows = [row for row in rows if re.search(r"<td[^>]*>question \d", row)]

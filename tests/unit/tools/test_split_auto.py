@@ -1,18 +1,15 @@
 """Mode `auto` of the bench: what the policy keeps on the device costs no tokens of the large model."""
 
-import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from duet_contract.calibration import Calibration, Threshold
 from duet_contract.manifest import Manifest
 from duet_device.policy.calibrations import store
-from duet_tools.results.report import read_report
-from tests.doubles.commands import bench_split
 from tests.doubles.decoder import END
 from tests.doubles.service import ScriptedService
+from tests.doubles.split_bench import Bench
 
 AUTO = ("--warm-up", "0", "--modes", "duet,auto")
 
@@ -47,22 +44,19 @@ def calibrated(manifest: Manifest) -> None:
     )
 
 
-def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    return bench_split([*given, "--server", service.address, *AUTO, *more])
+def main(bench: Bench, service: ScriptedService, *more: str) -> int:
+    return bench.run("--server", service.address, *AUTO, *more)
 
 
 @pytest.mark.usefixtures("calibrated")
-def test_the_policy_is_measured_like_the_split(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
+def test_the_policy_is_measured_like_the_split(bench: Bench, service: ScriptedService) -> None:
     def sure(ids: list[int]) -> float:
         text = bytes(token for token in ids if token < END)
         return 0.9 if any(b"is %d?" % number in text for number in (1, 3, 5)) else 0.4
 
     bench.decoder.sure = sure
     assert main(bench, service) == 0
-    rows = [json.loads(row) for row in (bench.out / "questions.jsonl").read_text().splitlines()]
+    rows = bench.rows
     spent = {
         mode: [row.get("large_tokens", 0) for row in rows if row["cell"].startswith(f"{mode}@")]
         for mode in ("duet", "auto")
@@ -70,14 +64,14 @@ def test_the_policy_is_measured_like_the_split(
     assert len(spent["duet"]) == len(spent["auto"]) == 6
     assert all(spent["duet"])
     assert [bool(tokens) for tokens in spent["auto"]] == [True, False] * 3
-    cells = {cell.cell.mode: cell for cell in read_report(bench.out / "report.json").cells}
+    cells = {cell.cell.mode: cell for cell in bench.report.cells}
     assert cells["auto"].accuracy
     assert cells["duet"].accuracy
     assert cells["auto"].accuracy.value == cells["duet"].accuracy.value
 
 
 def test_without_a_calibration_it_is_refused_with_the_command_that_makes_one(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+    bench: Bench, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(bench, service) == 2
     assert "duet-device calibrate DATA --pair bytes" in capsys.readouterr().err
@@ -86,7 +80,7 @@ def test_without_a_calibration_it_is_refused_with_the_command_that_makes_one(
 @pytest.mark.usefixtures("calibrated")
 @pytest.mark.parametrize("load", [("--concurrency", "1,3"), ("--profile", "sweep")])
 def test_it_measures_no_load(
-    bench: SimpleNamespace,
+    bench: Bench,
     service: ScriptedService,
     capsys: pytest.CaptureFixture[str],
     load: tuple[str, ...],

@@ -25,11 +25,11 @@ from duet_tools.results.folder import Folder, Stretch
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
 from duet_tools.split.energy import EnergyMeter
+from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.modes import replayed
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.base import ModeSettings
 from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 from duet_tools.split.modes.split import add_saving
-from duet_tools.split.wire import Ways
 from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.decoder import ScriptedDecoder, answering, likely
 from tests.doubles.tcp import read_all, serving
@@ -65,7 +65,7 @@ def decoder(monkeypatch: pytest.MonkeyPatch) -> SlowDecoder:
 
 @pytest.fixture
 def device(decoder: SlowDecoder, manifest: Manifest) -> ReplayedDevice:
-    return ReplayedDevice(decoder, Asking(manifest, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    return ReplayedDevice(decoder, ModeSettings(manifest, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
 
 
 def test_a_pair_that_computes_is_asked_without_numbers_and_judged_by_its_value(
@@ -73,7 +73,7 @@ def test_a_pair_that_computes_is_asked_without_numbers_and_judged_by_its_value(
 ) -> None:
     private = manifest.model_copy(update={"quantities": "private", "answers": "computed"})
     decoder = ScriptedDecoder(answering("She has {=} pens.", " A:"))
-    device = ReplayedDevice(decoder, Asking(private, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    device = ReplayedDevice(decoder, ModeSettings(private, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     asked = "Ann has 3 pens and buys 4 more. How many pens has she?"
     answered = device.answer(asked, arrived((1.0, "a+b"), done_ms=2.0), 0)
     assert (answered.value, answered.text) == ("7", "She has 7 pens.")
@@ -144,7 +144,7 @@ def test_an_answer_is_judged_where_a_device_judges_it(
     decoder.odds = lambda: judged.append(bytes(decoder.ids)) or [likely(0.4)]  # type: ignore[func-returns-value]
     defaults = manifest.defaults.model_copy(update={"confidence": confidence})
     pair = manifest.model_copy(update={"defaults": defaults})
-    device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    device = ReplayedDevice(decoder, ModeSettings(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     signal = arrived((1.0, "signal"), done_ms=2.0)
     # The second time it is not generated again.
     first, again = (device.answer("What?", signal, 0) for _ in range(2))
@@ -159,7 +159,7 @@ def test_a_calibrated_pair_marks_as_its_calibration_says(
 ) -> None:
     decoder.odds = lambda: [likely(0.4)]
     fitted = calibration(mark=threshold("least_probability", at_least))
-    asking = Asking(manifest, 64, 0.0, 0, 60.0, 5.0, 1)
+    asking = ModeSettings(manifest, 64, 0.0, 0, 60.0, 5.0, 1)
     device = ReplayedDevice(decoder, asking, fitted)  # type: ignore[arg-type]
     assert device.answer("What?", arrived((1.0, "s"), done_ms=2.0), 0).low_confidence is low
 
@@ -178,7 +178,7 @@ def test_an_answer_that_is_not_the_signals_result_is_marked(
     decoder.odds = lambda: [likely(1.0)]
     defaults = manifest.defaults.model_copy(update={"confidence": 0.5})
     pair = manifest.model_copy(update={"defaults": defaults})
-    device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    device = ReplayedDevice(decoder, ModeSettings(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     came = arrived((1.0, signal), done_ms=2.0)
     came.done.finish_reason = reason  # type: ignore[assignment]
     answered = device.answer("What?", came, 0)
@@ -330,9 +330,9 @@ def twice(connection: socket.socket) -> None:
 def test_links_in_their_own_process_pass_and_count() -> None:
     from duet_tools.link.profiles import link_named
 
-    with serving(twice) as target, Ways() as ways:
+    with serving(twice) as target, LinkPool() as pool:
         for link in ("none", "lan"):
-            with ways.open(target, link_named(link), seed=1) as way:
+            with pool.open(target, link_named(link), seed=1) as way:
                 port = int(way.address.split(":")[1])
                 with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
                     client.sendall(json.dumps({"a": 1}).encode())

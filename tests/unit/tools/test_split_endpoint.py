@@ -3,16 +3,14 @@
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from duet_tools.errors import UsageProblem
-from duet_tools.results.report import read_report
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
-from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
+from tests.doubles.split_bench import Bench
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +65,7 @@ def test_another_key_is_wanted(completions: ScriptedCompletions) -> None:
 
 
 def test_questions_go_over_https_with_the_key(
-    bench: SimpleNamespace,
+    bench: Bench,
     service: ScriptedService,
     secured: ScriptedCompletions,
     monkeypatch: pytest.MonkeyPatch,
@@ -75,10 +73,9 @@ def test_questions_go_over_https_with_the_key(
     secured.key = "right"
     monkeypatch.setenv(KEY_VARIABLE, "right")
     place = secured.address.replace("127.0.0.1", "localhost")
-    given = ["--data", str(bench.data), "--out", str(bench.out), "--pair", str(bench.pair)]
-    given += ["--modes", "large-alone", "--openai", f"https://{place}", "--warm-up", "0"]
-    assert bench_split([*given, "--link", "lan"]) == 0
-    (cell,) = read_report(bench.out / "report.json").cells
+    given = ["--modes", "large-alone", "--openai", f"https://{place}", "--warm-up", "0"]
+    assert bench.run(*given, "--link", "lan") == 0
+    (cell,) = bench.report.cells
     assert (cell.asked, cell.answered, cell.failures) == (6, 6, {})
     assert set(secured.hosts) == {place}
 

@@ -12,16 +12,16 @@ import pytest
 from duet_contract.manifest import Manifest
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, Interrupted
 from duet_tools.link.emulator import LinkEmulator
-from duet_tools.link.profiles import Direction, Link
-from duet_tools.results.questions import Question
+from duet_tools.link.profiles import Direction, LinkProfile
+from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record, failed
 from duet_tools.split.endpoint import Endpoint
 from duet_tools.split.link_time import tell_link_from_cloud
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.base import ModeSettings
 from duet_tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
 from tests.doubles.service import ScriptedCompletions
 
-QUESTION = Question("1", "What?", "7")
+QUESTION = QuestionRow("1", "What?", "7")
 # Its questions go to the near end of a link to it.
 SERVER = (Endpoint("gpu-host:8000"), "reasoner")
 
@@ -55,8 +55,8 @@ def ask(mode: LargeAlone | Truncated, address: str, index: int = 0) -> Record:
     return asked.record
 
 
-def asking(workload: Any) -> Asking:
-    return Asking(workload.manifest, 20, 0.5, 10, 60.0, 5.0, 1)
+def asking(workload: Any) -> ModeSettings:
+    return ModeSettings(workload.manifest, 20, 0.5, 10, 60.0, 5.0, 1)
 
 
 def test_the_whole_answer_is_the_large_models(
@@ -98,7 +98,7 @@ def test_the_links_time_is_no_time_of_the_cloud(
     completions.says = lambda prompt: time.sleep(0.2) or "I think it is 7"
     completions.metrics = TIMES if tells else None
     # The request takes some 90 ms up, in addition to two round trips of 300 ms.
-    link = Link("slow", Direction(32e3, 150.0), Direction(None, 150.0), "")
+    link = LinkProfile("slow", Direction(32e3, 150.0), Direction(None, 150.0), "")
     mode = LargeAlone(asking(workload), workload, SERVER)
     with LinkEmulator(completions.address, link) as way:
         asked = mode.ask(QUESTION, 0, way.address, threading.Event())
@@ -119,14 +119,14 @@ def test_the_links_time_is_no_time_of_the_cloud(
 
 
 def test_a_second_request_takes_another_round_trip() -> None:
-    link = Link("slow", Direction(None, 150.0), Direction(None, 150.0), "")
+    link = LinkProfile("slow", Direction(None, 150.0), Direction(None, 150.0), "")
     record = Record(connect_ms=2.0, total_ms=1202.0, large_tokens=5)
     tell_link_from_cloud(record, link, requests=2)
     assert (record.cloud_s, record.connect_ms) == (pytest.approx(0.3), 302.0)
 
 
 def test_a_kept_connection_takes_no_round_trip() -> None:
-    link = Link("slow", Direction(None, 150.0), Direction(None, 150.0), "")
+    link = LinkProfile("slow", Direction(None, 150.0), Direction(None, 150.0), "")
     record = Record(total_ms=900.0, large_tokens=3)
     tell_link_from_cloud(record, link, requests=1)
     assert record.cloud_s == pytest.approx(0.6)

@@ -5,7 +5,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -15,29 +14,23 @@ from rich.progress import Progress, TimeRemainingColumn
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools.progress import progress_bar
 from duet_tools.results.cells import Cell
-from duet_tools.results.record import Asked
-from duet_tools.results.report import Report, read_report
-from duet_tools.split import run, session
+from duet_tools.split import measurement, run
+from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.load import GIVE_UP_AFTER
-from duet_tools.split.session import Session
-from duet_tools.split.wire import Ways
-from tests.doubles.commands import bench_split
+from duet_tools.split.measurement import Measurement
+from duet_tools.split.modes.base import Reply
 from tests.doubles.service import ScriptedCompletions, ScriptedService
+from tests.doubles.split_bench import Bench
 
 RATE = ("--profile", "constant", "--rate", "4")
 
 
-def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    return bench_split([*given, "--server", service.address, *more])
-
-
-def report(bench: SimpleNamespace) -> Report:
-    return read_report(bench.out / "report.json")
+def main(bench: Bench, service: ScriptedService, *more: str) -> int:
+    return bench.run("--server", service.address, *more)
 
 
 def test_what_warms_up_is_asked_before_each_cell_and_counts_nowhere(
-    bench: SimpleNamespace, completions: ScriptedCompletions, service: ScriptedService
+    bench: Bench, completions: ScriptedCompletions, service: ScriptedService
 ) -> None:
     more = ["--modes", "large-alone", "--openai", completions.address, "--concurrency", "1,3"]
     assert main(bench, service, *more, "--warm-up", "2") == 0
@@ -45,34 +38,34 @@ def test_what_warms_up_is_asked_before_each_cell_and_counts_nowhere(
     ours = {f"What is {number}?" for number in range(6)}
     # Two before each of the two cells, of the bench's own.
     assert [text in ours for text in asked] == [False] * 2 + [True] * 6 + [False] * 2 + [True] * 6
-    for cell in report(bench).cells:
+    for cell in bench.report.cells:
         assert cell.asked == 6
         assert {values.count for values in cell.metrics.values()} == {6}
-    rows = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
-    assert {json.loads(row)["id"] for row in rows} == {f"q{number}" for number in range(6)}
+    rows = bench.rows
+    assert {row["id"] for row in rows} == {f"q{number}" for number in range(6)}
     # A question's bytes are its own: a warm-up's would be twice another's on the first.
-    wire = [json.loads(row)["wire_down"] for row in rows[:6]]
+    wire = [row["wire_down"] for row in rows[:6]]
     assert max(wire) < 1.2 * min(wire)
 
 
 def test_the_link_that_was_asked_for_is_in_every_time(
-    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "Ways", Ways)
+    monkeypatch.setattr(run, "LinkPool", LinkPool)
     more = ["--modes", "duet", "--link", "satellite,lan", "--warm-up", "0", "--limit", "1"]
     assert main(bench, service, *more) == 0
-    far, near = report(bench).cells
+    far, near = bench.report.cells
     assert (far.cell.link, near.cell.link) == ("satellite", "lan")
     # A round trip to connect, another one to ask.
     assert far.metrics["connect_ms"].p50 >= 630
     assert far.metrics["first_signal_ms"].p50 >= 2 * 630
     assert near.metrics["first_signal_ms"].p50 < far.metrics["first_signal_ms"].p50
-    assert [link.rtt_ms for link in report(bench).links] == [630, 0.5]
+    assert [link.rtt_ms for link in bench.report.links] == [630, 0.5]
 
 
 @pytest.mark.parametrize("load", [("--concurrency", "1"), ("--concurrency", "3"), RATE])
 def test_a_kept_connection_is_open_before_the_first_question(
-    bench: SimpleNamespace,
+    bench: Bench,
     service: ScriptedService,
     completions: ScriptedCompletions,
     load: tuple[str, ...],
@@ -80,13 +73,13 @@ def test_a_kept_connection_is_open_before_the_first_question(
     more = ["--modes", "duet,large-alone", "--openai", completions.address, "--link", "satellite"]
     more += ["--warm-up", "0", "--limit", "4", "--connections", "kept", *load]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "Ways", Ways)
+        patch.setattr(run, "LinkPool", LinkPool)
         assert main(bench, service, *more) == 0
-    split, large = report(bench).cells
+    split, large = bench.report.cells
     for cell in (split, large):
         assert (cell.asked, cell.failures) == (4, {})
     # A round trip to ask, none to connect; a second one would be 630 ms.
-    rows = [json.loads(row) for row in (bench.out / "questions.jsonl").read_text().splitlines()]
+    rows = bench.rows
     firsts = [row.get("first_signal_ms", row["first_answer_ms"]) for row in rows]
     assert all(630 <= first < 1200 for first in firsts)
     assert all(row.get("connect_ms", 0) < 300 for row in rows)
@@ -94,19 +87,19 @@ def test_a_kept_connection_is_open_before_the_first_question(
 
 
 def test_energy_is_summed_over_the_stretches_of_a_cell(
-    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Meter:
         def joules(self) -> dict[str, float]:
             return {"package-0": 5.0}
 
-    monkeypatch.setattr(session, "EnergyMeter", Meter)
+    monkeypatch.setattr(measurement, "EnergyMeter", Meter)
     stop_at(service, 3)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
-    assert report(bench).cells[0].joules == {"package-0": 5.0}
+    assert bench.report.cells[0].joules == {"package-0": 5.0}
     assert main(bench, service, *more, "--resume") == 0
-    assert report(bench).cells[0].joules == {"package-0": 10.0}
+    assert bench.report.cells[0].joules == {"package-0": 10.0}
     assert "joules per question" in (bench.out / "report.md").read_text("utf-8")
 
 
@@ -132,32 +125,32 @@ def stop_at(service: ScriptedService, question: int) -> None:
 
 
 def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
-    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = Session._finish
-    finished: list[Asked] = []
+    finish = Measurement._finish
+    finished: list[Reply] = []
 
-    def interrupted(self: Session, cell: Cell, asked: Asked) -> None:
+    def interrupted(self: Measurement, cell: Cell, asked: Reply) -> None:
         if len(finished) == 2:
             raise KeyboardInterrupt
         finished.append(asked)
         finish(self, cell, asked)
 
-    monkeypatch.setattr(Session, "_finish", interrupted)
+    monkeypatch.setattr(Measurement, "_finish", interrupted)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
     whole, back = map(json.loads, (bench.out / "stretches.jsonl").read_text().splitlines())
     assert back["seconds"] == pytest.approx(-whole["seconds"] * 4 / 6)
-    cell = report(bench).cells[0]
+    cell = bench.report.cells[0]
     assert cell.asked == 2
     assert cell.seconds == pytest.approx(whole["seconds"] * 2 / 6, rel=1e-3)
-    monkeypatch.setattr(Session, "_finish", finish)
+    monkeypatch.setattr(Measurement, "_finish", finish)
     assert main(bench, service, *more, "--resume") == 0
-    assert report(bench).cells[0].answered == 6
+    assert bench.report.cells[0].answered == 6
 
 
 def test_a_completions_server_that_dies_halfway_gives_a_partial_report(
-    bench: SimpleNamespace, completions: ScriptedCompletions, service: ScriptedService
+    bench: Bench, completions: ScriptedCompletions, service: ScriptedService
 ) -> None:
     bench.data.write_text(
         "".join(json.dumps({"question": f"Q{n}?", "answer": "7"}) + "\n" for n in range(12)),
@@ -173,15 +166,15 @@ def test_a_completions_server_that_dies_halfway_gives_a_partial_report(
     completions.says = dies
     more = ["--modes", "duet,large-alone", "--openai", completions.address, "--warm-up", "0"]
     assert main(bench, service, *more) == 1
-    split, large = report(bench).cells
+    split, large = bench.report.cells
     assert split.complete
     assert (large.answered, large.failures) == (4, {"unreachable": GIVE_UP_AFTER + 1})
     assert not large.complete
-    assert "could not be reached any more, in large-alone/none" in str(report(bench).partial)
+    assert "could not be reached any more, in large-alone/none" in str(bench.report.partial)
 
 
 def test_the_bar_shows_what_is_done_of_all_and_the_time_left(
-    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bars: list[Progress] = []
     console = Console(force_terminal=True, record=True, width=120)
@@ -200,7 +193,7 @@ def test_the_bar_shows_what_is_done_of_all_and_the_time_left(
 
 
 def test_a_service_that_stops_before_the_answer_is_not_asked_for_one(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+    bench: Bench, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = json.loads((bench.pair / "manifest.json").read_text("utf-8"))
     manifest["decoder"]["end_of_answer"] = ["."]

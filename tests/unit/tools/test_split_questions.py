@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from duet_tools.errors import UsageProblem
-from duet_tools.results.questions import Question, answered, read_questions
+from duet_tools.results.questions import QuestionRow, have_answers, read_questions
 from duet_tools.split.checking import RULE, by_rule, find_check
 from tests.doubles.growth import assert_no_slower
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
@@ -22,14 +22,14 @@ def test_questions_come_in_their_order_and_have_ids(tmp_path: Path) -> None:
     rows = [{"id": "b", "question": "Q1", "answer": 5}, {"question": "Q2", "answer": "x"}]
     found = read_questions(write(tmp_path / "data.jsonl", *rows))
     assert [(q.id, q.text, q.answer) for q in found] == [("b", "Q1", "5"), ("2", "Q2", "x")]
-    assert answered(found)
+    assert have_answers(found)
 
 
 def test_data_without_answers_is_read_and_told_apart(tmp_path: Path) -> None:
     found = read_questions(
         write(tmp_path / "d", {"question": "Q", "answer": "1"}, {"question": "R"})
     )
-    assert not answered(found)
+    assert not have_answers(found)
 
 
 def test_of_a_worked_answer_as_gsm8k_has_it_the_end_counts(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_rule_is_the_table_of_judged_answers() -> None:
     # Algebra needs a system that the tools do not have: only the same text is right.
     rows += [(reference, rf"\boxed{{{answer}}}", False) for reference, answer, _ in ALGEBRA]
     wrongly = [
-        row for row in [*rows, *PROSE] if by_rule(row[1], Question("1", "?", row[0])) != row[2]
+        row for row in [*rows, *PROSE] if by_rule(row[1], QuestionRow("1", "?", row[0])) != row[2]
     ]
     assert wrongly == []
 
@@ -106,8 +106,8 @@ def test_a_number_of_any_size_ends_at_once(tmp_path: Path) -> None:
 def test_a_verifier_can_be_named() -> None:
     check = find_check("tests.doubles.verifiers:DigitVerifier")
     assert DigitVerifier.broken is False
-    assert check("7", Question("1", "?", "7"))
-    assert not check("seven", Question("1", "?", "7"))
+    assert check("7", QuestionRow("1", "?", "7"))
+    assert not check("seven", QuestionRow("1", "?", "7"))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
 """The whole command, on a scripted service, a scripted server and a decoder over bytes."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Literal
 
 import grpc
 import pytest
@@ -15,27 +13,19 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools.report.readme import readme
-from duet_tools.results.report import Report, read_report
 from duet_tools.split.load import offsets
-from duet_tools.split.modes.large import LargeAlone
-from duet_tools.split.modes.split import Split
 from duet_tools.subjects.workload import Workload
 from tests.doubles import cloud
-from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
+from tests.doubles.split_bench import Bench
 
 
-def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    return bench_split([*given, "--server", service.address, "--warm-up", "0", *more])
-
-
-def report(bench: SimpleNamespace) -> Report:
-    return read_report(bench.out / "report.json")
+def main(bench: Bench, service: ScriptedService, *more: str) -> int:
+    return bench.run("--server", service.address, "--warm-up", "0", *more)
 
 
 def test_every_mode_gives_a_cell_with_its_figures(
-    bench: SimpleNamespace,
+    bench: Bench,
     service: ScriptedService,
     completions: ScriptedCompletions,
     monkeypatch: pytest.MonkeyPatch,
@@ -45,7 +35,7 @@ def test_every_mode_gives_a_cell_with_its_figures(
     modes = "duet,large-alone,large-alone-service,device-alone,truncated"
     more = ["--modes", modes, "--openai", completions.address, "--concurrency", "1,3"]
     assert main(bench, service, *more, "--objective", "total=60") == 0
-    found = {cell.id: cell for cell in report(bench).cells}
+    found = {cell.id: cell for cell in bench.report.cells}
     assert list(found) == [
         "device-alone/none/1 at once",
         "duet@16/none/1 at once", "duet@16/none/3 at once",
@@ -67,11 +57,10 @@ def test_every_mode_gives_a_cell_with_its_figures(
 
 @pytest.mark.parametrize("streams", ["1", "2"])
 def test_a_question_of_the_split_has_its_tokens_bytes_and_times(
-    bench: SimpleNamespace, service: ScriptedService, streams: str
+    bench: Bench, service: ScriptedService, streams: str
 ) -> None:
     assert main(bench, service, "--modes", "duet", "--concurrency", streams) == 0
-    lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
-    record = json.loads(lines[-1])
+    record = bench.rows[-1]
     assert record["answer"] == "it is 7"
     assert (record["signal_tokens"], record["answer_tokens"]) == (7, 7)
     assert record["question_tokens"] == len("What is 5?")
@@ -93,7 +82,7 @@ def test_a_question_of_the_split_has_its_tokens_bytes_and_times(
 
 
 def test_every_form_of_the_report_is_written(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+    bench: Bench, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prices = ["--price-host-hour", "2", "--price-million-tokens", "3", "--price-gib", "0.1"]
     assert main(bench, service, "--modes", "duet", *prices) == 0
@@ -101,7 +90,7 @@ def test_every_form_of_the_report_is_written(
         "report.json", "report.md", "report.html", "questions.csv", "questions.jsonl", "run.json",
         "stretches.jsonl", "probe.json",
     }  # fmt: skip
-    found = report(bench)
+    found = bench.report
     assert found.partial is None
     assert "duet @16" in capsys.readouterr().err
     assert found.cells[0].cost_per_correct is not None
@@ -114,38 +103,19 @@ def test_every_form_of_the_report_is_written(
 
 
 def test_data_without_answers_leaves_accuracy_out_and_says_so(
-    bench: SimpleNamespace, service: ScriptedService
+    bench: Bench, service: ScriptedService
 ) -> None:
     bench.data.write_text('{"question": "Why?"}\n', "utf-8")
     assert main(bench, service, "--modes", "duet") == 0
-    found = report(bench)
+    found = bench.report
     assert found.cells[0].accuracy is None
     assert found.cells[0].ipt is None
     assert "Accuracy is left out: not every question of the data has an answer." in found.notes
     assert "not measured" in (bench.out / "report.md").read_text("utf-8")
 
 
-def test_a_service_of_another_pair_is_refused(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service.pairs = ("other@2.0.0", "third@1.0.0")
-    assert main(bench, service) == 2
-    said = capsys.readouterr().err
-    assert "serves another pair: this service serves other@2.0.0, third@1.0.0" in said
-    assert "give --pair" in said
-    assert not service.requests
-
-
-def test_a_service_of_several_pairs_is_asked_for_the_one_named(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
-    service.pairs = ("other@2.0.0", "bytes@1.0.0")
-    assert main(bench, service, "--modes", "duet", "--limit", "2") == 0
-    assert {request.pair for request in service.requests} == {"bytes@1.0.0"}
-
-
 def test_a_path_that_looks_like_markup_is_printed_as_it_is(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+    bench: Bench, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.out = bench.out.with_name("o[bold]z") / "x[/y]"
     assert main(bench, service, "--modes", "duet", "--limit", "1") == 0
@@ -153,7 +123,7 @@ def test_a_path_that_looks_like_markup_is_printed_as_it_is(
 
 
 def test_every_file_that_is_written_is_named(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+    bench: Bench, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(bench, service, "--modes", "duet", "--limit", "1") == 0
     said = next(line for line in capsys.readouterr().err.splitlines() if "written: " in line)
@@ -162,67 +132,7 @@ def test_every_file_that_is_written_is_named(
     assert "questions.jsonl" in said
 
 
-def test_no_service_is_told(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service.stop()
-    assert main(bench, service) == 1
-    assert "no cloud at 127.0.0.1" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("streams", ["1", "2"])
-def test_a_service_that_dies_halfway_gives_a_partial_report_and_can_be_resumed(
-    bench: SimpleNamespace,
-    service: ScriptedService,
-    streams: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    alive, script = threading.Semaphore(3 + 6), service.script
-
-    def dies(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
-        if not alive.acquire(blocking=False):
-            cloud.abort(context, grpc.StatusCode.UNAVAILABLE, "gone")
-        return script(request, context)
-
-    service.script = dies
-    bench.data.write_text(
-        "".join(json.dumps({"question": f"Q{n}?", "answer": "7"}) + "\n" for n in range(12)),
-        "utf-8",
-    )
-    more = ["--modes", "duet", "--concurrency", streams]
-    assert main(bench, service, *more) == 1
-    assert "could not be reached any more, in duet@16/none" in capsys.readouterr().err
-    found = report(bench)
-    assert found.partial is not None
-    assert not found.cells[0].complete
-    assert found.cells[0].answered == 3
-    assert found.cells[0].failures["unreachable"] >= 4
-    assert "Partial:" in (bench.out / "report.md").read_text("utf-8")
-    assert "Partial:" in (bench.out / "report.html").read_text("utf-8")
-    service.script = script
-    assert main(bench, service, *more, "--resume") == 0
-    found = report(bench)
-    assert found.partial is None
-    assert (found.cells[0].asked, found.cells[0].answered) == (12, 12)
-
-
-def test_an_output_folder_that_exists_is_kept(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bench.out.mkdir()
-    (bench.out / "thesis.txt").write_text("mine", "utf-8")
-    assert main(bench, service, "--modes", "duet") == 2
-    assert (
-        "exists and is not empty: give another --out, or continue it with --resume"
-        in capsys.readouterr().err
-    )
-    assert [path.name for path in bench.out.iterdir()] == ["thesis.txt"]
-    assert not service.requests
-
-
-def test_refusals_of_a_full_service_are_counted(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
+def test_refusals_of_a_full_service_are_counted(bench: Bench, service: ScriptedService) -> None:
     running, refused = threading.Semaphore(1), threading.Event()
     script = service.script
 
@@ -244,7 +154,7 @@ def test_refusals_of_a_full_service_are_counted(
     service.script = one_at_a_time
     more = ["--modes", "duet", "--concurrency", "3", "--limit", "3"]
     assert main(bench, service, *more) == 0
-    found = report(bench)
+    found = bench.report
     cell = found.cells[0]
     assert cell.answered + cell.failures["busy"] == cell.asked == 3
     assert cell.failures["busy"] >= 1
@@ -254,71 +164,8 @@ def test_refusals_of_a_full_service_are_counted(
     assert cell.accuracy.value <= cell.answered / 3 + 1e-6
 
 
-def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
-    bench: SimpleNamespace,
-    service: ScriptedService,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ask = Split.ask
-
-    def interrupted(self: Split, question: Any, index: int, *rest: Any) -> Any:
-        if index == 3:
-            raise KeyboardInterrupt
-        return ask(self, question, index, *rest)
-
-    monkeypatch.setattr(Split, "ask", interrupted)
-    assert main(bench, service, "--modes", "duet") == 130
-    assert "interrupted" in capsys.readouterr().err
-    found = report(bench)
-    assert found.partial == "interrupted"
-    assert (found.cells[0].asked, found.cells[0].complete) == (3, False)
-    monkeypatch.undo()
-    asked = len(service.requests)
-    monkeypatch.setattr("duet_tools.split.run.load_decoder", lambda pair, threads: bench.decoder)
-    assert main(bench, service, "--modes", "duet", "--resume") == 0
-    assert report(bench).cells[0].answered == 6
-    assert len(service.requests) == asked + 3
-    # What is measured once is kept from the first time.
-    assert report(bench).handshake == found.handshake is not None
-    # The cell's clock continues, or the host's seconds of both runs would be counted as one's.
-    lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
-    began = [json.loads(line).get("at_s", 0.0) for line in lines]
-    assert began == sorted(began)
-    assert min(began[3:]) > found.cells[0].seconds * 0.99
-
-
-def test_what_the_large_model_answered_before_ctrl_c_is_whole(
-    bench: SimpleNamespace,
-    service: ScriptedService,
-    completions: ScriptedCompletions,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ask = LargeAlone.ask
-
-    def interrupted(self: LargeAlone, question: Any, index: int, *rest: Any) -> Any:
-        if index == 2:
-            raise KeyboardInterrupt
-        return ask(self, question, index, *rest)
-
-    monkeypatch.setattr(LargeAlone, "ask", interrupted)
-    more = ["--modes", "large-alone", "--openai", completions.address]
-    assert main(bench, service, *more) == 130
-    cell = report(bench).cells[0]
-    assert (cell.answered, cell.metrics["large_tokens"].mean) == (2, 5)
-    assert cell.metrics["total_ms"].count == 2
-
-
-def test_resuming_another_run_is_refused(
-    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(bench, service, "--modes", "duet") == 0
-    assert main(bench, service, "--modes", "duet", "--seed", "5", "--resume") == 2
-    assert "it differs in seed" in capsys.readouterr().err
-
-
 def test_same_questions_same_order_same_seeds(
-    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions
 ) -> None:
     more = ["--modes", "duet,large-alone", "--openai", completions.address, "--seed", "40"]
     assert main(bench, service, *more) == 0
@@ -329,30 +176,29 @@ def test_same_questions_same_order_same_seeds(
 
 @pytest.mark.parametrize("profile", ["constant", "poisson"])
 def test_questions_come_at_a_rate(
-    bench: SimpleNamespace, service: ScriptedService, profile: Literal["constant", "poisson"]
+    bench: Bench, service: ScriptedService, profile: Literal["constant", "poisson"]
 ) -> None:
     more = ["--modes", "duet", "--profile", profile, "--rate", "20", "--seed", "3"]
     assert main(bench, service, *more) == 0
-    found = report(bench).cells[0]
+    found = bench.report.cells[0]
     assert found.cell.load == f"20/s {profile}"
-    rows = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
-    at = [json.loads(row)["at_s"] for row in rows]
+    at = [row["at_s"] for row in bench.rows]
     wanted = offsets(6, 20.0, profile, seed=3)
     assert at == pytest.approx(wanted, abs=10)
     # Never before its time, give or take a timer.
     assert all(each >= due - 0.01 for each, due in zip(at, wanted, strict=True))
 
 
-def test_over_tls_the_wire_carries_more(bench: SimpleNamespace, tmp_path: Path) -> None:
+def test_over_tls_the_wire_carries_more(bench: Bench, tmp_path: Path) -> None:
     key, certificate = self_signed(tmp_path)
     credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
     with ScriptedService(reasons(), "bytes@1.0.0", credentials) as service:
         more = ["--modes", "duet", "--tls-ca", str(certificate)]
         assert main(bench, service, *more) == 0
-        text = readme(report(bench))
+        text = readme(bench.report)
     # Only a plaintext report has to say what TLS would add.
     assert "plaintext" not in text
-    found = report(bench)
+    found = bench.report
     assert found.settings.tls
     assert found.handshake is not None
     # A certificate alone has several hundred bytes.
@@ -363,9 +209,7 @@ def test_over_tls_the_wire_carries_more(bench: SimpleNamespace, tmp_path: Path) 
     assert "A TLS connection that asks nothing" in (bench.out / "report.md").read_text("utf-8")
 
 
-def test_a_sweep_measures_rates_in_between(
-    bench: SimpleNamespace, service: ScriptedService
-) -> None:
+def test_a_sweep_measures_rates_in_between(bench: Bench, service: ScriptedService) -> None:
     script = service.script
 
     def slow(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
@@ -375,55 +219,6 @@ def test_a_sweep_measures_rates_in_between(
     service.script = slow
     more = ["--modes", "duet", "--profile", "sweep", "--concurrency", "3", "--sweep-steps", "2"]
     assert main(bench, service, *more) == 0
-    cells = [cell.cell for cell in report(bench).cells]
+    cells = [cell.cell for cell in bench.report.cells]
     assert [cell.streams for cell in cells] == [1, 3, None, None]
     assert cells[2].rate < cells[3].rate  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        ["--modes", "gated"],
-        ["--concurrency", "0"],
-        ["--profile", "constant"],
-        ["--budgets", "65"],
-        ["--large-limit", "5000"],
-        ["--verifier", "math"],
-        ["--objective", "speed=1"],
-        ["--tls-cert", "x.pem"],
-        ["--tls-ca", "/no/such/file"],
-        ["--figures", "/no/such/file"],
-        ["--data", "/no/such/file"],
-        ["--pair", "no-such-pair"],
-        ["--openai", "127.0.0.1:1", "--modes", "large-alone"],
-        ["--no-such-option"],
-    ],
-)
-def test_bad_options_are_one_line_and_code_2(
-    bench: SimpleNamespace,
-    service: ScriptedService,
-    more: list[str],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(bench, service, *more) == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if "━" not in line]
-    assert said[-1].startswith("duet-bench: ")
-    assert len(said) == 1
-
-
-def test_what_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split([]) == 2
-    assert "give --data FILE and --out FOLDER" in capsys.readouterr().err
-
-
-def test_help_names_modes_links_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split(["--help"]) == 0
-    said = capsys.readouterr().out
-    for word in ("truncated", "satellite", "--compare", "--resume", "130  interrupted", "figures"):
-        assert word in said
-
-
-def test_the_committed_schema_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split(["--schema"]) == 0
-    path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
-    assert capsys.readouterr().out == path.read_text("utf-8")

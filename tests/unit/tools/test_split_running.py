@@ -1,21 +1,18 @@
 """What a device measures of servers that run elsewhere: which modes, and which times."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from duet_tools.results.report import read_report
-from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
+from tests.doubles.split_bench import Bench
 
 
 def main(
-    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions, *more: str
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions, *more: str
 ) -> int:
-    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     servers = ["--server", service.address, "--openai", completions.address, "--warm-up", "0"]
-    return bench_split([*files, *servers, *more])
+    return bench.run(*servers, *more)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +24,7 @@ def main(
     ],
 )
 def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
-    bench: SimpleNamespace,
+    bench: Bench,
     service: ScriptedService,
     completions: ScriptedCompletions,
     capsys: pytest.CaptureFixture[str],
@@ -35,9 +32,8 @@ def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
     given: bool,
     told: str,
 ) -> None:
-    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     addresses = ["--server", service.address, "--openai", completions.address]
-    assert bench_split([*files, "--modes", modes, *(addresses if given else ())]) == 2
+    assert bench.run("--modes", modes, *(addresses if given else ())) == 2
     said = capsys.readouterr().err
     assert "no tokenizer of the reasoner of bytes can be read here" in said
     assert said.rstrip().endswith(told)
@@ -47,31 +43,30 @@ def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
 
 
 def test_what_a_device_can_measure_of_running_services_needs_no_reasoner(
-    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions
 ) -> None:
     # This pair's reasoning ends with its answer, so that nothing has to be divided.
     assert main(bench, service, completions, "--modes", "duet,large-alone") == 0
 
 
 def test_tls_to_a_service_that_would_be_started_here_is_refused(
-    bench: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, certificate = self_signed(tmp_path)
-    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    assert bench_split([*files, "--modes", "duet", "--tls-ca", str(certificate)]) == 2
+    assert bench.run("--modes", "duet", "--tls-ca", str(certificate)) == 2
     assert capsys.readouterr().err == (
         "duet-bench: --tls-ca needs --server: a service that is started here is plaintext\n"
     )
 
 
 def test_a_connection_over_http_takes_the_links_round_trip_too(
-    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions
 ) -> None:
     completions.metrics = {
         "queue_time_ms": 1.0, "time_to_first_token_ms": 2.0, "generation_time_ms": 30.0,
     }  # fmt: skip
     more = ["--modes", "large-alone", "--link", "2g"]
     assert main(bench, service, completions, *more) == 0
-    metrics = read_report(bench.out / "report.json").cells[0].metrics
+    metrics = bench.report.cells[0].metrics
     assert metrics["connect_ms"].p50 >= 800
     assert metrics["cloud_s"].p50 == pytest.approx(0.032)

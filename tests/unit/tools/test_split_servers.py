@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from duet_tools.results.report import read_report
 from duet_tools.split import servers
 from duet_tools.split.servers import Servers
 from duet_tools.subjects.workload import Workload
-from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
+from tests.doubles.split_bench import Bench
 
 
 class Started:
@@ -60,7 +59,7 @@ class OpenAI(Started):
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(servers, "Service", Service)
+    monkeypatch.setattr(servers, "ServiceSubject", Service)
     monkeypatch.setattr(servers, "OpenAIServer", OpenAI)
     # The pair has no tokenizer to read it from.
     monkeypatch.setattr(Workload, "stop_id", 256)
@@ -98,13 +97,12 @@ def test_what_a_server_that_ended_said_last_is_passed_on(asked: Servers) -> None
     assert asked.why_gone() == ": the service ended: out of memory"
 
 
-def test_a_run_without_addresses_starts_what_its_modes_need(bench: SimpleNamespace) -> None:
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+def test_a_run_without_addresses_starts_what_its_modes_need(bench: Bench) -> None:
     more = ["--modes", "duet,large-alone,device-alone", "--warm-up", "0", "--concurrency", "1,2"]
-    assert bench_split([*given, *more, "--", "--seed", "1"]) == 0
+    assert bench.run(*more, "--", "--seed", "1") == 0
     # One start for both loads.
     assert Started.told == ["Service", "OpenAI"]
-    found = read_report(bench.out / "report.json")
+    found = bench.report
     assert all(cell.complete and cell.answered == 6 for cell in found.cells)
     assert found.settings.started_here
     # The second cell is not to find the first one's work.
@@ -113,27 +111,25 @@ def test_a_run_without_addresses_starts_what_its_modes_need(bench: SimpleNamespa
 
 
 def test_a_server_that_cannot_be_started_behind_others_keeps_what_was_measured(
-    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(self: OpenAI) -> None:
         raise servers.BenchError("vLLM's OpenAI server ended at once: no such model")
 
     monkeypatch.setattr(OpenAI, "start", fails)
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    assert bench_split([*given, "--modes", "duet,large-alone", "--warm-up", "0"]) == 1
+    assert bench.run("--modes", "duet,large-alone", "--warm-up", "0") == 1
     assert "no such model; continue with --resume" in capsys.readouterr().err
-    found = read_report(bench.out / "report.json")
+    found = bench.report
     assert found.partial == "vLLM's OpenAI server ended at once: no such model"
     assert [cell.cell.mode for cell in found.cells] == ["duet"]
 
 
 def test_the_committed_command_line_names_no_folder(
-    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    given += ["--modes", "device-alone"]
+    given = [*bench.files, "--modes", "device-alone"]
     monkeypatch.setattr("sys.argv", ["duet-bench", "split", *given])
-    assert bench_split(given) == 0
-    assert read_report(bench.out / "report.json").command == (
+    assert bench.run("--modes", "device-alone") == 0
+    assert bench.report.command == (
         "duet-bench split --data data.jsonl --pair pair --out out --modes device-alone"
     )

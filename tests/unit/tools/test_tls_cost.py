@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from duet_tools import tls
 from duet_tools.bench.stats import summarise
 from duet_tools.results.figures import Figure, Series, read_results
-from duet_tools.tls import figures as tls_figures
 from tests.doubles.commands import bench_tls
 from tests.doubles.small_pairs import write_pair
 
@@ -43,7 +43,7 @@ def test_figures_that_are_not_measured_now_are_kept(
     out = tmp_path / "out.json"
     for number, figures in enumerate((["tls.a", "tls.b"], ["tls.b"])):
         found = [_figure(name, number + 1.0) for name in figures]
-        monkeypatch.setattr(tls_figures, "_measure", lambda *_, found=found: iter(found))
+        monkeypatch.setattr(tls, "_measure", lambda *_, found=found: iter(found))
         assert _run(monkeypatch, pair, out, "--figures", "start,engine") == 0
     figures = {figure.id: figure for figure in read_results(out).figures}
     assert [figure.judged.median for figure in figures.values()] == [1.0, 2.0]
@@ -55,10 +55,10 @@ def test_results_of_another_machine_are_not_mixed_in(
     pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out.json"
-    monkeypatch.setattr(tls_figures, "_measure", lambda *_: iter(()))
+    monkeypatch.setattr(tls, "_measure", lambda *_: iter(()))
     assert _run(monkeypatch, pair, out, "--figures", "start") == 0
     assert not out.exists()
-    monkeypatch.setattr(tls_figures, "_measure", lambda *_: iter([_figure("tls.a", 1.0)]))
+    monkeypatch.setattr(tls, "_measure", lambda *_: iter([_figure("tls.a", 1.0)]))
     assert _run(monkeypatch, pair, out) == 0
     content = json.loads(out.read_text())
     content["machine"]["cpu"] = "another"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duet_training.data.story_problems.draw import SCOPES, VERIFIER, draw, problems, split_of
-from duet_training.data.story_problems.story import Step, compute
+from duet_training.data.story_problems.story import StoryStep, compute
 from duet_training.data.story_problems.traces import (
     EQUATIONS,
     PROSE,
@@ -109,7 +109,7 @@ def test_compact_traces_of_every_length_are_drawn():
 
 def test_divisions_come_out_even():
     assert compute(12, "/", 4) == 3
-    assert Step("", 12, "-", 5, "").equation == "12-5=7"
+    assert StoryStep("", 12, "-", 5, "").equation == "12-5=7"
     with pytest.raises(ValueError, match="not whole"):
         compute(13, "/", 4)
 

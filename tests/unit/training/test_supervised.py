@@ -23,7 +23,6 @@ from duet_training.sft import UNFINISHED, trainer
 from duet_training.sft.examples import DRILLED, LESSONS, Example, Teacher
 from duet_training.sft.muon import Float32Muon, orthogonalised
 from duet_training.sft.start import make_start
-from duet_training.sft.tokenizer import LLAMA_CPP_NAME
 from duet_training.sft.trainer import GRAIN, IGNORED, Batch, Plan, Student, batched
 from tests.doubles.commands import train_scratch as main
 
@@ -60,7 +59,7 @@ def test_llama_cpp_reads_the_same_tokens(start, tmp_path):
     writer.add_head_count(2)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(LLAMA_CPP_NAME)
+    writer.add_tokenizer_pre("qwen2")
     writer.add_token_list([token for token, _ in vocabulary])
     writer.add_token_types([3 if token in control else 1 for token, _ in vocabulary])
     writer.add_token_merges(_merges(own))

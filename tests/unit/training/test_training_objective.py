@@ -22,7 +22,7 @@ from duet_training.objective.rewards import (
     reasoner_reward,
     signal_lengths,
 )
-from duet_training.objective.schedule import Constant, DualAscent
+from duet_training.objective.schedule import ConstantLambda, DualAscent
 
 # One question, two signals, two answers each.
 GUIDED = np.array([[[1.0, 1.0], [1.0, 0.0]]])
@@ -76,7 +76,7 @@ def test_schedule_without_clip_and_constant():
     free = DualAscent(budget=1000, rate=0.01, clip=None)
     assert free.next(0.0, 500) == pytest.approx(-0.005)
     assert free.next(0.999, 9000) == pytest.approx(1.079)
-    assert Constant().next(0.3, 9000) == 0.3
+    assert ConstantLambda().next(0.3, 9000) == 0.3
 
 
 def test_groups():

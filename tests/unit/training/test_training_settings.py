@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, GPT2Config
 
 from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
-from duet_training.objective.schedule import Constant, DualAscent
+from duet_training.objective.schedule import ConstantLambda, DualAscent
 from duet_training.pair.lora import check_adapter
 from duet_training.rl.run import settings_from
 from duet_training.settings.compose import compose_settings
@@ -90,7 +90,7 @@ def test_every_ablation_is_a_documented_switch(overrides, what):
     ("override", "schedule"),
     [
         ("objective.price.clip=null", DualAscent(1000, 0.01, None)),
-        ("objective.price.schedule=constant", Constant()),
+        ("objective.price.schedule=constant", ConstantLambda()),
     ],
 )
 def test_schedules_are_switches(override, schedule):

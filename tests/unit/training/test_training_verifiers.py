@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from duet_contract.answers import Kind
+from duet_contract.answers import ReferenceKind
 from duet_contract.answers.reference import read_reference
 from duet_training.data.rows import Problem
 from duet_training.data.selection import judged_by
@@ -106,9 +106,9 @@ def test_waiting_in_the_queue_is_not_counted():
 
 
 def test_choice():
-    rows = [row for row in BOXED if read_reference(row[0]).kind is Kind.CHOICE]
+    rows = [row for row in BOXED if read_reference(row[0]).kind is ReferenceKind.CHOICE]
     assert len(rows) > 20
-    verifier = BoxedVerifier(Kind.CHOICE)
+    verifier = BoxedVerifier(ReferenceKind.CHOICE)
     for reference, answer, right in rows:
         assert verifier.score([rf"\boxed{{{answer}}}"], [Truth(reference)]) == [float(right)]
     assert verifier.score(["A", r"\boxed{b}"], [Truth("A"), Truth("b")]) == [0.0, 1.0]
@@ -251,7 +251,7 @@ class _OneSided(BoxedVerifier):
 
 
 @pytest.mark.parametrize(
-    "verifier", [kind(Kind.CHOICE) for kind in (_Generous, _Broken, _OneSided)]
+    "verifier", [kind(ReferenceKind.CHOICE) for kind in (_Generous, _Broken, _OneSided)]
 )
 def test_the_check_catches_a_verifier_that_cannot_tell(verifier):
     with pytest.raises(VerifierError):

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from duet_tools.bench.direct import DirectEngine
 from duet_tools.subjects.openai_server import OpenAIServer
-from duet_tools.subjects.service import Service
+from duet_tools.subjects.service import ServiceSubject
 from duet_tools.subjects.workload import Workload
 
 _POLLING_S = 1.2
@@ -33,9 +33,11 @@ class Bench:
     _asked: int = 0
 
     @cached_property
-    def service(self) -> Service:
+    def service(self) -> ServiceSubject:
         """DUET's service."""
-        return self._stack.enter_context(Service(self.workload, self.engine, self.service_flags))
+        return self._stack.enter_context(
+            ServiceSubject(self.workload, self.engine, self.service_flags)
+        )
 
     @cached_property
     def openai_server(self) -> OpenAIServer:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from duet_tools.subjects.children import Child
-from duet_tools.subjects.subject import READY_S, Round, Stream, engine_environment, engine_flags
+from duet_tools.subjects.subject import READY_S, Burst, Stream, engine_environment, engine_flags
 from duet_tools.subjects.workload import Workload
 
 
@@ -26,7 +26,7 @@ class DirectEngine(Child):
             self.stop()
             raise
 
-    async def run(self, questions: Sequence[str], budget: int) -> Round:
+    async def run(self, questions: Sequence[str], budget: int) -> Burst:
         """See `Subject`."""
         command = {
             "prompts": [self._workload.prompt(text) for text in questions],
@@ -35,4 +35,4 @@ class DirectEngine(Child):
         }
         self.tell(command)
         answer = await asyncio.wait_for(asyncio.to_thread(self.hear), READY_S)
-        return Round(tuple(Stream(**each) for each in answer["streams"]), answer["seconds"])
+        return Burst(tuple(Stream(**each) for each in answer["streams"]), answer["seconds"])

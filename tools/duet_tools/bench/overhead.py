@@ -16,12 +16,11 @@ from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
 from duet_tools.results.cells import Cell
 from duet_tools.results.figures import Figure, Target
-from duet_tools.results.questions import Question
-from duet_tools.results.record import Asked
+from duet_tools.results.questions import QuestionRow
+from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.load import Load, run, warm_up
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.base import ModeSettings, Reply
 from duet_tools.split.modes.split import receive
-from duet_tools.split.wire import Ways
 from duet_tools.subjects.children import Child
 from duet_tools.subjects.workload import question
 
@@ -34,17 +33,13 @@ TARGET = Target(comparison="at least", value=0.98)
 class Signals:
     """Requests only signals, through the device's own link, and stores what arrives."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: ModeSettings) -> None:
         self._asking = asking
 
-    def connect(self, address: str) -> None:
-        """See `duet_tools.split.modes.base.Mode`."""
-        self._asking.connect_cloud(address)
-
-    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+    def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `duet_tools.split.modes.base.Mode`."""
         settings = Settings(server=address, budget=TOKENS, temperature=0.0, connect_timeout=10)
-        return Asked(receive(question.text, self._asking, settings, stop)[1])
+        return Reply(receive(question.text, self._asking, settings, stop)[1])
 
 
 def steps(bench: Bench) -> int:
@@ -55,17 +50,17 @@ def steps(bench: Bench) -> int:
 def measure(bench: Bench) -> Iterator[Figure]:
     """One figure; each repeat asks for a signal on every stream."""
     manifest = bench.workload.manifest
-    mode = Signals(Asking(manifest, TOKENS, 0.0, 0, 300.0, 10.0, bench.threads))
+    mode = Signals(ModeSettings(manifest, TOKENS, 0.0, 0, 300.0, 10.0, bench.threads))
     cell = Cell(mode="duet", link="none", budget=None, streams=STREAMS)
     command = [sys.executable, "-m", "duet_tools.bench.scripted"]
     command += ["--tokens", str(TOKENS), "--pace", str(PACE)]
     counted = []
-    with Child("the scripted service", command, talks=True) as child, Ways() as ways:
-        load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, ways=ways)
-        warm_up(load, [(0, Question("", question(0)))])
+    with Child("the scripted service", command, talks=True) as child, LinkPool() as pool:
+        load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, pool=pool)
+        warm_up(load, [(0, QuestionRow("", question(0)))])
         for repeat in range(bench.repeats + 1):
             questions = [
-                (number, Question(str(number), question(number)))
+                (number, QuestionRow(str(number), question(number)))
                 for number in bench.fresh_numbers(STREAMS)
             ]
             outcome = run(load, questions)

@@ -17,7 +17,7 @@ PROGRAM = Program(
         "privacy": ("duet_tools.privacy.command:privacy", "Capture what leaves a device."),
         "faults": ("duet_tools.faults.command:faults", "Break things and count what holds."),
         "replicas": ("duet_tools.fleet.scaling:replicas", "Measure replicas, metrics and traces."),
-        "tls": ("duet_tools.tls.figures:tls", "Measure the cost of mutual TLS."),
+        "tls": ("duet_tools.tls:tls", "Measure the cost of mutual TLS."),
         "demo": ("duet_tools.demo:demo", "Serve a pair here and ask a question."),
         "tables": ("duet_tools.report.readme_tables:tables", "Print results as Markdown tables."),
     },

@@ -8,8 +8,8 @@ from duet_tools.faults.devices import SPLIT, UNREACHED, Device
 from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld, Void
 from duet_tools.link.emulator import LinkEmulator
-from duet_tools.link.profiles import Direction, Link, link_named
-from duet_tools.link.timeline import Step, Timeline
+from duet_tools.link.profiles import Direction, LinkProfile, link_named
+from duet_tools.link.timeline import LinkChange, Timeline
 from duet_tools.subjects.service import Script
 
 # 20 tokens or 100 ms a chunk: a signal of 60 tokens has several.
@@ -65,21 +65,21 @@ class _Condition:
     """A bad link, and how its questions may end."""
 
     name: str
-    link: Link
-    steps: tuple[Step, ...] = ()
+    link: LinkProfile
+    steps: tuple[LinkChange, ...] = ()
     timeout_s: float = 30.0
     outcomes: frozenset[str] = frozenset({SPLIT})
 
 
-def _link(direction: Direction) -> Link:
+def _link(direction: Direction) -> LinkProfile:
     return replace(link_named("none"), up=direction, down=direction)
 
 
-def _stalled(at_s: float, until_s: float | None) -> tuple[Step, ...]:
-    stall = Step(at_s, up={"stalled": True}, down={"stalled": True})
+def _stalled(at_s: float, until_s: float | None) -> tuple[LinkChange, ...]:
+    stall = LinkChange(at_s, up={"stalled": True}, down={"stalled": True})
     if until_s is None:
         return (stall,)
-    return stall, Step(until_s, up={"stalled": False}, down={"stalled": False})
+    return stall, LinkChange(until_s, up={"stalled": False}, down={"stalled": False})
 
 
 _CONDITIONS = (

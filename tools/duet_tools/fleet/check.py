@@ -11,34 +11,33 @@ share this machine's cores. So it is run in the repository.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import grpc
 import numpy as np
 
 from duet_tools.errors import BenchError
 from duet_tools.files import Strict
-from duet_tools.fleet.costs import Costs, Device, Engine
+from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts
 from duet_tools.fleet.measured import (
     BUDGETS,
     MAX_RUNNING,
     MAX_WAITING,
     OVERLOAD,
     TWO,
-    Asked,
-    Load,
+    MeasuredLoad,
+    TimedRequest,
     measure,
 )
 from duet_tools.fleet.patterns import Pattern
-from duet_tools.fleet.simulation import Fleet, Seen, Setup
+from duet_tools.fleet.simulation import Fleet, Setup, SimulatedRun
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
-from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.results.machine import commit, describe_machine, load_average, today
 from duet_tools.subjects.asking import run
 from duet_tools.subjects.placement import staying_on
-from duet_tools.subjects.service import Script, Service
+from duet_tools.subjects.service import Script, ServiceSubject
+from duet_tools.subjects.side_by_side import Start, started
 from duet_tools.subjects.workload import Workload
-from duet_tools.tls.services import Start, started
 
 WITHIN = 0.15
 _SCRIPTED_STEP_S = 0.02
@@ -81,8 +80,8 @@ class CheckReport(Strict):
     pair: str
     max_running: int
     max_waiting: int
-    engine: Engine
-    scripted_engine: Engine | None = None
+    engine: EngineCosts
+    scripted_engine: EngineCosts | None = None
     """Of the loads with several replicas."""
     within: float
     met: bool
@@ -101,7 +100,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     flags = ("--max-running", str(MAX_RUNNING), "--max-waiting", str(MAX_WAITING))
     say("starting the service")
     try:
-        with Service(workload, [], flags) as service, staying_on(service.spread_out()):
+        with ServiceSubject(workload, [], flags) as service, staying_on(service.spread_out()):
             engine, loads = run(measure([service.address], workload, say))
         say("starting two replicas with the scripted engine")
         replica = Start(Script(2 * max(BUDGETS), _SCRIPTED_STEP_S, MAX_RUNNING), flags)
@@ -117,7 +116,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     )
     overloads = [load for load in (*loads, *more) if load.name in (OVERLOAD, TWO)]
     return CheckReport(
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         commit=commit(),
         cpu=machine.cpu,
         cores=machine.cores,
@@ -134,7 +133,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     )
 
 
-def compare(load: Load, engine: Engine) -> CheckLoad:
+def compare(load: MeasuredLoad, engine: EngineCosts) -> CheckLoad:
     """Return what was measured of a load next to the model's figures."""
     seen = load.asked
     model = replay(seen, engine, load.replicas)
@@ -161,11 +160,11 @@ def compare(load: Load, engine: Engine) -> CheckLoad:
     )
 
 
-def replay(seen: Sequence[Asked], engine: Engine, replicas: int = 1) -> Seen:
+def replay(seen: Sequence[TimedRequest], engine: EngineCosts, replicas: int = 1) -> SimulatedRun:
     """Simulate the same requests at the same times."""
     costs = Costs(
         engine=engine,
-        device=Device(first_answer_s=0.0, answer_tokens_per_s=1.0),
+        device=DeviceCosts(first_answer_s=0.0, answer_tokens_per_s=1.0),
         signal_tokens=(1.0,),
         answer_tokens=(1.0,),
     )

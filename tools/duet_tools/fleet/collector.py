@@ -43,7 +43,7 @@ def scraping(port: int) -> Iterator[Scraped]:
         thread.join()
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
     """Receives spans over OTLP, and counts them.
 
     Args:
@@ -68,10 +68,10 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 @contextmanager
-def collector(*, keeps: bool = False) -> Iterator[Collector]:
-    """Receive spans on a port of this machine; see `Collector`."""
+def collector(*, keeps: bool = False) -> Iterator[SpanCollector]:
+    """Receive spans on a port of this machine; see `SpanCollector`."""
     server = grpc.server(ThreadPoolExecutor(1))
-    found = Collector(keeps=keeps)
+    found = SpanCollector(keeps=keeps)
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(found, server)  # type: ignore[no-untyped-call]
     found.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

@@ -7,14 +7,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.prometheus import RunningFleet, read_fleet
-from duet_tools.fleet.simulation import MODES, Mode, Setup
+from duet_tools.fleet.simulation import MODES, Setup, SimulatedMode
 from duet_tools.link.profiles import link_named
-from duet_tools.options import FILE, MOST_PRICE, SEED, Listed
+from duet_tools.options import FILE, MOST_PRICE, NEW_FILE, SEED, Listed
 
 _RESULTS = Path(__file__).parents[1] / "results" / "split_cpu.json"
 _EXITS = """\b
@@ -38,66 +38,44 @@ def _range(setting: str) -> Number:
 
 
 @click.command(epilog=_EXITS)
-@click.option(
-    "--costs",
-    "costs_file",
-    type=FILE,
-    default=_RESULTS,
-    show_default="split_cpu.json of the package",
-    metavar="FILE",
-    help="Measured costs: results of duet-bench split or figures.",
-)
-@click.option("--signal-tokens", type=_LENGTHS, default="64", metavar="N,...",
-              help="Signal lengths to draw from, if the costs have none.")  # fmt: skip
-@click.option("--answer-tokens", type=_LENGTHS, default="32", metavar="N,...",
-              help="Answer lengths, in the same order.")  # fmt: skip
-@click.option("--prometheus", metavar="URL",
-              help="Rate, replicas, slots and signal lengths of a running fleet, as defaults.")  # fmt: skip
-@click.option("--window", default="1h", metavar="TIME", help="Time that --prometheus looks back.")
-@click.option("--devices", type=_NUMBER, default=1000, metavar="N", help="Number of devices.")
-@click.option("--replicas", type=Integer(1, 100_000), default=1, metavar="N",
-              help="Number of replicas.")  # fmt: skip
-@click.option("--max-running", type=Integer(1, 10_000), default=64, metavar="N",
-              help="Maximum number of running requests per replica.")  # fmt: skip
-@click.option("--max-waiting", type=_PLACES, metavar="N",
-              help="Maximum number of waiting requests per replica [a quarter of the running ones].")  # fmt: skip
-@click.option("--pattern", type=click.Choice(KINDS), default="poisson",
-              help="Arrival pattern of questions.")  # fmt: skip
-@click.option("--per-hour", type=_range("per_hour"), default=1.0, metavar="N",
-              help="Mean questions per device and hour.")  # fmt: skip
-@click.option("--hours", type=_LENGTHS, metavar="W,...",
-              help="Hourly weights (24) for --pattern daily [example].")  # fmt: skip
-@click.option(
-    "--session-questions",
-    type=_range("session_questions"),
-    default=4.0,
-    metavar="N",
-    help="Mean questions per session, for --pattern sessions.",
-)
-@click.option("--think", type=_range("think_s"), default=30.0, metavar="S",
-              help="Mean time from an answer to the next question of a session, in seconds.")  # fmt: skip
-@click.option("--link", default="4g", metavar="NAME", help="Link of the devices.")
-@click.option("--modes", type=Listed(MODES, "mode"), default=",".join(MODES), metavar="MODE,...",
-              help="Modes to simulate.")  # fmt: skip
-@click.option("--duration", type=_SECONDS, metavar="S",
-              help="Simulated time in seconds [3600; a day for daily].")  # fmt: skip
-@click.option("--warm-up", type=Number(0, 366 * 86_400), metavar="S",
-              help="Uncounted seconds at the start [a tenth; 0 for daily].")  # fmt: skip
-@click.option("--timeout", type=Number(0, 86_400), default=120.0, metavar="S",
-              help="Time limit per question in seconds; 0 waits forever.")  # fmt: skip
-@click.option("--price", type=_PRICE, default=0.0, metavar="P",
-              help="Price per replica and hour.")  # fmt: skip
-@click.option("--egress-price", type=_PRICE, default=0.0, metavar="P",
-              help="Price per GB of egress.")  # fmt: skip
-@click.option("--objective", type=Number(0, 86_400, min_open=True), metavar="S",
-              help="Find the fewest replicas that answer 95% within S seconds.")  # fmt: skip
-@click.option("--replications", type=Integer(1, 1000), default=5, metavar="N",
-              help="Number of simulation runs.")  # fmt: skip
-@click.option("--seed", type=SEED, default=0, metavar="N", help="Seed of the simulation.")
-@click.option("--most-questions", type=_NUMBER, default=100_000, metavar="N",
-              help="Maximum questions per run; a larger fleet is sampled at equal load.")  # fmt: skip
+@option("--costs", FILE, "FILE", "Measured costs: results of duet-bench split or figures.",
+        _RESULTS, to="costs_file", show_default="split_cpu.json of the package")  # fmt: skip
+@option("--signal-tokens", _LENGTHS, "N,...",
+        "Signal lengths to draw from, if the costs have none.", "64")  # fmt: skip
+@option("--answer-tokens", _LENGTHS, "N,...", "Answer lengths, in the same order.", "32")
+@option("--prometheus", None, "URL",
+        "Rate, replicas, slots and signal lengths of a running fleet, as defaults.")  # fmt: skip
+@option("--window", None, "TIME", "Time that --prometheus looks back.", "1h")
+@option("--devices", _NUMBER, "N", "Number of devices.", 1000)
+@option("--replicas", Integer(1, 100_000), "N", "Number of replicas.", 1)
+@option("--max-running", Integer(1, 10_000), "N",
+        "Maximum number of running requests per replica.", 64)  # fmt: skip
+@option("--max-waiting", _PLACES, "N",
+        "Maximum number of waiting requests per replica [a quarter of the running ones].")  # fmt: skip
+@option("--pattern", click.Choice(KINDS), None, "Arrival pattern of questions.", "poisson")
+@option("--per-hour", _range("per_hour"), "N", "Mean questions per device and hour.", 1.0)
+@option("--hours", _LENGTHS, "W,...", "Hourly weights (24) for --pattern daily [example].")
+@option("--session-questions", _range("session_questions"), "N",
+        "Mean questions per session, for --pattern sessions.", 4.0)  # fmt: skip
+@option("--think", _range("think_s"), "S",
+        "Mean time from an answer to the next question of a session, in seconds.", 30.0)  # fmt: skip
+@option("--link", None, "NAME", "Link of the devices.", "4g")
+@option("--modes", Listed(MODES, "mode"), "MODE,...", "Modes to simulate.", ",".join(MODES))
+@option("--duration", _SECONDS, "S", "Simulated time in seconds [3600; a day for daily].")
+@option("--warm-up", Number(0, 366 * 86_400), "S",
+        "Uncounted seconds at the start [a tenth; 0 for daily].")  # fmt: skip
+@option("--timeout", Number(0, 86_400), "S",
+        "Time limit per question in seconds; 0 waits forever.", 120.0)  # fmt: skip
+@option("--price", _PRICE, "P", "Price per replica and hour.", 0.0)
+@option("--egress-price", _PRICE, "P", "Price per GB of egress.", 0.0)
+@option("--objective", Number(0, 86_400, min_open=True), "S",
+        "Find the fewest replicas that answer 95% within S seconds.")  # fmt: skip
+@option("--replications", Integer(1, 1000), "N", "Number of simulation runs.", 5)
+@option("--seed", SEED, "N", "Seed of the simulation.", 0)
+@option("--most-questions", _NUMBER, "N",
+        "Maximum questions per run; a larger fleet is sampled at equal load.", 100_000)  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the model against the real service and exit.")
-@click.option("--out", type=FILE, metavar="FILE", help="JSON file for the result.")
+@option("--out", NEW_FILE, "FILE", "JSON file for the result.")
 @click.pass_context
 def capacity(context: click.Context, /, out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
@@ -105,12 +83,10 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
     Reports latency percentiles, refusals, utilisation and cost, each with its 95% interval over
     replications. The cost of a question is measured by duet-bench split or figures.
     """
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
     if check:
         _check(out)
         return
-    from duet_tools.fleet.report import Prices, simulate
+    from duet_tools.fleet.report import FleetPrices, simulate
     from duet_tools.fleet.tables import capacity_table
 
     fleet = _fleet(context, options) if options["prometheus"] else None
@@ -153,7 +129,7 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         result = simulate(
             setup,
             options["modes"],
-            Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
+            FleetPrices(replica_hour=options["price"], egress_gb=options["egress_price"]),
             seed=options["seed"],
             replications=options["replications"],
             most_questions=options["most_questions"],
@@ -192,7 +168,7 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
 
     objective = options["objective"]
     needed: list[Needed] = []
-    unreached: list[Mode] = []
+    unreached: list[SimulatedMode] = []
     for mode in options["modes"]:
         with Console(stderr=True).status("") as status:
             found = fewest_replicas(setup, mode, objective, options["seed"], status.update)

@@ -23,7 +23,7 @@ class Speed(Strict):
     tokens_per_s: Rate
 
 
-class Engine(Strict):
+class EngineCosts(Strict):
     """One replica's engine."""
 
     speeds: Annotated[tuple[Speed, ...], Field(min_length=1)]
@@ -59,7 +59,7 @@ class Engine(Strict):
         return slow + slope * (streams - many)
 
 
-class Device(Strict):
+class DeviceCosts(Strict):
     """The device's costs."""
 
     first_answer_s: Seconds
@@ -67,7 +67,7 @@ class Device(Strict):
     answer_tokens_per_s: Rate
 
 
-class Wire(Strict):
+class WireCosts(Strict):
     """Bytes of a question on the wire."""
 
     up_bytes: Bytes = 0.0
@@ -79,17 +79,17 @@ class Wire(Strict):
 class Costs(Strict):
     """Measured costs of a question."""
 
-    engine: Engine
-    device: Device
+    engine: EngineCosts
+    device: DeviceCosts
     signal_tokens: Tokens
     """Signal tokens of questions answered with the split; drawn from with replacement."""
     answer_tokens: Tokens
     """Tokens of their answers, by the same rank in the tuple modulo its length."""
     alone_tokens: Tokens | None = None
     """Reasoning tokens of the large model alone; None: as the signal."""
-    split_wire: Wire = Wire()
+    split_wire: WireCosts = WireCosts()
     """Bytes of a question with the split."""
-    alone_wire: Wire = Wire()
+    alone_wire: WireCosts = WireCosts()
     """Bytes of a question to the large model alone."""
     source: str = ""
     """Source of the figures."""

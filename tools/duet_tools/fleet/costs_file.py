@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
-from duet_tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
-from duet_tools.results.cells import Mode
+from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed, Tokens, WireCosts
+from duet_tools.results.cells import ModeName
 from duet_tools.results.figures import Figure, Results, read_results
 from duet_tools.results.report import CellReport, Metric, Report, read_report
 
@@ -82,8 +82,8 @@ def costs_from_results(
     )
     down, up = figure("bytes.ids-kept"), figure("bytes.ids-kept-up")
     return Costs(
-        engine=Engine(speeds=tuple(speeds), prefill_s=prefill_s),
-        device=Device(
+        engine=EngineCosts(speeds=tuple(speeds), prefill_s=prefill_s),
+        device=DeviceCosts(
             first_answer_s=figure(start).subject.summary.median / 1000,
             answer_tokens_per_s=figure("decoder.bare").subject.summary.median,
         ),
@@ -124,14 +124,14 @@ def costs_from_report(report: Report, name: str = "report") -> Costs:
     first_answer_s = (metric(lone, "first_answer_ms") - metric(lone, "signal_ms")) / 1000
     tokens, answers = metric(lone, "signal_tokens"), metric(lone, "answer_tokens")
     alone = (_cells(report, "large-alone-service") or _cells(report, "large-alone")).get(1)
-    alone_wire, alone_tokens = Wire(), None
+    alone_wire, alone_tokens = WireCosts(), None
     if alone is not None:
         large = metric(alone, "large_tokens")
         alone_tokens = (max(1.0, large - answers),)
         alone_wire = _wire(metric(alone, "wire_up"), metric(alone, "wire_down"), large)
     signals = lone.series.get("large_tokens", ())
     return Costs(
-        engine=Engine(
+        engine=EngineCosts(
             speeds=tuple(
                 Speed(streams=streams, tokens_per_s=1000 * streams / metric(cell, "cloud_step_ms"))
                 for streams, cell in sorted(split.items())
@@ -139,7 +139,7 @@ def costs_from_report(report: Report, name: str = "report") -> Costs:
             prefill_s=prefill_s,
             overhead_s=max(0.0, first_signal_s - prefill_s - step_s),
         ),
-        device=Device(
+        device=DeviceCosts(
             first_answer_s=max(0.0, first_answer_s),
             answer_tokens_per_s=1000 / metric(lone, "device_step_ms"),
         ),
@@ -152,7 +152,7 @@ def costs_from_report(report: Report, name: str = "report") -> Costs:
     )
 
 
-def _cells(report: Report, mode: Mode) -> dict[int, CellReport]:
+def _cells(report: Report, mode: ModeName) -> dict[int, CellReport]:
     """Return a mode's cells without an emulated link and with answers, by streams."""
     found: dict[int, CellReport] = {}
     for cell in report.cells:
@@ -162,5 +162,5 @@ def _cells(report: Report, mode: Mode) -> dict[int, CellReport]:
     return found
 
 
-def _wire(up: float, down: float, tokens: float) -> Wire:
-    return Wire(up_bytes=up, down_bytes_per_token=down / max(1.0, tokens))
+def _wire(up: float, down: float, tokens: float) -> WireCosts:
+    return WireCosts(up_bytes=up, down_bytes_per_token=down / max(1.0, tokens))

@@ -14,7 +14,7 @@ import grpc
 
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_tools.fleet.costs import Engine, Speed
+from duet_tools.fleet.costs import EngineCosts, Speed
 from duet_tools.subjects.asking import Window, at_times, is_full, reason, retry_after, stubs
 from duet_tools.subjects.workload import Workload, question
 
@@ -33,7 +33,7 @@ _FULL_S = 12.0
 
 
 @dataclass
-class Asked:
+class TimedRequest:
     """One request as its client saw it; times in seconds from the load's start."""
 
     at: float
@@ -44,23 +44,23 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Load:
+class MeasuredLoad:
     """A load as its clients saw it."""
 
     name: str
     per_s: float
     """Target rate in requests per second."""
-    asked: Sequence[Asked]
+    asked: Sequence[TimedRequest]
     replicas: int
     """Replicas that the requests were spread over."""
 
 
 async def measure(
     addresses: Sequence[str], workload: Workload, say: Callable[[str], None]
-) -> tuple[Engine, list[Load]]:
+) -> tuple[EngineCosts, list[MeasuredLoad]]:
     """Measure the engine at the first address, then the loads over all of them."""
     async with stubs(map(open_aio_channel, addresses)) as every:
-        client = Client(workload, every[:1])
+        client = RetryingClient(workload, every[:1])
         say("measuring the engine")
         before = await _calibrate(client)
         engine = engine_of([before])
@@ -75,7 +75,7 @@ async def measure(
             began = time.perf_counter()
             calls = (client.ask(budget, began) for _, budget in sent)
             asked = await at_times((at for at, _ in sent), calls)
-            loads.append(Load(name, count / LOAD_S, asked, len(every)))
+            loads.append(MeasuredLoad(name, count / LOAD_S, asked, len(every)))
         client.stubs = every[:1]
         # A machine that others use, too, is not as fast all the time.
         say("measuring the engine again")
@@ -83,7 +83,7 @@ async def measure(
 
 
 @dataclass
-class Calibration:
+class EngineTimes:
     """Steps of each number of streams, and a lone request's first token, in seconds.
 
     Also the time during which the engine was full, with its tokens and prompts.
@@ -96,7 +96,7 @@ class Calibration:
     prompts: int
 
 
-def engine_of(calibrations: Sequence[Calibration]) -> Engine:
+def engine_of(calibrations: Sequence[EngineTimes]) -> EngineCosts:
     """Return the engine that calibrations describe together."""
     steps = {
         streams: statistics.median([step for each in calibrations for step in each.steps[streams]])
@@ -108,7 +108,7 @@ def engine_of(calibrations: Sequence[Calibration]) -> Engine:
     prompts = sum(each.prompts for each in calibrations)
     prefill = (seconds - tokens * steps[MAX_RUNNING] / MAX_RUNNING) / prompts
     prefill = min(max(0.0, prefill), max(0.0, first - steps[1]))
-    return Engine(
+    return EngineCosts(
         speeds=tuple(
             Speed(streams=streams, tokens_per_s=streams / step) for streams, step in steps.items()
         ),
@@ -117,7 +117,7 @@ def engine_of(calibrations: Sequence[Calibration]) -> Engine:
     )
 
 
-async def _calibrate(client: "Client") -> Calibration:
+async def _calibrate(client: "RetryingClient") -> EngineTimes:
     """Steady streams give the time of a step among n; a full engine gives what a prompt takes.
 
     In the full engine every request that ends is followed by another, so its time is spent on
@@ -137,7 +137,7 @@ async def _calibrate(client: "Client") -> Calibration:
     draws, full = random.Random("full"), Window()
     clients = [lambda got: client.ask(draws.randint(*BUDGETS), got=got)] * MAX_RUNNING
     await full.count(clients, _SETTLE_S, _FULL_S)
-    return Calibration(steps, firsts, full.seconds, full.tokens, full.signals)
+    return EngineTimes(steps, firsts, full.seconds, full.tokens, full.signals)
 
 
 def requests_of(capacity: float, replicas: int = 1) -> dict[str, int]:
@@ -169,7 +169,7 @@ def arrivals(count: int, draws: random.Random) -> list[tuple[float, int]]:
     ]
 
 
-class Client:
+class RetryingClient:
     """Asks questions that were not asked before, and again when refused, as a device does.
 
     Of several replicas, `stubs`, it asks the one where the fewest of its requests are.
@@ -186,12 +186,12 @@ class Client:
         budget: int,
         began: float | None = None,
         got: Callable[[int], None] = lambda _: None,
-    ) -> Asked:
+    ) -> TimedRequest:
         """Ask once, and again when refused; call `got` with the tokens of each chunk."""
         self._asked += 1
         request = self._workload.request(question(self._asked), budget)
         now = time.perf_counter()
-        asked = Asked(now - (now if began is None else began), budget)
+        asked = TimedRequest(now - (now if began is None else began), budget)
         while True:
             waited_s = time.perf_counter() - now
             try:

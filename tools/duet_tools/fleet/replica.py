@@ -20,7 +20,7 @@ from functools import partial
 
 import simpy
 
-from duet_tools.fleet.costs import Engine
+from duet_tools.fleet.costs import EngineCosts
 
 # As in cloud/duet_cloud/admission.py.
 _FIRST_HOLDING_S = 1.0
@@ -45,7 +45,7 @@ class Job:
 
 
 @functools.lru_cache(maxsize=8)
-def _step_times(engine: Engine, max_running: int) -> tuple[float, ...]:
+def _step_times(engine: EngineCosts, max_running: int) -> tuple[float, ...]:
     """Return the seconds of a step by number of streams, the same for all replicas."""
     return (0.0, *(engine.step_s(streams) for streams in range(1, max_running + 1)))
 
@@ -60,7 +60,7 @@ class Replica:
     """
 
     def __init__(
-        self, env: simpy.Environment, engine: Engine, max_running: int, max_waiting: int
+        self, env: simpy.Environment, engine: EngineCosts, max_running: int, max_waiting: int
     ) -> None:
         self._env = env
         self._engine = engine
@@ -79,11 +79,6 @@ class Replica:
         self.busy_s = 0.0
         self.running_s = 0.0
         self.tokens = 0.0
-
-    @property
-    def load(self) -> int:
-        """Requests in the replica."""
-        return self.running + len(self._waiting)
 
     def submit(self, job: Job) -> float | None:
         """Accept a job, or refuse it and return the retry delay in seconds."""

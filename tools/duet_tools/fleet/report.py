@@ -9,7 +9,7 @@ import numpy as np
 from duet_report.intervals import mean_of_runs
 from duet_tools.errors import UsageProblem
 from duet_tools.files import Strict
-from duet_tools.fleet.simulation import Fleet, Mode, Seen, Setup
+from duet_tools.fleet.simulation import Fleet, Setup, SimulatedMode, SimulatedRun
 
 SCHEMA = 1
 _PERCENTILES = (50, 90, 95, 99)
@@ -35,7 +35,7 @@ class Latency(Strict):
     p99: Estimate
 
 
-class Prices(Strict):
+class FleetPrices(Strict):
     """Prices in one currency."""
 
     replica_hour: float = 0.0
@@ -44,10 +44,10 @@ class Prices(Strict):
     """Price of a gigabyte (1e9 bytes) that leaves the cloud."""
 
 
-class Outcome(Strict):
+class ModeFigures(Strict):
     """Results of one mode. Shares are of the questions asked."""
 
-    mode: Mode
+    mode: SimulatedMode
     questions_per_s: Estimate
     """Answered questions per second, by the whole fleet."""
     answered: Estimate
@@ -89,8 +89,8 @@ class Capacity(Strict):
     timeout_s: float | None
     replications: int
     seed: int
-    prices: Prices
-    outcomes: tuple[Outcome, ...]
+    prices: FleetPrices
+    outcomes: tuple[ModeFigures, ...]
 
 
 def sampled(setup: Setup, most_questions: float) -> Setup:
@@ -127,8 +127,8 @@ def check_work(part: Setup, runs: int) -> None:
 
 def simulate(
     setup: Setup,
-    modes: Sequence[Mode],
-    prices: Prices,
+    modes: Sequence[SimulatedMode],
+    prices: FleetPrices,
     *,
     seed: int = 0,
     replications: int = 5,
@@ -179,9 +179,13 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def _outcome(
-    mode: Mode, runs: Sequence[Seen], part: Setup, scale: float, prices: Prices
-) -> Outcome:
-    return Outcome(
+    mode: SimulatedMode,
+    runs: Sequence[SimulatedRun],
+    part: Setup,
+    scale: float,
+    prices: FleetPrices,
+) -> ModeFigures:
+    return ModeFigures(
         mode=mode,
         questions_per_s=estimate([scale * len(run.total) / run.seconds for run in runs]),
         answered=estimate([_share(len(run.total), run) for run in runs]),
@@ -198,11 +202,11 @@ def _outcome(
     )
 
 
-def _share(count: int, run: Seen) -> float:
+def _share(count: int, run: SimulatedRun) -> float:
     return count / run.asked if run.asked else 0.0
 
 
-def _cost(runs: Sequence[Seen], part: Setup, prices: Prices) -> Estimate | None:
+def _cost(runs: Sequence[SimulatedRun], part: Setup, prices: FleetPrices) -> Estimate | None:
     if not all(len(run.total) for run in runs):
         return None
     return estimate(

@@ -22,8 +22,8 @@ from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.asking import Window, reason, run, stubs
 from duet_tools.subjects.children import free_port
 from duet_tools.subjects.service import Script
+from duet_tools.subjects.side_by_side import Side, Start, started
 from duet_tools.subjects.workload import PLAIN_QUESTION, Workload
-from duet_tools.tls.services import Side, Start, started
 
 STREAMS = 32
 _TOKENS = 128

@@ -16,10 +16,10 @@ import simpy
 from duet_tools.fleet.costs import Costs
 from duet_tools.fleet.patterns import Pattern
 from duet_tools.fleet.replica import Job, Replica
-from duet_tools.link.profiles import Link
+from duet_tools.link.profiles import LinkProfile
 
-Mode = Literal["split", "alone"]
-MODES: tuple[Mode, ...] = ("split", "alone")
+SimulatedMode = Literal["split", "alone"]
+MODES: tuple[SimulatedMode, ...] = ("split", "alone")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Setup:
     """Settings of a simulation."""
 
     costs: Costs
-    link: Link
+    link: LinkProfile
     pattern: Pattern
     devices: int
     replicas: int
@@ -46,7 +46,7 @@ class Setup:
 
 
 @dataclass
-class Seen:
+class SimulatedRun:
     """One run: times of complete questions in seconds, and counts over all questions that count."""
 
     first: "array[float]" = field(default_factory=lambda: array("d"))
@@ -73,12 +73,12 @@ class Fleet:
     def __init__(
         self,
         setup: Setup,
-        mode: Mode,
+        mode: SimulatedMode,
         seed: int,
         arrivals: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         self._setup = setup
-        self._mode: Mode = mode
+        self._mode: SimulatedMode = mode
         self._draws = random.Random(f"{seed}/work")
         self._arriving = random.Random(f"{seed}/arrivals")
         self._arrivals = arrivals
@@ -88,7 +88,7 @@ class Fleet:
             for _ in range(setup.replicas)
         ]
         self._loads = [0] * setup.replicas
-        self._seen = Seen(seconds=setup.duration_s - setup.warm_up_s)
+        self._seen = SimulatedRun(seconds=setup.duration_s - setup.warm_up_s)
         wire = setup.costs.split_wire if mode == "split" else setup.costs.alone_wire
         self._wire = wire
         up, down = setup.link.up, setup.link.down
@@ -96,7 +96,7 @@ class Fleet:
         # The last chunk is small; what comes before it comes while the next is being made.
         self._down_s = down.delay_ms / 1000
 
-    def run(self) -> Seen:
+    def run(self) -> SimulatedRun:
         """Simulate one run; use a new `Fleet` for each run."""
         setup, env = self._setup, self._env
         env.process(self._replay() if self._arrivals is not None else self._arrive())

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from duet_tools.files import Strict
-from duet_tools.fleet.report import Prices, simulate
-from duet_tools.fleet.simulation import Mode, Setup
+from duet_tools.fleet.report import FleetPrices, simulate
+from duet_tools.fleet.simulation import Setup, SimulatedMode
 
 # Of the questions asked, so many may fail.
 MOST_FAILED = 0.01
@@ -25,7 +25,7 @@ class Sized(Strict, allow_inf_nan=True):
 class Needed(Strict):
     """The replicas that a mode needs."""
 
-    mode: Mode
+    mode: SimulatedMode
     fewest: Sized | None
     """Fewest replicas that are enough; None: no number is enough."""
 
@@ -39,7 +39,7 @@ class Sizing(Strict):
 
 def fewest_replicas(
     setup: Setup,
-    mode: Mode,
+    mode: SimulatedMode,
     objective_s: float,
     seed: int = 0,
     step: Callable[[str], None] = lambda _: None,
@@ -58,7 +58,7 @@ def fewest_replicas(
         result = simulate(
             replace(setup, replicas=replicas),
             [mode],
-            Prices(),
+            FleetPrices(),
             seed=seed,
             replications=_REPLICATIONS,
             most_questions=_QUESTIONS,

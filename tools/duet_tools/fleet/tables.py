@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from duet_report.tables import aligned
 from duet_tools.fleet.check import CheckReport
-from duet_tools.fleet.report import Capacity, Estimate, Latency, Outcome
+from duet_tools.fleet.report import Capacity, Estimate, Latency, ModeFigures
 
-_Pick = Callable[[Outcome], str]
+_Pick = Callable[[ModeFigures], str]
 
 
 def capacity_table(result: Capacity) -> str:
@@ -39,17 +39,17 @@ def check_table(report: CheckReport) -> str:
     return aligned(["figure", "measured", "model", "off", ""], rows)
 
 
-def _estimate(value: Estimate | None, scale: float = 1.0, digits: int = 3) -> str:
+def _estimate(value: Estimate | None, scale: float = 1.0) -> str:
     if value is None:
         return "-"
     # Rounding makes a spread of equal values a little more than nothing.
     spread = 0.0 if not value.within or value.within < 1e-9 else value.within * scale
-    within = "" if value.within is None else f" ± {spread:.{digits}g}"
-    return f"{value.mean * scale:.{digits + 1}g}{within}"
+    within = "" if value.within is None else f" ± {spread:.3g}"
+    return f"{value.mean * scale:.4g}{within}"
 
 
 def _percentile(name: str, which: str) -> tuple[str, _Pick]:
-    def pick(outcome: Outcome) -> str:
+    def pick(outcome: ModeFigures) -> str:
         latency: Latency | None = getattr(outcome, name)
         return _estimate(getattr(latency, which)) if latency else "-"
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field, computed_field
@@ -23,7 +22,7 @@ from duet_report.tables import aligned
 from duet_tools.errors import BenchError
 from duet_tools.files import Strict
 from duet_tools.link.profiles import PRESETS
-from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.results.machine import commit, describe_machine, load_average, today
 from duet_tools.subjects.children import Child
 
 WITHIN = 0.05
@@ -33,7 +32,7 @@ _RATES_BIT_S = (256e3, 1e6, 10e6, 50e6, 100e6)
 _PING = b"?" * 32
 
 
-class Figure(Strict):
+class LinkFigure(Strict):
     """A requested value and its measurements."""
 
     what: str
@@ -58,7 +57,7 @@ class Figure(Strict):
         return abs(self.error) <= WITHIN
 
 
-class Report(Strict):
+class AccuracyReport(Strict):
     """All figures."""
 
     schema_: Annotated[int, Field(alias="schema")] = 1
@@ -69,7 +68,7 @@ class Report(Strict):
     bare_rtt_ms: float
     """Round trip without the emulator in milliseconds; delays exclude it."""
     within: float = WITHIN
-    figures: tuple[Figure, ...]
+    figures: tuple[LinkFigure, ...]
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -78,10 +77,10 @@ class Report(Strict):
         return all(figure.met for figure in self.figures if figure.promised)
 
 
-def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
+def measure(say: Callable[[str], None], repeats: int = REPEATS) -> AccuracyReport:
     """Measure everything; takes about two minutes and needs an idle machine."""
     before = load_average()
-    figures: list[Figure] = []
+    figures: list[LinkFigure] = []
     with _far_end() as target:
         bare = statistics.median(_round_trips(target, 200)) * 1000
         for rtt in _RTTS_MS:
@@ -102,8 +101,8 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
                 seen = [_median_ms(address, link.rtt_ms) - bare for _ in range(repeats)]
             figures.append(_figure(f"round trip, preset {name}", "ms", link.rtt_ms, seen))
     machine = describe_machine()
-    return Report(
-        date=datetime.now(UTC).date().isoformat(),
+    return AccuracyReport(
+        date=today(),
         commit=commit(),
         machine={"cpu": machine.cpu, "cores": machine.cores, "system": machine.system},
         load=(before, load_average()),
@@ -112,7 +111,7 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
     )
 
 
-def table(report: Report) -> str:
+def table(report: AccuracyReport) -> str:
     """Return the figures as text."""
     head = ("figure", "asked", "measured", "off", f"within {WITHIN:.0%}")
     return aligned(
@@ -130,7 +129,7 @@ def table(report: Report) -> str:
     )
 
 
-def _delays(target: str, rtt: float, bare: float, repeats: int) -> Iterator[Figure]:
+def _delays(target: str, rtt: float, bare: float, repeats: int) -> Iterator[LinkFigure]:
     """A round trip on an open connection, and what connecting and the first one take: two."""
     kept, cold = [], []
     with _emulator(target, "--rtt", str(rtt)) as address:
@@ -142,7 +141,7 @@ def _delays(target: str, rtt: float, bare: float, repeats: int) -> Iterator[Figu
     yield _figure(f"connect and first answer, {rtt:g} ms", "ms", 2 * rtt, cold, promised=rtt >= 10)
 
 
-def _jitter(target: str, repeats: int) -> Figure:
+def _jitter(target: str, repeats: int) -> LinkFigure:
     """Spread of the round trips: the sum of two even draws of ±20 ms has 20·√(2/3) ms."""
     with _emulator(target, "--rtt", "100", "--jitter", "20") as address:
         spreads = [statistics.pstdev(_round_trips(address, 40)) * 1000 for _ in range(repeats)]
@@ -150,7 +149,7 @@ def _jitter(target: str, repeats: int) -> Figure:
     return _figure("jitter, standard deviation", "ms", 20 * (2 / 3) ** 0.5, spreads, promised=False)
 
 
-def _rate(target: str, rate: float, way: str, repeats: int, shared: int) -> Figure:
+def _rate(target: str, rate: float, way: str, repeats: int, shared: int) -> LinkFigure:
     seconds = 1.0 if rate > 1e6 else 2.0
     size = int(rate / 8 * seconds / shared)
     with _emulator(target, f"--{way}", f"{rate:.0f}", "--rtt", "20") as address:
@@ -161,8 +160,10 @@ def _rate(target: str, rate: float, way: str, repeats: int, shared: int) -> Figu
 
 def _figure(
     what: str, unit: str, asked: float, measured: Sequence[float], *, promised: bool = True
-) -> Figure:
-    return Figure(what=what, unit=unit, asked=asked, measured=tuple(measured), promised=promised)
+) -> LinkFigure:
+    return LinkFigure(
+        what=what, unit=unit, asked=asked, measured=tuple(measured), promised=promised
+    )
 
 
 def _median_ms(address: str, rtt: float) -> float:

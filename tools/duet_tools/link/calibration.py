@@ -13,8 +13,8 @@ import time
 from anyio.from_thread import BlockingPortal
 
 from duet_tools.link.connection import Connection
+from duet_tools.link.direction import SharedDirection
 from duet_tools.link.fine_selector import fine_event_loop, on_a_thread
-from duet_tools.link.lane import Lane
 from duet_tools.link.profiles import Direction
 
 _ROUNDS = 30
@@ -37,7 +37,7 @@ def own_cost_s() -> float:
 
 def _late(loop: asyncio.AbstractEventLoop, portal: BlockingPortal) -> list[float]:
     """Return the lateness of some bytes on a connection without the correction."""
-    up, down = (Lane(Direction(delay_ms=_DELAY_MS), loop) for _ in range(2))
+    up, down = (SharedDirection(Direction(delay_ms=_DELAY_MS), loop) for _ in range(2))
     late = []
     with socket.create_server(("127.0.0.1", 0)) as target:
         server = portal.call(

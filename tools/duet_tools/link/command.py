@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_tools.errors import BenchError
 from duet_tools.link.errors import BadLink
 from duet_tools.link.profiles import (
@@ -18,12 +18,12 @@ from duet_tools.link.profiles import (
     MOST_MS,
     PRESETS,
     Direction,
-    Link,
+    LinkProfile,
     link_named,
     parse_rate,
 )
 from duet_tools.link.timeline import Timeline, read_timeline
-from duet_tools.options import FILE, SEED
+from duet_tools.options import FILE, NEW_FILE, SEED
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXITS = """\b
@@ -53,52 +53,34 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 
 
 @click.command(epilog=_EXITS)
-@click.option("--target", metavar="HOST:PORT", help="Service that connections go to.")
-@click.option(
-    "--listen",
-    default="127.0.0.1:0",
-    metavar="HOST:PORT",
-    help="Address to listen on; port 0 takes a free one.",
+@option("--target", None, "HOST:PORT", "Service that connections go to.")
+@option(
+    "--listen", None, "HOST:PORT", "Address to listen on; port 0 takes a free one.", "127.0.0.1:0"
 )
-@click.option("--preset", default="none", metavar="NAME", help="Link by name; see --list.")
-@click.option(
-    "--rtt",
-    type=Number(0, 2 * MOST_MS),
-    metavar="MS",
-    help="Round-trip time in ms, half in each direction.",
-)
-@click.option("--jitter", type=_MS, metavar="MS", help="Uniform jitter in ms, each direction.")
-@click.option("--up", metavar="RATE", help="Rate up, such as 10mbit or 256kbit [no limit].")
-@click.option("--down", metavar="RATE", help="Rate down [no limit].")
+@option("--preset", None, "NAME", "Link by name; see --list.", "none")
+@option("--rtt", Number(0, 2 * MOST_MS), "MS", "Round-trip time in ms, half in each direction.")
+@option("--jitter", _MS, "MS", "Uniform jitter in ms, each direction.")
+@option("--up", None, "RATE", "Rate up, such as 10mbit or 256kbit [no limit].")
+@option("--down", None, "RATE", "Rate down [no limit].")
 @_both("slice", type=_BYTES, metavar="BYTES", help="Maximum bytes per write")
 @_both("slice-gap", type=_MS, metavar="MS", help="Time between writes in ms")
 @_both("stall-every", type=_BYTES, metavar="BYTES", help="Bytes between stalls")
 @_both("stall", type=_MS, metavar="MS", help="Length of a stall in ms")
 @_both("cut-after", type=_COUNT, metavar="BYTES", help="Bytes until a connection closes")
 @_both("reset-after", type=_COUNT, metavar="BYTES", help="Bytes until a connection resets")
-@click.option(
+@option(
     "--timeline",
-    "timeline_file",
-    type=FILE,
-    metavar="FILE",
-    help="TOML or JSON file of setting changes at given seconds.",
+    FILE,
+    "FILE",
+    "TOML or JSON file of setting changes at given seconds.",
+    to="timeline_file",
 )
 @click.option("--kernel", is_flag=True, help="Emulate in the kernel (tc, as root).")
-@click.option(
-    "--loss",
-    type=Number(0, 100, max_open=True),
-    metavar="%",
-    help="Packet loss per direction, with --kernel.",
-)
-@click.option("--seed", type=SEED, default=0, metavar="N", help="Seed of the jitter.")
+@option("--loss", Number(0, 100, max_open=True), "%", "Packet loss per direction, with --kernel.")
+@option("--seed", SEED, "N", "Seed of the jitter.", 0)
 @click.option("--list", "list_", is_flag=True, help="List the links and exit.")
 @click.option("--check", is_flag=True, help="Measure the emulator's accuracy and exit.")
-@click.option(
-    "--out",
-    type=FILE,
-    metavar="FILE",
-    help="JSON file for the results of --check.",
-)
+@option("--out", NEW_FILE, "FILE", "JSON file for the results of --check.")
 def link(
     target: str | None,
     listen: str,
@@ -138,7 +120,7 @@ def link(
             _serve(target, listen, emulated, timeline, seed)
 
 
-def _link(link: Link, settings: dict[str, Any]) -> Link:
+def _link(link: LinkProfile, settings: dict[str, Any]) -> LinkProfile:
     """Return the preset with what the command line says."""
     rtt, jitter = settings.pop("rtt"), settings.pop("jitter")
     ways = {}
@@ -150,8 +132,8 @@ def _link(link: Link, settings: dict[str, Any]) -> Link:
             changes["jitter_ms"] = jitter
         if settings[way] is not None:
             changes["rate_bit_s"] = parse_rate(settings[way])
-        for option, name in _NAMES.items():
-            if (value := settings[f"{option}_{way}"]) is not None:
+        for flag, name in _NAMES.items():
+            if (value := settings[f"{flag}_{way}"]) is not None:
                 changes[name] = value
         ways[way] = getattr(link, way).changed(changes)
         if bool(ways[way].stall_every_bytes) != bool(ways[way].stall_ms):
@@ -169,7 +151,7 @@ _NAMES = {
 }
 
 
-def _serve(target: str, listen: str, link: Link, timeline: Timeline, seed: int) -> None:
+def _serve(target: str, listen: str, link: LinkProfile, timeline: Timeline, seed: int) -> None:
     from duet_tools.link.emulator import LinkEmulator
 
     ended = _ending()
@@ -184,7 +166,9 @@ def _serve(target: str, listen: str, link: Link, timeline: Timeline, seed: int) 
     )
 
 
-def _serve_by_kernel(target: str, listen: str, link: Link, loss: float, timeline: Timeline) -> None:
+def _serve_by_kernel(
+    target: str, listen: str, link: LinkProfile, loss: float, timeline: Timeline
+) -> None:
     from duet_tools.link.kernel_link import KernelLink
 
     for way in (link.up, link.down):
@@ -227,8 +211,6 @@ def _print_links() -> None:
 def _check(out: Path | None) -> None:
     from duet_tools.link.accuracy import measure, table
 
-    if out and not out.parent.is_dir():
-        raise BadLink(f"there is no directory {out.parent}")
     report = measure(lambda what: print(what, file=sys.stderr))
     if out:
         out.write_text(report.to_json(), "utf-8")

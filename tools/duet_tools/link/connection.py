@@ -6,7 +6,7 @@ import random
 import socket
 from collections.abc import Callable
 
-from duet_tools.link.lane import Lane, Mark, Pipe
+from duet_tools.link.direction import Mark, Pipe, SharedDirection
 from duet_tools.link.relay import reset_when_closed
 
 
@@ -26,8 +26,8 @@ class Connection:
     def __init__(
         self,
         target: tuple[str, int],
-        up: Lane,
-        down: Lane,
+        up: SharedDirection,
+        down: SharedDirection,
         seed: str,
         gone: Callable[["Connection"], None],
     ) -> None:

@@ -14,12 +14,12 @@ from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
 from duet_tools.link.calibration import own_cost_s
 from duet_tools.link.connection import Connection
+from duet_tools.link.direction import SharedDirection
 from duet_tools.link.errors import BadLink, ListenFailed
 from duet_tools.link.fine_selector import fine_event_loop, on_a_thread
-from duet_tools.link.lane import Lane
-from duet_tools.link.profiles import Link
+from duet_tools.link.profiles import LinkProfile
 from duet_tools.link.relay import Count
-from duet_tools.link.timeline import Step, Timeline
+from duet_tools.link.timeline import LinkChange, Timeline
 
 _BACKLOG = 1024
 
@@ -46,7 +46,7 @@ class LinkEmulator:
     def __init__(
         self,
         target: str,
-        link: Link,
+        link: LinkProfile,
         *,
         seed: int = 0,
         timeline: Timeline | None = None,
@@ -59,8 +59,8 @@ class LinkEmulator:
         self._loop = fine_event_loop()
         self._thread = ExitStack()
         self._portal: BlockingPortal | None = None
-        self._up = Lane(link.up, self._loop)
-        self._down = Lane(link.down, self._loop)
+        self._up = SharedDirection(link.up, self._loop)
+        self._down = SharedDirection(link.down, self._loop)
         self._connections: set[Connection] = set()
         self._accepted = 0
         self._server: asyncio.Server | None = None
@@ -93,16 +93,6 @@ class LinkEmulator:
         """What was delivered so far."""
         return Count(self._up.delivered, self._down.delivered, self._accepted)
 
-    def apply(self, step: Step) -> None:
-        """Change the link now; the step's `t` does not matter.
-
-        Raises:
-            BadLink: a setting is unknown or out of range.
-        """
-        step.applied(self.link)
-        assert self._portal
-        self._portal.call(self._apply, step)
-
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
         connection = Connection(
@@ -120,7 +110,7 @@ class LinkEmulator:
         for step in self._timeline.steps:
             self._loop.call_at(now + step.t, self._apply, step)
 
-    def _apply(self, step: Step) -> None:
+    def _apply(self, step: LinkChange) -> None:
         self.link = step.applied(self.link)
         self._up.change(self.link.up)
         self._down.change(self.link.down)

@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 
 from duet_tools.errors import BenchError
 from duet_tools.link.emulator import parse_address
-from duet_tools.link.profiles import Direction, Link
+from duet_tools.link.profiles import Direction, LinkProfile
 from duet_tools.link.relay import Relay
 
 _NAMESPACES = Path("/var/run/netns")
@@ -64,7 +64,7 @@ class KernelLink:
         KernelLinkUnavailable: on entering, if the machine cannot make it.
     """
 
-    def __init__(self, target: str, link: Link, *, loss: float = 0.0) -> None:
+    def __init__(self, target: str, link: LinkProfile, *, loss: float = 0.0) -> None:
         parse_address(target)
         self._target = target
         self._link = link

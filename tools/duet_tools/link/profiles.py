@@ -80,7 +80,7 @@ class Direction:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Link:
+class LinkProfile:
     """A link."""
 
     name: str
@@ -97,7 +97,7 @@ class Link:
         return self.up.delay_ms + self.down.delay_ms
 
 
-def link_named(name: str) -> Link:
+def link_named(name: str) -> LinkProfile:
     """Return the link of that name.
 
     Raises:
@@ -127,10 +127,10 @@ def parse_rate(rate: object) -> float | None:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _link(name: str, down_bit_s: float, up_bit_s: float, rtt_ms: float, source: str) -> Link:
+def _link(name: str, down_bit_s: float, up_bit_s: float, rtt_ms: float, source: str) -> LinkProfile:
     """Return a link whose round trip is half up, half down: sources give round trips alone."""
     half = rtt_ms / 2
-    return Link(name, Direction(up_bit_s, half), Direction(down_bit_s, half), source)
+    return LinkProfile(name, Direction(up_bit_s, half), Direction(down_bit_s, half), source)
 
 
 # Sources that name a jitter, and how they measured it, are rare and differ in what they mean by it;
@@ -149,7 +149,7 @@ _OOKLA_SATELLITE = (
 )
 
 _ALL = (
-    Link("none", Direction(), Direction(), "no emulation: bytes pass as they come"),
+    LinkProfile("none", Direction(), Direction(), "no emulation: bytes pass as they come"),
     _link("2g", 280e3, 256e3, 800, f"{_WPT}, [2G]"),
     _link("3g", 1.6e6, 768e3, 300, f"{_WPT}, [3G]"),
     _link("4g", 12e6, 12e6, 70, f"{_WPT}, [LTE]"),
@@ -175,4 +175,4 @@ _ALL = (
         "(within a data centre)",
     ),
 )
-PRESETS: Mapping[str, Link] = MappingProxyType({link.name: link for link in _ALL})
+PRESETS: Mapping[str, LinkProfile] = MappingProxyType({link.name: link for link in _ALL})

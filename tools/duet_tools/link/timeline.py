@@ -23,19 +23,19 @@ from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.link.errors import BadLink, BadTimeline
-from duet_tools.link.profiles import MOST_MS, STRICT, Link, link_named
+from duet_tools.link.profiles import MOST_MS, STRICT, LinkProfile, link_named
 
 Ending = Literal["cut", "reset"]
 _MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, config=STRICT)
-class Step:
+class LinkChange:
     """A change of the link."""
 
     t: Annotated[float, Field(ge=0, le=31 * 86_400)]
     """Time of the change, in seconds since the start."""
-    link: Link | None = None
+    link: LinkProfile | None = None
     """Link that replaces the present one; None: it stays."""
     rtt_ms: Annotated[float, Field(ge=0, le=2 * MOST_MS)] | None = None
     """Round-trip time in milliseconds, half in each direction; None: it stays."""
@@ -46,7 +46,7 @@ class Step:
     end: Ending | None = None
     """How open connections end; None: they stay open."""
 
-    def applied(self, link: Link) -> Link:
+    def applied(self, link: LinkProfile) -> LinkProfile:
         """Return the link after this step.
 
         Raises:
@@ -57,7 +57,7 @@ class Step:
         if self.rtt_ms is not None:
             up = {"delay_ms": self.rtt_ms / 2, **up}
             down = {"delay_ms": self.rtt_ms / 2, **down}
-        return Link(link.name, link.up.changed(up), link.down.changed(down), link.source)
+        return LinkProfile(link.name, link.up.changed(up), link.down.changed(down), link.source)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Timeline:
         BadTimeline: they are not in order.
     """
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[LinkChange, ...] = ()
 
     def __post_init__(self) -> None:
         times = [step.t for step in self.steps]
@@ -99,12 +99,12 @@ def read_timeline(path: Path) -> Timeline:
         raise BadTimeline(f"{path.name}: {error}") from error
 
 
-def _step(number: int, entry: object) -> Step:
+def _step(number: int, entry: object) -> LinkChange:
     try:
         if not isinstance(entry, dict):
             raise BadLink("it is not a table")
         named = {"link": link_named(entry["link"])} if "link" in entry else {}
-        step = Step(**{**entry, **named})
+        step = LinkChange(**{**entry, **named})
         # Fails now rather than in the middle of a run.
         step.applied(link_named("none"))
     except BadLink as error:

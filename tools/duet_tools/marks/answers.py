@@ -22,13 +22,13 @@ from duet_device.policy.rounds import Candidate, best, is_settled
 from duet_device.question import Question
 from duet_device.settings import Settings
 from duet_device.signal_stream import Signal
-from duet_tools.marks.signals import Asked, SignalRow
+from duet_tools.marks.signals import SetQuestion, SignalRow
 
 _LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Answered:
+class JudgedAnswer:
     """An answer, judged by the calibration."""
 
     right: bool
@@ -59,7 +59,7 @@ class Answerer:
     def __init__(self, pair: Pair, decoder: Decoder, calibration: Calibration) -> None:
         self._manifest, self._decoder, self._calibration = pair.manifest, decoder, calibration
 
-    def answer(self, asked: Asked, row: SignalRow) -> Answered:
+    def answer(self, asked: SetQuestion, row: SignalRow) -> JudgedAnswer:
         """Return the answer from a signal."""
         question = Question(asked.question).for_pair(self._manifest)
         exchange = Exchange(
@@ -72,7 +72,7 @@ class Answerer:
         )
         one = judged_attempt(exchange, self._evaluated(exchange, row))
         mark = self._calibration.mark
-        return Answered(
+        return JudgedAnswer(
             right=is_right(one.value or one.text, asked.answer),
             tokens=row.tokens,
             marked=is_doubtful(exchange, one, one.evidence),
@@ -97,7 +97,7 @@ class Answerer:
         return Signal(row.text, tuple(ids), row.tokens, row.cut, done=end)
 
 
-def with_rounds(tries: list[Answered], rounds: int) -> tuple[bool, int]:
+def with_rounds(tries: list[JudgedAnswer], rounds: int) -> tuple[bool, int]:
     """Replay `--rounds`: ask again while the answer is doubtful, give the best.
 
     Args:
@@ -118,11 +118,11 @@ def with_rounds(tries: list[Answered], rounds: int) -> tuple[bool, int]:
     return _chosen(tries[:count])
 
 
-def of_all(tries: list[Answered]) -> tuple[bool, int]:
+def of_all(tries: list[JudgedAnswer]) -> tuple[bool, int]:
     """Give the answer with the best support of several signals, all of them asked for."""
     return _chosen(tries)
 
 
-def _chosen(tries: list[Answered]) -> tuple[bool, int]:
+def _chosen(tries: list[JudgedAnswer]) -> tuple[bool, int]:
     given = tries[best([each.candidate for each in tries])]
     return given.right, sum(each.tokens for each in tries)

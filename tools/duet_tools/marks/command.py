@@ -3,14 +3,13 @@
 import asyncio
 from collections import defaultdict
 from contextlib import closing
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.errors import DeviceError
 from duet_device.pairs.pair import load_decoder, open_pair
@@ -19,53 +18,44 @@ from duet_tools import options
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.files import rows
 from duet_tools.marks.answers import Answerer
-from duet_tools.marks.figures import Report, Tries, marks_of, of_sets, ways_of
-from duet_tools.marks.signals import TEMPERATURE, Asked, SignalRow, ask, missing
-from duet_tools.results.machine import commit
-from duet_tools.results.questions import answered, read_questions
+from duet_tools.marks.figures import MarksReport, Tries, marks_of, of_sets, ways_of
+from duet_tools.marks.signals import TEMPERATURE, SetQuestion, SignalRow, ask, missing
+from duet_tools.results.machine import commit, today
+from duet_tools.results.questions import have_answers, read_questions
 
 
 @click.command(epilog=options.EXIT_CODES)
-@click.option(
+@option(
     "--set",
-    "sets",
-    type=(str, options.FILE),
+    (str, options.FILE),
+    "NAME FILE",
+    "Questions with answers, JSON lines. Repeatable.",
+    to="sets",
     multiple=True,
     required=True,
-    metavar="NAME FILE",
-    help="Questions with answers, JSON lines. Repeatable.",
 )
 @options.pair(DEFAULT_PAIR)
-@click.option("--server", metavar="HOST:PORT", help="Service; not needed if SIGNALS is complete.")
-@click.option(
-    "--signals", type=options.FILE, required=True, help="Record the signals in this file."
-)
-@click.option(
+@option("--server", None, "HOST:PORT", "Service; not needed if SIGNALS is complete.")
+@option("--signals", options.NEW_FILE, None, "Record the signals in this file.", required=True)
+@option(
     "--samples",
-    type=Integer(0, 64),
-    default=0,
+    Integer(0, 64),
+    "N",
+    "Sampled signals for each of the first --further questions of a real set.",
+    0,
     show_default=True,
-    metavar="N",
-    help="Sampled signals for each of the first --further questions of a real set.",
 )
-@click.option(
+@option(
     "--further",
-    type=Integer(1),
-    default=300,
+    Integer(1),
+    "N",
+    "Questions of a set that further signals are asked for.",
+    300,
     show_default=True,
-    metavar="N",
-    help="Questions of a set that further signals are asked for.",
 )
-@click.option(
-    "--streams",
-    type=Integer(1, 1024),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Requests at a time.",
-)
-@click.option("--generated", multiple=True, metavar="NAME", help="Set that is generated.")
-@click.option("--out", type=options.FILE, required=True, help="Write the figures to this file.")
+@option("--streams", Integer(1, 1024), "N", "Requests at a time.", 16, show_default=True)
+@option("--generated", None, "NAME", "Set that is generated.", multiple=True)
+@option("--out", options.NEW_FILE, None, "Write the figures to this file.", required=True)
 def marks(
     sets: tuple[tuple[str, Path], ...],
     pair: str,
@@ -113,8 +103,8 @@ def marks(
     measured = of_sets(tries, real, lambda each: marks_of([one[0] for one in each]))
     sampled = {name: [one for one in each if len(one) > samples] for name, each in tries.items()}
     more = of_sets({k: v for k, v in sampled.items() if v}, real, ways_of) if samples else {}
-    report = Report(
-        date=datetime.now(UTC).date().isoformat(),
+    report = MarksReport(
+        date=today(),
         commit=commit(),
         pair=opened.manifest.reference,
         calibration_sha256=sha256(calibration.to_json().encode()).hexdigest(),
@@ -127,20 +117,20 @@ def marks(
     click.echo(f"written: {out}")
 
 
-def read_set(name: str, file: Path) -> list[Asked]:
+def read_set(name: str, file: Path) -> list[SetQuestion]:
     """Return the questions of a set; each needs an answer."""
     questions = read_questions(file)
-    if not answered(questions):
+    if not have_answers(questions):
         raise UsageProblem(f"{file.name}: not every question has an answer")
-    return [Asked(name, each.id, each.text, each.answer or "") for each in questions]
+    return [SetQuestion(name, each.id, each.text, each.answer or "") for each in questions]
 
 
 def _ask(
-    asked: dict[str, list[Asked]],
+    asked: dict[str, list[SetQuestion]],
     held: list[SignalRow],
     signals: Path,
     server: str | None,
-    firsts: list[Asked],
+    firsts: list[SetQuestion],
     samples: int,
     streams: int,
     pair: str,

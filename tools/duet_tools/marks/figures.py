@@ -10,14 +10,14 @@ from duet_contract.calibration import chance_at
 from duet_device.calibration.ranking import auroc, ece, isotonic
 from duet_report.intervals import Interval, difference_of_means, proportion
 from duet_tools.files import Strict
-from duet_tools.marks.answers import Answered, of_all, with_rounds
+from duet_tools.marks.answers import JudgedAnswer, of_all, with_rounds
 
 RESAMPLES = 1000
 _DIVISIONS = 3
 ROUNDS = (2, 3)
 TOGETHER = (3, 5)
 
-Tries = list[Answered]
+Tries = list[JudgedAnswer]
 _Figure = TypeVar("_Figure")
 
 
@@ -44,7 +44,7 @@ class Marks(Strict):
     """That share, divided by the share of all answers."""
 
 
-class Way(Strict):
+class Strategy(Strict):
     """One way to use further signals to a question, against the greedy signal."""
 
     right: float
@@ -57,7 +57,7 @@ class Way(Strict):
     """Share of right answers of each trial."""
 
 
-class Report(Strict):
+class MarksReport(Strict):
     """What the command writes."""
 
     schema_version: int = 1
@@ -69,11 +69,11 @@ class Report(Strict):
     temperature: float
     marks: dict[str, Marks]
     """By set, and `real` for all sets that were given by a file together."""
-    further: dict[str, dict[str, Way]]
+    further: dict[str, dict[str, Strategy]]
     """By set, then by way."""
 
 
-def marks_of(answers: Sequence[Answered]) -> Marks:
+def marks_of(answers: Sequence[JudgedAnswer]) -> Marks:
     """Return the figures of answers from greedy signals; there must be one at least."""
     count, right = len(answers), sum(each.right for each in answers)
     judged = [(_score(each), each.right) for each in answers]
@@ -95,7 +95,7 @@ def marks_of(answers: Sequence[Answered]) -> Marks:
     )
 
 
-def ways_of(questions: Sequence[Tries]) -> dict[str, Way]:
+def ways_of(questions: Sequence[Tries]) -> dict[str, Strategy]:
     """Return what each way does.
 
     Args:
@@ -125,23 +125,23 @@ def _surest(tries: Tries) -> tuple[bool, int]:
     return given.right, sum(each.tokens for each in tries)
 
 
-def _trials(sampled: int, count: int, most: int = 3) -> list[range]:
+def _trials(sampled: int, count: int) -> list[range]:
     """Return the samples of up to three trials, none of which share one.
 
     Examples:
         >>> _trials(9, 3), _trials(9, 5)
         ([range(1, 4), range(4, 7), range(7, 10)], [range(1, 6)])
     """
-    return [
-        range(1 + at * count, 1 + (at + 1) * count) for at in range(min(most, sampled // count))
-    ]
+    return [range(1 + at * count, 1 + (at + 1) * count) for at in range(min(3, sampled // count))]
 
 
-def _way(trials: Sequence[Sequence[tuple[bool, int]]], greedy: Sequence[tuple[bool, int]]) -> Way:
+def _way(
+    trials: Sequence[Sequence[tuple[bool, int]]], greedy: Sequence[tuple[bool, int]]
+) -> Strategy:
     right = np.array([[float(each) for each, _ in trial] for trial in trials])
     tokens = np.array([[spent for _, spent in trial] for trial in trials])
     base = np.array([float(each) for each, _ in greedy])
-    return Way(
+    return Strategy(
         right=float(right.mean()),
         tokens=float(tokens.mean()),
         gain=difference_of_means(right.mean(axis=0), base, paired=True),
@@ -170,7 +170,7 @@ def _refitted(judged: Sequence[tuple[float, bool]], seed: int) -> float:
     return ece(stated)
 
 
-def _score(answered: Answered) -> float:
+def _score(answered: JudgedAnswer) -> float:
     return float("-inf") if answered.score is None else answered.score
 
 

@@ -21,7 +21,7 @@ _LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class SetQuestion:
     """A question of a set."""
 
     set: str
@@ -49,14 +49,14 @@ class SignalRow(Strict):
 
 
 def missing(
-    asked: Sequence[Asked], samples: int, held: Iterable[SignalRow]
-) -> list[tuple[Asked, int]]:
+    asked: Sequence[SetQuestion], samples: int, held: Iterable[SignalRow]
+) -> list[tuple[SetQuestion, int]]:
     """Return the signals that no row has: of each question the greedy one, and samples.
 
     Examples:
-        >>> missing([Asked("sums", "1", "1+1?", "2")], 1, [])
-        [(Asked(set='sums', id='1', question='1+1?', answer='2'), 0), \
-(Asked(set='sums', id='1', question='1+1?', answer='2'), 1)]
+        >>> missing([SetQuestion("sums", "1", "1+1?", "2")], 1, [])
+        [(SetQuestion(set='sums', id='1', question='1+1?', answer='2'), 0), \
+(SetQuestion(set='sums', id='1', question='1+1?', answer='2'), 1)]
     """
     there = {(row.set, row.id, row.number) for row in held}
     return [
@@ -68,7 +68,7 @@ def missing(
 
 
 async def ask(
-    wanted: Sequence[tuple[Asked, int]], manifest: Manifest, server: str, streams: int
+    wanted: Sequence[tuple[SetQuestion, int]], manifest: Manifest, server: str, streams: int
 ) -> AsyncIterator[SignalRow]:
     """Yield signals as they end.
 
@@ -77,7 +77,7 @@ async def ask(
     """
     limit = asyncio.Semaphore(streams)
 
-    async def one(asked: Asked, number: int) -> SignalRow:
+    async def one(asked: SetQuestion, number: int) -> SignalRow:
         async with limit:
             return await _one(stub, manifest, asked, number)
 
@@ -99,7 +99,7 @@ async def ask(
 
 
 async def _one(
-    stub: InferenceServiceStub, manifest: Manifest, asked: Asked, number: int
+    stub: InferenceServiceStub, manifest: Manifest, asked: SetQuestion, number: int
 ) -> SignalRow:
     sampled = Settings(temperature=TEMPERATURE, seed=number)
     request: ReasonRequest = build_request(

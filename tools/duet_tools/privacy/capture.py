@@ -24,7 +24,7 @@ from duet_tools.errors import BenchError
 from duet_tools.privacy.cloud import FORMULA, FormulaCloud
 from duet_tools.privacy.judge import numbers_in, relations_in
 from duet_tools.privacy.questions import Twins
-from duet_tools.privacy.wire import Recorder, SentRequest
+from duet_tools.privacy.recorder import RequestRecorder, SentRequest
 from duet_tools.results.privacy import Captured
 
 _PATH = "/duet.v1.InferenceService/Reason"
@@ -146,7 +146,7 @@ class Capture:
         asked = iter(twins)
         with (
             FormulaCloud(refuses=way.refuses, cuts=way.cuts) as cloud,
-            Recorder(cloud.address) as recorder,
+            RequestRecorder(cloud.address) as recorder,
             Client(
                 self._pair, decoder=self._decoder, server=recorder.address, **settings
             ) as client,
@@ -173,7 +173,7 @@ class Capture:
         return Captured(way=way.name, source=source, **count)
 
     def _ask(
-        self, client: Client, recorder: Recorder, way: Way, texts: Sequence[str]
+        self, client: Client, recorder: RequestRecorder, way: Way, texts: Sequence[str]
     ) -> list[list[SentRequest]]:
         """Return the requests of each question, distinguished by the ids that the client reports.
 

@@ -1,13 +1,12 @@
 """`duet-bench privacy`: captures what leaves a device, and judges it."""
 
 import random
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, option
 from duet_contract.errors import ContractError
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.errors import DeviceError
@@ -25,36 +24,24 @@ _OTHER_WAYS = 50
 
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(DEFAULT_PAIR)
-@click.option(
-    "--questions",
-    type=Integer(2, 10**6),
-    default=10_000,
-    show_default=True,
-    metavar="N",
-    help="Number of random questions.",
+@option(
+    "--questions", Integer(2, 10**6), "N", "Number of random questions.", 10_000, show_default=True
 )
-@click.option(
+@option(
     "--data",
-    type=options.FILE,
+    options.FILE,
+    "FILE",
+    "JSONL file of questions that are asked as well. Repeatable.",
     multiple=True,
-    metavar="FILE",
-    help="JSONL file of questions that are asked as well. Repeatable.",
 )
-@click.option(
-    "--seed", type=options.SEED, default=0, show_default=True, metavar="N", help="Random seed."
-)
+@option("--seed", options.SEED, "N", "Random seed.", 0, show_default=True)
 @click.option(
     "--cloud/--no-cloud",
     default=True,
     help="Also search a service's log, metrics and traces.",
     show_default=True,
 )
-@click.option(
-    "--out",
-    type=options.FILE,
-    metavar="FILE",
-    help="Results file; written after each set of questions.",
-)
+@option("--out", options.NEW_FILE, "FILE", "Results file; written after each set of questions.")
 def privacy(
     pair: str, questions: int, data: tuple[Path, ...], seed: int, cloud: bool, out: Path | None
 ) -> int:
@@ -68,7 +55,7 @@ def privacy(
     from duet_tools.privacy.capture import OTHERS, PLAIN, Capture
     from duet_tools.privacy.questions import mixtures, with_other_numbers
     from duet_tools.privacy.written import search_service
-    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.results.machine import commit, describe_machine, today
     from duet_tools.results.privacy import PrivacyResults
     from duet_tools.results.questions import read_questions
 
@@ -85,7 +72,7 @@ def privacy(
     def results() -> PrivacyResults:
         return PrivacyResults(
             pair=opened.manifest.reference,
-            date=datetime.now(UTC).date().isoformat(),
+            date=today(),
             commit=commit(),
             versions={name: versions[name] for name in ("grpcio", "protobuf") if name in versions},
             seed=seed,

@@ -10,8 +10,8 @@ from duet_tools.report.summary import summarise_cell
 from duet_tools.report.text import as_markdown, questions_csv
 from duet_tools.report.verdicts import ALTERNATIVES, accuracy_gap, break_even_tokens, peer_of
 from duet_tools.report.waterfall import waterfall
-from duet_tools.results.folder import Folder, Probe
-from duet_tools.results.questions import Question
+from duet_tools.results.folder import Folder, WireProbe
+from duet_tools.results.questions import QuestionRow
 from duet_tools.results.report import (
     CellReport,
     Handshake,
@@ -29,7 +29,7 @@ def build(
     folder: Folder,
     stopped: str | None,
     facts: Report,
-    questions: Sequence[Question],
+    questions: Sequence[QuestionRow],
     evaluations: Sequence[Evaluation] = (),
 ) -> Report:
     """Return the report of a run's folder.
@@ -53,7 +53,7 @@ def build(
             )
         )
     links = tuple(link_facts(name) for name in dict.fromkeys(report.cell.link for report in cells))
-    probe = folder.probe or Probe()
+    probe = folder.probe or WireProbe()
     costs = dict(probe.bytes_per_token)
     if sse := [
         record.wire_down / record.large_tokens
@@ -70,14 +70,14 @@ def build(
             "links": links,
             "handshake": handshake,
             "bytes_per_token": costs,
-            "cells": tuple(compared(cell, cells) for cell in cells),
+            "cells": tuple(with_comparisons(cell, cells) for cell in cells),
             "waterfall": waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
             "untrained": _untrained(evaluations),
         }
     )
 
 
-def write(folder: Folder, report: Report, questions: Sequence[Question]) -> None:
+def write(folder: Folder, report: Report, questions: Sequence[QuestionRow]) -> None:
     """Write `report.json`, `.md` and `.html`, and `questions.csv`."""
     folder.write(
         (
@@ -89,7 +89,7 @@ def write(folder: Folder, report: Report, questions: Sequence[Question]) -> None
     )
 
 
-def compared(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
+def with_comparisons(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
     """Return a split's cell with what follows from other modes over its link under its load."""
     if cell.cell.mode != "duet":
         return cell

@@ -2,13 +2,13 @@
 
 from duet_report.numbers import points, share
 from duet_report.tables import markdown
-from duet_tools.marks.figures import Marks, Report
+from duet_tools.marks.figures import Marks, MarksReport
 
 _REAL = "real"
 _TOGETHER = "all real sets"
 
 
-def marks_table(report: Report) -> str:
+def marks_table(report: MarksReport) -> str:
     """Return the table of marks, and below it what it was measured with."""
     head = (
         *("questions", "", "right", "AUROC", "ECE", "ECE, refitted", "marked", "right, unmarked"),
@@ -21,7 +21,7 @@ def marks_table(report: Report) -> str:
     )
 
 
-def further_table(report: Report) -> str:
+def further_table(report: MarksReport) -> str:
     """Return the table of the ways to use further signals."""
     head = ("questions", "way", "right", "signal tokens", "against greedy", "trials")
     rows = [

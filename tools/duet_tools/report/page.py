@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from duet_report.numbers import number
-from duet_report.page import Cell, Page, Section, Table, html
+from duet_report.page import Page, Section, StyledCell, Table, html
 from duet_tools.report.columns import EFFICIENCY, MAIN, METRICS, MODES, Column, facts, mode, table
 from duet_tools.report.figures import title_of
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
-from duet_tools.results.questions import Question
+from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record
 from duet_tools.results.report import CellReport, Report
 
@@ -15,7 +15,9 @@ _MOST_CHARACTERS = 300
 _MOST_QUESTIONS = 500
 
 
-def page(report: Report, records: Sequence[Record] = (), questions: Sequence[Question] = ()) -> str:
+def page(
+    report: Report, records: Sequence[Record] = (), questions: Sequence[QuestionRow] = ()
+) -> str:
     """Return the page's HTML.
 
     Args:
@@ -92,7 +94,7 @@ def _columns(columns: Sequence[Column], report: Report) -> Table:
 
 
 def _questions(
-    report: Report, records: Sequence[Record], questions: Sequence[Question]
+    report: Report, records: Sequence[Record], questions: Sequence[QuestionRow]
 ) -> list[Table]:
     first: dict[str, CellReport] = {}
     for cell in report.cells:
@@ -107,14 +109,14 @@ def _questions(
     return found
 
 
-def _question(record: Record, questions: Sequence[Question]) -> list[str | Cell]:
+def _question(record: Record, questions: Sequence[QuestionRow]) -> list[str | StyledCell]:
     asked = questions[record.index] if record.index < len(questions) else None
     if not record.ok:
-        judged = Cell(record.status, "bad")
+        judged = StyledCell(record.status, "bad")
     elif record.correct is None:
-        judged = Cell("")
+        judged = StyledCell("")
     else:
-        judged = Cell("right", "good") if record.correct else Cell("wrong", "bad")
+        judged = StyledCell("right", "good") if record.correct else StyledCell("wrong", "bad")
     return [
         _short(asked.text if asked else record.id),
         judged,

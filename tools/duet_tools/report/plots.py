@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from duet_report.plots import Panel, Plot, Series, Span
+from duet_report.plots import Panel, Plot, PlotSeries, Span
 from duet_tools.report.columns import mode
 from duet_tools.report.verdicts import series
 from duet_tools.results.report import CellReport, LinkFacts, Report
@@ -19,7 +19,7 @@ def plots(report: Report) -> list[Plot]:
 
 def _accuracy(report: Report) -> Plot:
     found = [
-        Series(
+        PlotSeries(
             name, [cell.metrics["large_tokens"].mean], [100 * cell.accuracy.value], number,
             low=[100 * cell.accuracy.low], high=[100 * cell.accuracy.high],
         )
@@ -45,7 +45,7 @@ def _latency(report: Report) -> Plot:
         if cells:
             times = [cell.metrics["total_ms"].p50 / 1e3 for cell in cells]
             rows = [names.index(cell.cell.link) for cell in cells]
-            found.append(Series(name, times, rows, number))
+            found.append(PlotSeries(name, times, rows, number))
     panel = Panel(
         "end to end, median (s)", series=found, rows=[_link(links[name]) for name in names],
         x_from_zero=True,
@@ -81,7 +81,7 @@ def _distribution(
         if len(values) > 1:
             # Of all that were asked: a line that ends below 100% shows failures.
             shares = 100 * np.arange(1, len(values) + 1) / cell.asked
-            found.append(Series(label, values.tolist(), shares.tolist(), number, look="line"))
+            found.append(PlotSeries(label, values.tolist(), shares.tolist(), number, look="line"))
     where = next((c.cell.link for c in report.cells if c.cell.mode != "device-alone"), "none")
     caption = f"Link {where}. {note}"
     panel = Panel(x, "questions (%)", found, y_range=(0, 104), x_from_zero=True)
@@ -96,7 +96,7 @@ def _throughput(report: Report) -> Plot:
     several = {name: cells for name, cells in lines.items() if len(cells) > 1}
     streams = sorted({cell.cell.streams or 0 for cells in several.values() for cell in cells})
     found = [
-        Series(
+        PlotSeries(
             name, [cell.cell.streams or 0 for cell in cells],
             [cell.large_tokens_per_s for cell in cells], number, look="line and points",
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from duet_contract.commands import option
 from duet_contract.json_data import parse_json
 from duet_report.blocks import BlockError, update_blocks
 from duet_tools.errors import BenchError, UsageProblem
@@ -44,18 +45,8 @@ def read_measured(path: Path) -> Results | Report:
 
 @click.command()
 @click.argument("measured", type=FILE, required=False)
-@click.option(
-    "--keep",
-    type=FILE,
-    metavar="FILE",
-    help="Write the report to FILE without the values of each question.",
-)
-@click.option(
-    "--update",
-    type=FILE,
-    metavar="FILE",
-    help="Rewrite the tables in FILE between their start and end marks.",
-)
+@option("--keep", FILE, "FILE", "Write the report to FILE without the values of each question.")
+@option("--update", FILE, "FILE", "Rewrite the tables in FILE between their start and end marks.")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 if FILE of --update is stale.")
 def tables(measured: Path | None, keep: Path | None, update: Path | None, check: bool) -> None:
     """Print MEASURED as Markdown, or update the tables of a file.

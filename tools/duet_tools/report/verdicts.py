@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from duet_report.intervals import Interval, difference_of_estimates, difference_of_means
 from duet_report.numbers import points
 from duet_tools.report.columns import mode, short
-from duet_tools.results.cells import Mode
+from duet_tools.results.cells import ModeName
 from duet_tools.results.report import CellReport, Report
 
-ALTERNATIVES: dict[Mode, str] = {
+ALTERNATIVES: dict[ModeName, str] = {
     "auto": "the calibrated policy",
     "large-alone": "the large model alone",
     "large-alone-service": "the large model alone, through the service",
@@ -38,7 +38,7 @@ def verdicts(report: Report) -> list[str]:
     return lines
 
 
-def peer_of(cells: Sequence[CellReport], split: CellReport, name: Mode) -> CellReport | None:
+def peer_of(cells: Sequence[CellReport], split: CellReport, name: ModeName) -> CellReport | None:
     """Return the cell of another mode that a cell of the split is compared with."""
     for cell in cells:
         other, own = cell.cell, split.cell

@@ -9,7 +9,9 @@ from duet_tools.errors import UsageProblem
 
 MODES = ("duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated")
 PROFILES = ("synchronous", "constant", "poisson", "sweep")
-Mode = Literal["duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated"]
+ModeName = Literal[
+    "duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated"
+]
 # Modes whose signal a budget cuts.
 _BUDGETED = ("duet", "auto", "truncated")
 # Engines one after another: an idle one's processes still take time of a small machine.
@@ -26,7 +28,7 @@ class Cell(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: Mode
+    mode: ModeName
     link: str
     budget: int | None = None
     streams: int | None = None

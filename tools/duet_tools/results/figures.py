@@ -68,11 +68,6 @@ class Figure(Strict):
     commit: str | None = None
 
     @property
-    def group(self) -> str:
-        """The name that `--figures` selects this figure by."""
-        return self.id.split(".", 1)[0]
-
-    @property
     def met(self) -> bool | None:
         """Whether the median reaches the target; None without a target."""
         return self.target.met_by(self.judged.median) if self.target else None

@@ -34,7 +34,7 @@ class Stretch(BaseModel):
     """Energy by source."""
 
 
-class Probe(BaseModel):
+class WireProbe(BaseModel):
     """Values that are measured once per run."""
 
     model_config = ConfigDict(extra="forbid")
@@ -63,7 +63,7 @@ class Folder:
         self.path = path
         self.records: list[Record] = []
         self.stretches: list[Stretch] = []
-        self.probe: Probe | None = None
+        self.probe: WireProbe | None = None
         try:
             if path.exists() and not path.is_dir():
                 raise UsageProblem(f"{path} is not a folder")
@@ -89,7 +89,7 @@ class Folder:
         self.stretches.append(stretch)
         self._append(_STRETCHES, stretch)
 
-    def keep_probe(self, probe: Probe) -> None:
+    def keep_probe(self, probe: WireProbe) -> None:
         """Store the values that are measured once."""
         self.probe = probe
         (self.path / _PROBE).write_text(probe.model_dump_json(indent=1) + "\n", "utf-8")
@@ -121,7 +121,7 @@ class Folder:
                 )
             if (self.path / _PROBE).exists():
                 probe = (self.path / _PROBE).read_text("utf-8")
-                self.probe = Probe.model_validate_json(probe)
+                self.probe = WireProbe.model_validate_json(probe)
             self.records = [Record.model_validate(row) for row in rows(self.path / _QUESTIONS)]
             self.stretches = [Stretch.model_validate(row) for row in rows(self.path / _STRETCHES)]
         except OSError as error:

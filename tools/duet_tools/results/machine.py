@@ -32,13 +32,11 @@ def new_results(pair: str, out: Path | None) -> Results:
     Raises:
         UsageProblem: the file is of another machine or pair, or cannot be written.
     """
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
     results = Results(
         machine=describe_machine(),
         pair=pair,
         commit=commit(),
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
     )
     if not out or not out.exists():
         return results
@@ -51,6 +49,11 @@ def new_results(pair: str, out: Path | None) -> Results:
 def load_average() -> float:
     """Processes that wanted a core over the last minute, on average."""
     return os.getloadavg()[0]
+
+
+def today() -> str:
+    """Return the day of a measurement, UTC."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def commit() -> str | None:

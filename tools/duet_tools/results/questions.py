@@ -17,7 +17,7 @@ from duet_tools.files import read_text
 
 
 @dataclass(frozen=True)
-class Question:
+class QuestionRow:
     """One row of the data."""
 
     id: str
@@ -28,13 +28,13 @@ class Question:
     """Further fields for verifiers."""
 
 
-def read_questions(path: Path, limit: int | None = None) -> list[Question]:
+def read_questions(path: Path, limit: int | None = None) -> list[QuestionRow]:
     """Return the first `limit` questions of a file, in its order.
 
     Raises:
         UsageProblem: it cannot be read, holds no question, or a row is malformed.
     """
-    found: dict[str, Question] = {}
+    found: dict[str, QuestionRow] = {}
     # Only line feeds end a row: JSON strings may hold the other line separators of Unicode.
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
@@ -50,12 +50,12 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     return list(found.values())
 
 
-def answered(questions: Sequence[Question]) -> bool:
+def have_answers(questions: Sequence[QuestionRow]) -> bool:
     """Return whether accuracy can be computed: every question has its answer."""
     return all(question.answer is not None for question in questions)
 
 
-def _question(where: str, number: int, line: str) -> Question:
+def _question(where: str, number: int, line: str) -> QuestionRow:
     try:
         row = parse_json(line)
     except ValueError as error:
@@ -76,7 +76,7 @@ def _question(where: str, number: int, line: str) -> Question:
         reference = reference_text(answer)
     except ValueError as error:
         raise UsageProblem(f"{where}: {error}") from error
-    return Question(
+    return QuestionRow(
         id=str(row.get("id", number)),
         text=text,
         answer=reference or None,

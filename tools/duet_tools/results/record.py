@@ -1,7 +1,5 @@
 """Measurements of one question in one cell."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -112,17 +110,6 @@ class Record(BaseModel):
     def ok(self) -> bool:
         """Whether it was answered."""
         return self.status == OK
-
-
-@dataclass
-class Asked:
-    """A question that was asked."""
-
-    record: Record
-    later: Callable[[], None] | None = None
-    """Work that completes the answer after the load; None: it is complete."""
-    requests: int = 0
-    """HTTP requests that it took, on one connection; 0 over gRPC or without a link."""
 
 
 def failed(error: DeviceError) -> Record:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from duet_report.intervals import Interval
 from duet_tools.files import Strict, read, text_of
-from duet_tools.results.cells import Cell, Mode
+from duet_tools.results.cells import Cell, ModeName
 from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.settings import RunSettings
 
@@ -105,7 +105,7 @@ class CellReport(Strict):
     seconds: float
     accuracy: Interval | None = None
     marked_low: MarkedLow | None = None
-    accuracy_gaps: dict[Mode, Interval] | None = None
+    accuracy_gaps: dict[ModeName, Interval] | None = None
     break_even_tokens: float | None = None
     metrics: dict[Metric, Percentiles] = Field(default_factory=dict)
     answers_per_s: float

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from duet_tools.results.questions import Question
+from duet_tools.results.questions import QuestionRow
 
 
 class RunSettings(BaseModel):
@@ -49,7 +49,7 @@ class RunSettings(BaseModel):
         return [name for name, value in mine.items() if theirs[name] != value]
 
 
-def fingerprint(questions: Sequence[Question]) -> str:
+def fingerprint(questions: Sequence[QuestionRow]) -> str:
     """SHA-256 of questions and answers in order."""
     digest = hashlib.sha256()
     for question in questions:

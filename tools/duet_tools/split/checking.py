@@ -11,12 +11,12 @@ from typing import Any
 
 from duet_contract.answers import is_right
 from duet_tools.errors import UsageProblem
-from duet_tools.results.questions import Question
+from duet_tools.results.questions import QuestionRow
 
 RULE = "last-answer"
 
 
-Check = Callable[[str, Question], bool]
+Check = Callable[[str, QuestionRow], bool]
 """Decides whether an answer to a question is right; the question has its reference."""
 
 
@@ -28,7 +28,7 @@ class Truth:
     metadata: Mapping[str, Any]
 
 
-def by_rule(answer: str, question: Question) -> bool:
+def by_rule(answer: str, question: QuestionRow) -> bool:
     """See `Check`. Expressions are compared by their text: no algebra system is asked."""
     return is_right(answer, question.answer or "")
 
@@ -53,7 +53,7 @@ def find_check(name: str) -> Check:
     if not hasattr(verifier, "score"):
         raise UsageProblem(f"{name!r} is not a verifier: it has no score(responses, truths)")
 
-    def right(answer: str, question: Question) -> bool:
+    def right(answer: str, question: QuestionRow) -> bool:
         truth = Truth(question.answer or "", question.metadata)
         return float(verifier.score([answer], [truth])[0]) >= 1.0
 

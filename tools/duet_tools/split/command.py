@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, option
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.terminal import printable
 from duet_tools import options
@@ -26,155 +26,113 @@ _price = Number(0, options.MOST_PRICE)
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--data", type=options.FILE, metavar="FILE", help="JSON lines with question and answer."
-)
-@click.option("--limit", type=Integer(1), metavar="N", help="Ask the first N questions.")
-@click.option(
+@option("--data", options.FILE, "FILE", "JSON lines with question and answer.")
+@option("--limit", Integer(1), "N", "Ask the first N questions.")
+@option(
     "--modes",
-    type=options.Listed(MODES, "mode"),
-    default="duet,large-alone,device-alone",
-    metavar="NAME,...",
-    help="Modes to compare.",
+    options.Listed(MODES, "mode"),
+    "NAME,...",
+    "Modes to compare.",
+    "duet,large-alone,device-alone",
 )
-@click.option(
+@option(
     "--link",
-    "links",
-    type=options.Listed(click.STRING, "link"),
-    default="none",
-    metavar="NAME,...",
-    help="Links to emulate.",
+    options.Listed(click.STRING, "link"),
+    "NAME,...",
+    "Links to emulate.",
+    "none",
+    to="links",
 )
-@click.option(
+@option(
     "--concurrency",
-    type=options.Listed(Integer(1, 1024), "number"),
-    default="1",
-    metavar="N,...",
-    help="Numbers of concurrent questions.",
+    options.Listed(Integer(1, 1024), "number"),
+    "N,...",
+    "Numbers of concurrent questions.",
+    "1",
 )
-@click.option(
+@option(
     "--profile",
-    type=click.Choice(PROFILES),
-    default="synchronous",
-    metavar="|".join(PROFILES),
-    help="Arrival of questions: concurrent, at --rate, or a sweep of rates.",
+    click.Choice(PROFILES),
+    "|".join(PROFILES),
+    "Arrival of questions: concurrent, at --rate, or a sweep of rates.",
+    "synchronous",
 )
-@click.option(
+@option(
     "--rate",
-    type=options.Listed(Number(0.001, 10_000), "rate", empty=True),
-    default="",
-    metavar="R,...",
-    help="Questions per second, for a rate.",
+    options.Listed(Number(0.001, 10_000), "rate", empty=True),
+    "R,...",
+    "Questions per second, for a rate.",
+    "",
 )
-@click.option(
-    "--sweep-steps",
-    type=Integer(1, 50),
-    default=4,
-    metavar="N",
-    help="Number of rates in a sweep.",
-)
-@click.option(
+@option("--sweep-steps", Integer(1, 50), "N", "Number of rates in a sweep.", 4)
+@option(
     "--budgets",
-    type=options.Listed(_tokens, "budget", empty=True),
-    default="",
-    metavar="N,...",
-    help="Signal budgets in tokens [pair's default].",
+    options.Listed(_tokens, "budget", empty=True),
+    "N,...",
+    "Signal budgets in tokens [pair's default].",
+    "",
 )
-@click.option(
+@option(
     "--large-limit",
-    type=_tokens,
-    metavar="N",
-    help="Maximum tokens of the large model alone [default budget plus answer].",
+    _tokens,
+    "N",
+    "Maximum tokens of the large model alone [default budget plus answer].",
 )
-@click.option(
-    "--answer-limit",
-    type=_tokens,
-    metavar="N",
-    help="Maximum answer tokens of the device [pair's default].",
-)
-@click.option(
-    "--temperature", type=Number(0, 2), metavar="T", help="Sampling temperature [pair's default]."
-)
-@click.option(
-    "--seed",
-    type=options.SEED,
-    default=0,
-    metavar="N",
-    help="Seed of sampling, arrivals and links.",
-)
-@click.option(
-    "--warm-up",
-    type=Integer(0, 100),
-    default=1,
-    metavar="N",
-    help="Uncounted questions before each condition.",
-)
-@click.option(
-    "--timeout", type=_seconds, default=300, metavar="S", help="Time limit per question in seconds."
-)
-@click.option(
-    "--connect-timeout",
-    type=_seconds,
-    default=15,
-    metavar="S",
-    help="Connection timeout in seconds.",
-)
-@click.option(
+@option("--answer-limit", _tokens, "N", "Maximum answer tokens of the device [pair's default].")
+@option("--temperature", Number(0, 2), "T", "Sampling temperature [pair's default].")
+@option("--seed", options.SEED, "N", "Seed of sampling, arrivals and links.", 0)
+@option("--warm-up", Integer(0, 100), "N", "Uncounted questions before each condition.", 1)
+@option("--timeout", _seconds, "S", "Time limit per question in seconds.", 300)
+@option("--connect-timeout", _seconds, "S", "Connection timeout in seconds.", 15)
+@option(
     "--connections",
-    type=click.Choice(("new", "kept")),
-    default="new",
-    help="A new connection for each question, or one that each device keeps.",
+    click.Choice(("new", "kept")),
+    None,
+    "A new connection for each question, or one that each device keeps.",
+    "new",
 )
 @options.threads
 @options.pair(DEFAULT_PAIR)
-@click.option("--server", metavar="HOST:PORT", help="Running DUET service [one is started].")
-@click.option(
+@option("--server", None, "HOST:PORT", "Running DUET service [one is started].")
+@option(
     "--openai",
-    metavar="HOST:PORT|URL",
-    help="Running vLLM OpenAI server [one is started]; key in VLLM_API_KEY.",
+    None,
+    "HOST:PORT|URL",
+    "Running vLLM OpenAI server [one is started]; key in VLLM_API_KEY.",
 )
-@click.option(
-    "--tls-ca", type=options.FILE, metavar="FILE", help="Service's certificate authority, PEM."
-)
-@click.option("--tls-cert", type=options.FILE, metavar="FILE", help="Device's certificate, PEM.")
-@click.option("--tls-key", type=options.FILE, metavar="FILE", help="Device's private key, PEM.")
+@option("--tls-ca", options.FILE, "FILE", "Service's certificate authority, PEM.")
+@option("--tls-cert", options.FILE, "FILE", "Device's certificate, PEM.")
+@option("--tls-key", options.FILE, "FILE", "Device's private key, PEM.")
 @options.service_flags
-@click.option(
+@option(
     "--verifier",
-    default=RULE,
-    metavar="NAME",
-    help="Verifier of answers: the bench's rule, or package.module:Class.",
+    None,
+    "NAME",
+    "Verifier of answers: the bench's rule, or package.module:Class.",
+    RULE,
 )
-@click.option(
+@option(
     "--objective",
-    "objectives",
-    type=options.Listed(ObjectiveType(), "objective", empty=True),
-    default="",
-    metavar="WHAT=SECONDS,...",
-    help="Goodput objective; WHAT is first_signal, signal, first_answer or total.",
+    options.Listed(ObjectiveType(), "objective", empty=True),
+    "WHAT=SECONDS,...",
+    "Goodput objective; WHAT is first_signal, signal, first_answer or total.",
+    "",
+    to="objectives",
 )
-@click.option("--price-host-hour", type=_price, metavar="P", help="Price per hour of the host.")
-@click.option(
-    "--price-million-tokens", type=_price, metavar="P", help="Price per million large-model tokens."
-)
-@click.option("--price-gib", type=_price, metavar="P", help="Price per GiB over the link.")
-@click.option(
+@option("--price-host-hour", _price, "P", "Price per hour of the host.")
+@option("--price-million-tokens", _price, "P", "Price per million large-model tokens.")
+@option("--price-gib", _price, "P", "Price per GiB over the link.")
+@option(
     "--figures",
-    "figures_file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Results of duet-bench figures to include in the report.",
+    options.FILE,
+    "FILE",
+    "Results of duet-bench figures to include in the report.",
+    to="figures_file",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Directory of the report."
-)
+@option("--out", click.Path(path_type=Path), "DIR", "Directory of the report.")
 @click.option("--resume", is_flag=True, help="Resume the run in --out.")
-@click.option(
-    "--compare",
-    nargs=2,
-    type=options.FILE,
-    metavar="A.json B.json",
-    help="Compare two reports; measure nothing.",
+@option(
+    "--compare", options.FILE, "A.json B.json", "Compare two reports; measure nothing.", nargs=2
 )
 @click.option("--schema", is_flag=True, help="Print the report's JSON schema and exit.")
 @options.engine_flags

@@ -8,8 +8,6 @@ from typing import Any, TypeVar, cast
 import grpc
 import httpx
 
-from duet_contract.connections import wait_until_connected
-from duet_device.errors import CloudUnreachable
 from duet_device.identity.channel import open_channel
 from duet_tools.split.endpoint import Endpoint
 
@@ -46,18 +44,6 @@ class Connections:
         """A client of an OpenAI server, through the near end of a link to it."""
         with self._opened(("http", near), lambda: endpoint.client(near, timeout)) as client:
             yield client
-
-    def connect(
-        self, near: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
-    ) -> None:
-        """Open the channel that a device keeps, so that no question waits for it.
-
-        Raises:
-            CloudUnreachable: it is not there in time.
-        """
-        with self.channel(near, credentials) as channel:
-            if not wait_until_connected(channel, timeout_s):
-                raise CloudUnreachable(f"no link to {near} within {timeout_s:g} s")
 
     def close(self) -> None:
         """Close those that were kept."""

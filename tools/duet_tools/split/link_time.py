@@ -1,10 +1,10 @@
 """Time that a question over HTTP spent on its link, computed from the link's settings."""
 
-from duet_tools.link.profiles import Link
+from duet_tools.link.profiles import LinkProfile
 from duet_tools.results.record import Record
 
 
-def tell_link_from_cloud(record: Record, link: Link, requests: int) -> None:
+def tell_link_from_cloud(record: Record, link: LinkProfile, requests: int) -> None:
     """Correct `connect_ms`, and set `cloud_s` where the server did not tell it.
 
     Args:

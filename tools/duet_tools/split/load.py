@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from duet_device.errors import DeviceError, Interrupted
-from duet_tools.link.profiles import Link
+from duet_tools.link.profiles import LinkProfile
 from duet_tools.results.cells import Cell
-from duet_tools.results.questions import Question
-from duet_tools.results.record import UNREACHABLE, Asked, failed
-from duet_tools.split.modes.base import Mode
-from duet_tools.split.wire import Ways, Wire
+from duet_tools.results.questions import QuestionRow
+from duet_tools.results.record import UNREACHABLE, failed
+from duet_tools.split.link_pool import DeviceLink, LinkPool
+from duet_tools.split.modes.base import Mode, Reply
 
 # Questions in a row that reach no server: it is gone, and further ones would fail as well.
 GIVE_UP_AFTER = 4
@@ -34,21 +34,21 @@ class Load:
     mode: Mode
     target: str | None
     """HOST:PORT of the server; None: the mode needs no server."""
-    link: Link
+    link: LinkProfile
     seed: int
-    ways: Ways
+    pool: LinkPool
     """Process that opens a link for each device."""
-    connect: bool = False
-    """Whether each device connects before its first question, and keeps its connection."""
-    tell: Callable[[Asked], None] = lambda _: None
+    connect: Callable[[str], None] | None = None
+    """Opens the connection that a device keeps, at an address; None: it keeps none."""
+    tell: Callable[[Reply], None] = lambda _: None
     """Called with each completed question, from any thread."""
 
 
 @dataclass
-class Outcome:
+class LoadResult:
     """Results of a load."""
 
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[Reply] = field(default_factory=list)
     seconds: float = 0.0
     """Seconds from the first question to the last answer or failure."""
     died: bool = False
@@ -71,19 +71,19 @@ def offsets(
     return found
 
 
-def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
+def warm_up(load: Load, questions: Sequence[tuple[int, QuestionRow]]) -> None:
     """Ask some questions one after another that do not count; failures are left to the load."""
     stop = threading.Event()
     with ExitStack() as stack:
-        way = _way(stack, load, device=0)
+        link = _open_link(stack, load, device=0)
         for index, question in questions:
             try:
-                load.mode.ask(question, index, way.address if way else "", stop)
+                load.mode.ask(question, index, link.address if link else "", stop)
             except DeviceError:
                 return
 
 
-def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
+def run(load: Load, questions: Sequence[tuple[int, QuestionRow]]) -> LoadResult:
     """Ask every question once; each comes with its place in the data."""
     work = _Work(load, questions)
     try:
@@ -104,17 +104,17 @@ def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
 class _Work:
     """Questions, the threads that ask them, and their results."""
 
-    def __init__(self, load: Load, questions: Sequence[tuple[int, Question]]) -> None:
+    def __init__(self, load: Load, questions: Sequence[tuple[int, QuestionRow]]) -> None:
         self.load = load
         self.stop = threading.Event()
-        self.outcome = Outcome()
+        self.outcome = LoadResult()
         self._questions = questions
-        self._waiting: queue.SimpleQueue[tuple[int, Question] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[int, QuestionRow] | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._unreached = 0
         self._threads: list[threading.Thread] = []
-        self._ways: list[tuple[Wire, Asked]] = []
+        self._links: list[tuple[DeviceLink, Reply]] = []
         self._stack = ExitStack()
         self._broken: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._began = 0.0
@@ -126,18 +126,18 @@ class _Work:
             self._at_rate()
         else:
             devices = min(streams, len(self._questions))
-            ways = [_way(self._stack, self.load, number) for number in range(devices)]
+            links = [_open_link(self._stack, self.load, number) for number in range(devices)]
             for item in (*self._questions, *[None] * devices):
                 self._waiting.put(item)
             if self.load.connect:
-                self._connect(ways)
+                self._connect(links)
             self._began = time.perf_counter()
             if streams == 1:
                 # In this thread, where Ctrl-C arrives.
-                self._device(ways[0])
+                self._device(links[0])
                 return
-            for way in ways:
-                self._start(way)
+            for link in links:
+                self._start(link)
         while any(thread.is_alive() for thread in self._threads):
             time.sleep(_POLL_S)
         if not self._broken.empty():
@@ -151,27 +151,27 @@ class _Work:
 
     def close(self) -> None:
         """Add bytes that follow the last answers to the last question of each device."""
-        if not self.outcome.interrupted and self._ways:
-            self._ways[0][0].settle(self.load.link.rtt_ms)
-        for way, last in self._ways:
-            rest = way.taken()
+        if not self.outcome.interrupted and self._links:
+            self._links[0][0].settle(self.load.link.rtt_ms)
+        for link, last in self._links:
+            rest = link.taken()
             last.record.wire_up += rest.up
             last.record.wire_down += rest.down
         self._stack.close()
 
-    def _connect(self, ways: Sequence[Wire | None]) -> None:
+    def _connect(self, links: Sequence[DeviceLink | None]) -> None:
         """Open every device's connection; its bytes count for no question."""
-        there = [way for way in ways if way]
+        there = [link for link in links if link]
         with ThreadPoolExecutor(len(there) or 1) as pool:
-            for _ in pool.map(self._try_to_connect, there):
-                pass
-        for way in there:
-            way.taken()
+            list(pool.map(self._try_to_connect, there))
+        for link in there:
+            link.taken()
 
-    def _try_to_connect(self, way: Wire) -> None:
+    def _try_to_connect(self, link: DeviceLink) -> None:
+        assert self.load.connect
         # A server that is gone is what the questions say.
         with suppress(DeviceError):
-            self.load.mode.connect(way.address)
+            self.load.connect(link.address)
 
     def _at_rate(self) -> None:
         cell = self.load.cell
@@ -185,17 +185,17 @@ class _Work:
                 self._waiting.put(item)
                 # Another device, unless one is idle.
                 if not self._idle.acquire(blocking=False) and len(self._threads) < MOST_DEVICES:
-                    self._start(_way(self._stack, self.load, len(self._threads)))
+                    self._start(_open_link(self._stack, self.load, len(self._threads)))
         finally:
             for _ in self._threads:
                 self._waiting.put(None)
 
-    def _start(self, way: Wire | None) -> None:
+    def _start(self, link: DeviceLink | None) -> None:
         def work() -> None:
             try:
                 if self.load.connect and self.load.cell.streams is None:
-                    self._connect([way])
-                self._device(way)
+                    self._connect([link])
+                self._device(link)
             except BaseException as error:  # To be raised where the run is waited for.
                 self._broken.put(error)
                 self.stop.set()
@@ -205,33 +205,33 @@ class _Work:
         self._threads.append(thread)
         thread.start()
 
-    def _device(self, way: Wire | None) -> None:
-        last: Asked | None = None
+    def _device(self, link: DeviceLink | None) -> None:
+        last: Reply | None = None
         while (item := self._waiting.get()) and not self.stop.is_set():
-            asked = self._ask(*item, way)
+            asked = self._ask(*item, link)
             if asked is None:
                 break
             last = asked
             self._idle.release()
-        if way and last:
+        if link and last:
             with self._lock:
-                self._ways.append((way, last))
+                self._links.append((link, last))
 
-    def _ask(self, index: int, question: Question, way: Wire | None) -> Asked | None:
+    def _ask(self, index: int, question: QuestionRow, link: DeviceLink | None) -> Reply | None:
         at = time.perf_counter()
         try:
-            asked = self.load.mode.ask(question, index, way.address if way else "", self.stop)
+            asked = self.load.mode.ask(question, index, link.address if link else "", self.stop)
         except Interrupted:
             return None
         except DeviceError as error:
-            asked = Asked(failed(error))
+            asked = Reply(failed(error))
             asked.record.total_ms = (time.perf_counter() - at) * 1e3
         record = asked.record
         record.cell, record.id, record.index = self.load.cell.id, question.id, index
         record.at_s = at - self._began
         ended = time.perf_counter() - self._began
-        if way:
-            passed = way.taken()
+        if link:
+            passed = link.taken()
             record.wire_up, record.wire_down = passed.up, passed.down
         with self._lock:
             self.outcome.seconds = max(self.outcome.seconds, ended)
@@ -245,7 +245,7 @@ class _Work:
         return asked
 
 
-def _way(stack: ExitStack, load: Load, device: int) -> Wire | None:
+def _open_link(stack: ExitStack, load: Load, device: int) -> DeviceLink | None:
     if load.target is None:
         return None
-    return stack.enter_context(load.ways.open(load.target, load.link, load.seed + device))
+    return stack.enter_context(load.pool.open(load.target, load.link, load.seed + device))

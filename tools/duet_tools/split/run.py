@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -23,19 +22,19 @@ from duet_tools.report.text import terminal
 from duet_tools.results.cells import Plan
 from duet_tools.results.figures import Figure, read_results
 from duet_tools.results.folder import Folder
-from duet_tools.results.machine import commit, describe_machine
-from duet_tools.results.questions import Question, answered, read_questions
+from duet_tools.results.machine import commit, describe_machine, today
+from duet_tools.results.questions import QuestionRow, have_answers, read_questions
 from duet_tools.results.report import Prices, Report
 from duet_tools.results.settings import RunSettings, fingerprint
 from duet_tools.split.checking import find_check
 from duet_tools.split.connections import Connections
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.link_pool import LinkPool
+from duet_tools.split.measurement import Measurement, needs_decoder
+from duet_tools.split.modes.base import ModeSettings
 from duet_tools.split.modes.large import answers_in_reasoning
 from duet_tools.split.options import Options
 from duet_tools.split.servers import Servers, check_pair
-from duet_tools.split.session import Session, needs_decoder
-from duet_tools.split.wire import Ways
 from duet_tools.subjects.workload import Workload
 
 _PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")
@@ -54,23 +53,23 @@ def run(options: Options) -> None:
     plan = _plan(options, workload)
     for link in plan.links:
         link_named(link)
-    has_answers = answered(questions)
+    has_answers = have_answers(questions)
     check = find_check(options.verifier) if has_answers else None
-    asking = _asking(options, workload)
+    common = _common(options, workload)
     figures = read_results(options.figures_file).figures if options.figures_file else ()
     if options.server:
-        check_pair(options.server, workload.manifest.reference, asking.credentials)
+        check_pair(options.server, workload.manifest.reference, common.credentials)
     openai = None
     if options.openai:
         openai = Endpoint.parse(options.openai, os.environ.get(KEY_VARIABLE))
         if {"large-alone", "truncated"} & set(plan.modes):
             served_model(openai)
     _check_reasoner(options, plan, workload)
-    settings = _settings(options, plan, workload, asking, questions)
+    settings = _settings(options, plan, workload, common, questions)
     folder = Folder(options.out, settings, resume=options.resume)
     console = Console(stderr=True)
     notes = _notes(plan, workload, settings, has_answers)
-    pair = Pair(workload.directory, asking.manifest)
+    pair = Pair(workload.directory, common.manifest)
     facts = _facts(options, settings, figures, notes)
     with progress_bar(console) as progress, contextlib.ExitStack() as stack:
         total = plan.most_cells(options.sweep_steps) * len(questions)
@@ -82,13 +81,13 @@ def run(options: Options) -> None:
         decoder = None
         if needs_decoder(plan):
             try:
-                decoder = load_decoder(pair, asking.threads)
+                decoder = load_decoder(pair, common.threads)
             except DeviceError as error:
                 raise UsageProblem(str(error)) from error
             stack.callback(decoder.close)
-        session = Session(
+        measurement = Measurement(
             plan=plan,
-            asking=asking,
+            common=common,
             workload=workload,
             pair=pair,
             decoder=decoder,
@@ -98,10 +97,10 @@ def run(options: Options) -> None:
                 openai,
                 settings.engine_flags,
                 options.service_flags,
-                asking.credentials,
+                common.credentials,
                 say,
             ),
-            ways=stack.enter_context(Ways()),
+            pool=stack.enter_context(LinkPool()),
             questions=questions,
             check=check,
             folder=folder,
@@ -110,7 +109,7 @@ def run(options: Options) -> None:
             say=say,
             step=lambda count: progress.advance(task, count),
         )
-        stopped = session.run()
+        stopped = measurement.run()
         say("writing the report")
         report = build(folder, stopped, facts, questions, workload.manifest.evaluation)
         write(folder, report, questions)
@@ -176,7 +175,7 @@ def _check_reasoner(options: Options, plan: Plan, workload: Workload) -> None:
         raise UsageProblem(f"{error}, or {' and '.join(instead)}") from error
 
 
-def _asking(options: Options, workload: Workload) -> Asking:
+def _common(options: Options, workload: Workload) -> ModeSettings:
     manifest = workload.manifest
     defaults, limits = manifest.defaults, manifest.limits
     answer = options.answer_limit or defaults.answer
@@ -189,7 +188,7 @@ def _asking(options: Options, workload: Workload) -> Asking:
         update={"defaults": defaults.model_copy(update={"answer": answer})}
     )
     temperature = options.temperature
-    return Asking(
+    return ModeSettings(
         manifest=changed,
         large_limit=large,
         temperature=defaults.temperature if temperature is None else temperature,
@@ -229,7 +228,11 @@ def _credentials(options: Options) -> grpc.ChannelCredentials | None:
 
 
 def _settings(
-    options: Options, plan: Plan, workload: Workload, asking: Asking, questions: list[Question]
+    options: Options,
+    plan: Plan,
+    workload: Workload,
+    common: ModeSettings,
+    questions: list[QuestionRow],
 ) -> RunSettings:
     engine = options.engine_flags
     if not any(flag in _PREFIX_CACHING for flag in engine):
@@ -241,14 +244,14 @@ def _settings(
         data=options.data.name,
         data_sha256=fingerprint(questions),
         questions=len(questions),
-        large_limit=asking.large_limit,
-        answer_limit=asking.manifest.defaults.answer,
-        temperature=asking.temperature,
+        large_limit=common.large_limit,
+        answer_limit=common.manifest.defaults.answer,
+        temperature=common.temperature,
         seed=options.seed,
         warm_up=options.warm_up,
         connections=options.connections,
         verifier=options.verifier,
-        tls=asking.credentials is not None,
+        tls=common.credentials is not None,
         started_here=options.server is None,
         engine_flags=engine,
     )
@@ -264,7 +267,7 @@ def _facts(
         cells=(),
         machine=describe_machine(),
         commit=commit(),
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         command=public_command(),
         objectives=options.objectives,
         prices=Prices(

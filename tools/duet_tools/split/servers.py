@@ -15,7 +15,7 @@ from duet_device.link_errors import device_error
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.split.endpoint import Endpoint, OpenAIModel, served_model
 from duet_tools.subjects.openai_server import MODEL, OpenAIServer
-from duet_tools.subjects.service import Service
+from duet_tools.subjects.service import ServiceSubject
 from duet_tools.subjects.workload import Workload
 
 _ASK_WITHIN_S = 10.0
@@ -48,7 +48,7 @@ class Servers:
         self._flags = flags
         self._credentials = credentials
         self._say = say
-        self._running: Service | OpenAIServer | None = None
+        self._running: ServiceSubject | OpenAIServer | None = None
 
     def service(self) -> str:
         """Return the address of the service.
@@ -59,10 +59,10 @@ class Servers:
         if given := self._given:
             check_pair(given, self._workload.manifest.reference, self._credentials)
             return given
-        if not isinstance(self._running, Service):
+        if not isinstance(self._running, ServiceSubject):
             self.stop()
             self._say("starting the service")
-            self._running = Service(self._workload, self._engine, self._flags)
+            self._running = ServiceSubject(self._workload, self._engine, self._flags)
         return self._running.address
 
     def openai(self) -> OpenAIModel:

@@ -16,7 +16,7 @@ from duet_tools.errors import BenchError
 from duet_tools.subjects.children import Child, free_port
 from duet_tools.subjects.subject import (
     READY_S,
-    Round,
+    Burst,
     Stream,
     engine_environment,
     engine_flags,
@@ -67,7 +67,7 @@ class OpenAIServer(Child):
             "stream_options": {"include_usage": True},
         }
 
-    async def run(self, questions: Sequence[str], budget: int) -> Round:
+    async def run(self, questions: Sequence[str], budget: int) -> Burst:
         """See `Subject`."""
         if self._client is None:
             self._client = httpx.AsyncClient(

@@ -11,7 +11,7 @@ from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools.subjects.asking import reason
 from duet_tools.subjects.children import Child, free_port, serves
-from duet_tools.subjects.subject import READY_S, Round, engine_environment, engine_flags, timed
+from duet_tools.subjects.subject import READY_S, Burst, engine_environment, engine_flags, timed
 from duet_tools.subjects.workload import Workload
 
 
@@ -76,7 +76,7 @@ class ServiceProcess(Child):
         self.wait_until(lambda: serves(self.address, credentials), READY_S)
 
 
-class Service(ServiceProcess):
+class ServiceSubject(ServiceProcess):
     """The service as a subject, with vLLM.
 
     Args:
@@ -91,7 +91,7 @@ class Service(ServiceProcess):
         self._channel: grpc.aio.Channel | None = None
         self.wait_until_serving()
 
-    async def run(self, questions: Sequence[str], budget: int) -> Round:
+    async def run(self, questions: Sequence[str], budget: int) -> Burst:
         """See `Subject`."""
         if self._channel is None:
             self._channel = open_aio_channel(self.address)

@@ -28,7 +28,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Round:
+class Burst:
     """Signals that were generated side by side, and how long all of them took together."""
 
     streams: tuple[Stream, ...]
@@ -40,7 +40,7 @@ class Subject(Protocol):
 
     name: str
 
-    async def run(self, questions: Sequence[str], budget: int) -> Round:
+    async def run(self, questions: Sequence[str], budget: int) -> Burst:
         """Generate the signals of all questions side by side, greedily."""
 
     def spread_out(self) -> set[int]:
@@ -50,11 +50,11 @@ class Subject(Protocol):
         """End its process."""
 
 
-async def timed(streams: Iterable[Coroutine[Any, Any, Stream]]) -> Round:
+async def timed(streams: Iterable[Coroutine[Any, Any, Stream]]) -> Burst:
     """Run streams side by side."""
     began = time.perf_counter()
     done = await asyncio.gather(*streams)
-    return Round(tuple(done), time.perf_counter() - began)
+    return Burst(tuple(done), time.perf_counter() - began)
 
 
 def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:

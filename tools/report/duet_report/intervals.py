@@ -53,7 +53,7 @@ def mean_of_runs(values: Sequence[float]) -> Interval:
 
 
 def bootstrap(
-    statistic: Callable[..., Any], *samples: Values, paired: bool = False, seed: int = 0
+    statistic: Callable[..., Any], *samples: Values, paired: bool = False
 ) -> Interval | None:
     """Estimate a statistic with its percentile bootstrap interval.
 
@@ -61,7 +61,6 @@ def bootstrap(
         statistic: takes the samples and `axis`.
         samples: one-dimensional, a value for each question.
         paired: whether the samples hold the same questions, which are then drawn together.
-        seed: of the resampling.
 
     Returns:
         None if the statistic is not finite. With one value the interval is the value.
@@ -80,7 +79,7 @@ def bootstrap(
             vectorized=True,
             confidence_level=CONFIDENCE,
             method="percentile",
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(0),
         ).bootstrap_distribution
     low, high = _middle(drawn[np.isfinite(drawn)])
     return Interval(value=value, low=low, high=high)
@@ -122,13 +121,13 @@ def difference_of_means(subject: Values, base: Values, *, paired: bool) -> Inter
     return found
 
 
-def difference_over_seeds(subject: Values, base: Values, seed: int = 0) -> Interval:
+def difference_over_seeds(subject: Values, base: Values) -> Interval:
     """Estimate the difference of two mean scores, both (seeds, questions) of the same questions.
 
     Questions are drawn for both together, and the seeds of each on their own; `scipy.stats`
     resamples along one axis only.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     count = subject.shape[1]
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     means = []

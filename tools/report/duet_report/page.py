@@ -12,7 +12,7 @@ from duet_report.plots import COLOURS, GRID, INK, Plot, enough, inline_svg
 
 
 @dataclass(frozen=True)
-class Cell:
+class StyledCell:
     """A cell of a table with more than text."""
 
     text: str
@@ -25,7 +25,7 @@ class Table:
     """A table of a page."""
 
     head: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[str | StyledCell]]
     texts: frozenset[int] = frozenset()
     """Numbers of the columns that hold sentences, which may wrap."""
     title: str = ""
@@ -65,7 +65,7 @@ def html(page: Page) -> str:
     return _template().render(
         page=page,
         drawn=_drawn,
-        is_cell=lambda cell: isinstance(cell, Cell),
+        is_cell=lambda cell: isinstance(cell, StyledCell),
         colours=COLOURS,
         ink=INK,
         grid=GRID,

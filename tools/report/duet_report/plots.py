@@ -61,7 +61,7 @@ _COORDINATE = re.compile(r"(?<=[\s\"(])-?\d+\.\d{3,}(?=[\s\"),])")
 
 
 @dataclass(frozen=True)
-class Series:
+class PlotSeries:
     """Points of one label. In a panel with rows, y is the number of a row."""
 
     label: str
@@ -101,7 +101,7 @@ class Panel:
     """Label of the axis, with its unit."""
     y: str = ""
     """Label of the axis, with its unit."""
-    series: Sequence[Series] = ()
+    series: Sequence[PlotSeries] = ()
     spans: Sequence[Span] = ()
     title: str = ""
     rows: Sequence[str] = ()
@@ -240,7 +240,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.set_ylim(*panel.y_range)
 
 
-def _draw_series(axes: Any, series: Series, *, horizontal: bool) -> None:
+def _draw_series(axes: Any, series: PlotSeries, *, horizontal: bool) -> None:
     colour = _FAINT if series.colour is None else _colour(series.colour)
     if series.look == "limit":
         look = {"color": _FAINT, "linewidth": 1, "linestyle": "--", "zorder": 1}
@@ -273,7 +273,7 @@ def _colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def _marker(series: Series) -> str:
+def _marker(series: PlotSeries) -> str:
     number = series.colour if series.marker is None else series.marker
     return MARKERS[(number or 0) % len(MARKERS)]
 

@@ -24,7 +24,6 @@ from duet_training.commands.options import (
 
 SIZES = ("shipped", "small", "tiny")
 LESSONS = ("at-length", "broad", "concluded", "terse")
-SCOPES = ("easy", "hard", "long", "other", "wide", "wide-long", "wide-other")
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 _EPILOG = """\b
 Exit codes:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from duet_contract.answers import Kind
+from duet_contract.answers import ReferenceKind
 from duet_contract.answers.reference import read_reference
 
 Span = tuple[int, int]
@@ -42,7 +42,7 @@ def answer_spans(signal: str, reference: str) -> list[Span]:
         [(3, 14)]
     """
     read = read_reference(reference)
-    values = {each.value for each in read.numbers} if read.kind is Kind.NUMBER else set()
+    values = {each.value for each in read.numbers} if read.kind is ReferenceKind.NUMBER else set()
     spans = [
         found.span() for found in _NUMBER.finditer(signal) if values and _value(found[0]) in values
     ]

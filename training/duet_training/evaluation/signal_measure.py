@@ -17,7 +17,6 @@ from duet_training.evaluation.methods import Models
 from duet_training.evaluation.signal_content import SHARES, answer_spans, edited
 
 Scores = NDArray[np.float64]
-WHOLE = "100%"
 
 
 def stated(problems: Sequence[Problem], signals: Sequence[str]) -> list[bool]:

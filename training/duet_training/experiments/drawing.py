@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from duet_report.plots import Panel, Plot, Series
+from duet_report.plots import Panel, Plot, PlotSeries
 from duet_training.evaluation.report.curves import Band
 from duet_training.experiments.curves import ACCURACY, LENGTH, PRICE, Metrics, band, curve
 from duet_training.experiments.methods import ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED
@@ -44,14 +44,14 @@ def accuracy_against_tokens(results: Results) -> Plot:
             tokens, accuracies = zip(*found, strict=True)
             colour = _colour(name) if name in COMPARED else None
             label = _label(name, len(found))
-            series.append(Series(label, tokens, accuracies, colour, marker=number))
+            series.append(PlotSeries(label, tokens, accuracies, colour, marker=number))
     peers = [point for name in BASELINES for point in points[name]]
     if len(peers) > 1:
         # It is straight between two baselines, and level after the last.
         right = max(tokens for found in points.values() for tokens, _ in found)
         at = sorted({tokens for tokens, _ in peers} | {right})
         best = [frontier(peers, tokens) for tokens in at]
-        series.append(Series("frontier of the baselines", at, best, look="limit"))
+        series.append(PlotSeries("frontier of the baselines", at, best, look="limit"))
     return Plot(
         "accuracy-tokens",
         "Accuracy against tokens",
@@ -67,7 +67,7 @@ def lengths(results: Results, seeds: Sequence[int]) -> Plot:
     """Show every trained method's response length, and B."""
     series = _bands(results, MAIN, seeds, LENGTH)
     last = max((step for each in series for step in each.x), default=1)
-    limit = Series(f"B = {BUDGET} tokens", [1, last], [BUDGET, BUDGET], look="limit")
+    limit = PlotSeries(f"B = {BUDGET} tokens", [1, last], [BUDGET, BUDGET], look="limit")
     return Plot(
         "length",
         "Response length",
@@ -112,7 +112,9 @@ def ablations(results: Results, seeds: Sequence[int]) -> Plot:
         if done:
             left, right = (
                 [
-                    Series(name, [*found], [*found.values()], number and number - 1, look="line")
+                    PlotSeries(
+                        name, [*found], [*found.values()], number and number - 1, look="line"
+                    )
                     for number, name in zip((None, *range(1, 99)), ["duet", *done], strict=False)
                     if (found := curve(results, f"{name}-{seed}", metrics)) or metrics == ACCURACY
                 ]
@@ -136,15 +138,15 @@ def ablations(results: Results, seeds: Sequence[int]) -> Plot:
 
 def _bands(
     results: Results, names: Iterable[str], seeds: Sequence[int], of: Metrics
-) -> list[Series]:
+) -> list[PlotSeries]:
     found = {name: band(results, name, seeds, of) for name in names}
     return [_series(name, each) for name, each in found.items() if each]
 
 
-def _series(name: str, band: Band) -> Series:
+def _series(name: str, band: Band) -> PlotSeries:
     low, high = (band.least, band.most) if band.seeds > 1 else (None, None)
     label = _label(name, band.seeds)
-    return Series(label, band.steps, band.mean, _colour(name), low=low, high=high, look="line")
+    return PlotSeries(label, band.steps, band.mean, _colour(name), low=low, high=high, look="line")
 
 
 def _colour(name: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from duet_contract.json_data import json_text, read_json
 from duet_training.errors import DataError
+from duet_training.files import write_text
 from duet_training.rl.metrics_log import read_metrics_log
 
 SAMPLES = 3
@@ -50,12 +51,8 @@ class Results:
 
     def write(self, stage: str, content: dict[str, Any]) -> None:
         """Whole or not at all; paths of this machine become `{work}`."""
-        file = self._file(stage)
-        file.parent.mkdir(parents=True, exist_ok=True)
         text = json_text(content, indent=1, ensure_ascii=False)
-        partial = file.with_suffix(".partial")
-        partial.write_text(text.replace(str(self.work), "{work}") + "\n", "utf-8")
-        partial.rename(file)
+        write_text(self._file(stage), text.replace(str(self.work), "{work}") + "\n")
 
     def _file(self, stage: str) -> Path:
         return self.directory / f"{stage}.json"

@@ -5,7 +5,7 @@ Dual ascent on the budget constraint E|z| <= B (arXiv 2605.01111):
     lambda_{t+1} = clip( lambda_t + eta * (mean|z| / B - 1), low, high )
 
 with clip to [0, 1] in the paper and the released code, eta = 0.01, lambda_0 = 0. The paper's
-ablations are `clip = None` (collapses late) and `Constant`.
+ablations are `clip = None` (collapses late) and `ConstantLambda`.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class DualAscent:
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantLambda:
     """Keeps lambda constant."""
 
     def next(self, price: float, mean_length: float) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from duet_contract.errors import first_line
 from duet_contract.json_data import faults
@@ -21,8 +21,20 @@ BUILT_IN = Path(__file__).parent / "descriptions"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def _slots(prompt: PromptFormat) -> list[str]:
-    return [part.slot for part in prompt if isinstance(part, SlotPart)]
+def _with_slots(*wanted: str) -> AfterValidator:
+    """Check that a prompt has these slots in this order, each once."""
+
+    def check(prompt: PromptFormat) -> PromptFormat:
+        if tuple(part.slot for part in prompt if isinstance(part, SlotPart)) != wanted:
+            raise ValueError(
+                f"must have {' and then '.join(map(repr, wanted))} as slots, each once"
+            )
+        return prompt
+
+    return AfterValidator(check)
+
+
+_QuestionPrompt = Annotated[PromptFormat, _with_slots("question")]
 
 
 class _Model(BaseModel):
@@ -34,7 +46,7 @@ class ReasonerModel(_Model):
 
     path: Path
     """Its directory (Hugging Face layout with `tokenizer.json`)."""
-    prompt: PromptFormat
+    prompt: _QuestionPrompt
     end_of_reasoning: Annotated[str, Field(min_length=1)]
     """Token that ends the signal."""
     begin_of_reasoning: str | None = None
@@ -42,36 +54,15 @@ class ReasonerModel(_Model):
     end_of_text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Any of these tokens ends the response."""
 
-    @field_validator("prompt")
-    @classmethod
-    def _holds_the_question(cls, prompt: PromptFormat) -> PromptFormat:
-        if _slots(prompt) != ["question"]:
-            raise ValueError("must have the slot 'question' once")
-        return prompt
-
 
 class DecoderModel(_Model):
     """The small model."""
 
     path: Path
-    prompt_with_signal: PromptFormat
-    prompt_alone: PromptFormat
+    prompt_with_signal: Annotated[PromptFormat, _with_slots("question", "signal")]
+    prompt_alone: _QuestionPrompt
     end_of_answer: Annotated[tuple[str, ...], Field(min_length=1)]
     """Any of these tokens ends the answer."""
-
-    @field_validator("prompt_with_signal")
-    @classmethod
-    def _holds_both(cls, prompt: PromptFormat) -> PromptFormat:
-        if _slots(prompt) != ["question", "signal"]:
-            raise ValueError("must have the slots 'question' and then 'signal', each once")
-        return prompt
-
-    @field_validator("prompt_alone")
-    @classmethod
-    def _holds_the_question(cls, prompt: PromptFormat) -> PromptFormat:
-        if _slots(prompt) != ["question"]:
-            raise ValueError("must have the slot 'question' once")
-        return prompt
 
 
 class Pair(_Model):

@@ -18,7 +18,7 @@ _MERGES = (("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("i", "n"), ("Ġ", "a"), ("o"
 _ASK = " Let's think step by step and output the final answer within \\boxed{}."
 
 
-def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True, heads: int = 2) -> Path:
+def make_tiny_pair(out: Path, *, alike: bool = True, heads: int = 2) -> Path:
     """Write both models and `pair.yaml` under `out`; return the latter's path.
 
     Unless they are `alike`, the decoder has another vocabulary, so that signals travel as text.
@@ -32,7 +32,7 @@ def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True, heads: int =
     logging.disable_progress_bar()
     for name, width, offset in (("reasoner", 64, 0), ("decoder", 32, 0 if alike else 3)):
         tokenizer = _tokenizer(offset)
-        torch.manual_seed(seed + width)
+        torch.manual_seed(width)
         config = LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=width,

@@ -16,7 +16,7 @@ _SMI = (
 )
 
 
-class Trained(Protocol):
+class TrainedPolicy(Protocol):
     """A policy that tells its trainer's peak memory since the last call, in GiB."""
 
     def peak_memory(self) -> float:
@@ -48,7 +48,7 @@ class PhaseRecorder:
 
     def __init__(self) -> None:
         self.phases: list[Phase] = []
-        self.policies: Mapping[str, Trained] = {}
+        self.policies: Mapping[str, TrainedPolicy] = {}
         """Policies whose trainers are asked, by name."""
         self._now: Phase | None = None
         self._lock = threading.Lock()

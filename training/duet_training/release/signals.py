@@ -20,7 +20,6 @@ from duet_training.errors import DataError
 from duet_training.experiments.processes import Processes
 from duet_training.release.package import renew
 
-QUESTIONS = 500
 SCOPE = "wide"
 _LIMIT_S = 6 * 3600.0
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from duet_training.objective.aggregation import LossAggregation
 from duet_training.objective.reads import Read
 from duet_training.objective.rewards import Counted, UtilityBaseline
-from duet_training.objective.schedule import Constant, DualAscent, Schedule
+from duet_training.objective.schedule import ConstantLambda, DualAscent, Schedule
 from duet_training.rl.baselines import BASELINES, LengthGrpo, ThinkPrune
 from duet_training.settings.types import (
     Count,
@@ -180,7 +180,7 @@ class Objective(Part):
     def schedule(self) -> Schedule:
         """Make the schedule of the length penalty."""
         if self.price.schedule == "constant":
-            return Constant()
+            return ConstantLambda()
         return DualAscent(self.budget, self.price.rate, self.price.clip)
 
 
@@ -214,7 +214,7 @@ class CheckpointSettings(Part):
         return step % self.every == 0 or step in self.milestones or step == steps
 
 
-class Checks(Part):
+class LogProbChecks(Part):
     """Tolerance of the difference between rollout's and trainer's log-probs.
 
     In float32 no token may differ by more than `log_prob_tolerance`. In bfloat16 single tokens
@@ -302,7 +302,7 @@ class Settings(Part):
     lgrpo: LengthGrpo
     validate_: Validation = Field(alias="validate")
     checkpoint: CheckpointSettings
-    checks: Checks
+    checks: LogProbChecks
     track: tuple[Literal["tensorboard", "wandb"], ...]
     samples: Whole
     verl: tuple[str, ...]

@@ -48,7 +48,7 @@ _TOLERANCE = Fraction(1, 10**6)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FormulaOutcome:
     """One question's formula."""
 
     id: str
@@ -112,7 +112,7 @@ class Formulas:
         ]
 
 
-def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> Outcome:
+def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> FormulaOutcome:
     """Compute a formula as the device does, and compare the answer with the reference."""
     masked = problem.masked
     found = answer_of(masked, formula)
@@ -121,7 +121,7 @@ def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> O
         value = compute(formula, masked.quantities)
         right = is_right(result_of(masked, value), found.value, problem.answer)
         earlier = not right and _earlier(value, problem.answer)
-    return Outcome(
+    return FormulaOutcome(
         id=problem.id,
         question=masked.text,
         formula=formula,
@@ -141,12 +141,12 @@ def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> O
 
 def answered(
     reasoner: Formulas, problems: Sequence[MaskedProblem], tries: int, temperature: float, seed: int
-) -> list[Outcome]:
+) -> list[FormulaOutcome]:
     """Outcomes as the device has them: greedy, and again where the checks refuse the formula.
 
     Args:
         reasoner: writes the formulas.
-        problems: the questions, with their references, which only `Outcome.right` depends on.
+        problems: the questions, with their references, which only `FormulaOutcome.right` depends on.
         tries: most formulas a question. The last one counts; if all fail, the first.
         temperature: of all tries but the first, which is greedy.
         seed: of the sampling.
@@ -188,7 +188,7 @@ def _earlier(value: Value, reference: str) -> bool:
     return any(is_right(step.result, str(step.result), reference) for step in value.work[:-1])
 
 
-def summary(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summary(name: str, outcomes: Sequence[FormulaOutcome]) -> dict[str, Any]:
     """Figures of a set; accuracy with its 95% bootstrap interval."""
     right = np.array([[float(outcome.right)] for outcome in outcomes])
     count = len(outcomes)

@@ -17,7 +17,6 @@ from duet_training.data.story_problems.traces import REASONER, answer, draw_styl
 END, USER, ASSISTANT = "<|end|>", "<|user|>", "<|assistant|>"
 THINK, END_OF_THINKING = "<think>", "</think>"
 SPECIAL = (END, USER, ASSISTANT, THINK, END_OF_THINKING)
-LLAMA_CPP_NAME = "qwen2"
 _PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -9,7 +9,7 @@ from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools.link.relay import Count, Relay
-from duet_tools.tls.figures import MOST_DOWN, MOST_UP
+from duet_tools.tls import MOST_DOWN, MOST_UP
 from tests.doubles import identities
 
 # As `duet-cloud admin init` names a server: what it is usually called, and one more.

@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 from duet_cloud import logs
 from duet_cloud.identity import certificates
 from duet_cloud.identity import counts as counts_module
-from duet_cloud.identity.access import Limits
+from duet_cloud.identity.access import IdentityLimits
 from duet_cloud.identity.authority import Authority, invite
 from duet_cloud.identity.certificates import pem, serial_text
 from duet_cloud.identity.counts import LEASE_S, Counts
@@ -143,7 +143,9 @@ def limit(replicas: list[Replica], **limits: int) -> None:
     for replica in replicas:
         assert replica.server.security
         access = replica.server.security._access
-        access.access = access.access.model_copy(update={"limits": {"default": Limits(**limits)}})
+        access.access = access.access.model_copy(
+            update={"limits": {"default": IdentityLimits(**limits)}}
+        )
 
 
 async def test_tokens_are_exact_across_both(replicas: list[Replica], authority: Authority) -> None:
@@ -286,20 +288,20 @@ def counts_of(database: str, **given: object) -> Counts:
 def test_a_service_without_database_for_long_keeps_its_own_questions(database: str) -> None:
     now = [1_800_000_000.0]
     one = counts_of(database, clock=lambda: now[0])
-    assert one.admit("laptop", Limits(concurrency=1))
+    assert one.admit("laptop", IdentityLimits(concurrency=1))
     now[0] += LEASE_S + 1
     with pytest.raises(Refusal, match="1 questions at a time"):
-        one.admit("laptop", Limits(concurrency=1))
+        one.admit("laptop", IdentityLimits(concurrency=1))
     # It deletes the numbers of services that are gone.
     two = counts_of(database, clock=lambda: now[0])
     with pytest.raises(Refusal, match="1 questions at a time"):
-        one.admit("laptop", Limits(concurrency=1))
+        one.admit("laptop", IdentityLimits(concurrency=1))
     one.extend()
     with pytest.raises(Refusal, match="1 questions at a time"):
-        two.admit("laptop", Limits(concurrency=1))
+        two.admit("laptop", IdentityLimits(concurrency=1))
     one.leave("laptop")
     one.extend()
-    assert two.admit("laptop", Limits(concurrency=1))
+    assert two.admit("laptop", IdentityLimits(concurrency=1))
     for counts in (one, two):
         counts.close()
 
@@ -309,7 +311,7 @@ def test_clocks_that_differ_make_no_limit_larger(
 ) -> None:
     """The counts of a service that is ahead are not in the future of one that is behind."""
     one, two = counts_of(database), counts_of(database)
-    limits = Limits(rate=2)
+    limits = IdentityLimits(rate=2)
     one.admit("laptop", limits)
     real = time.time
     monkeypatch.setattr(counts_module.time, "time", lambda: real() - 30)

@@ -1,20 +1,23 @@
-"""The interface of a mode, and the settings that all modes share."""
+"""The interface of a mode, what it returns, and the settings that all modes share."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import grpc
 
+from duet_contract.connections import wait_until_connected
 from duet_contract.manifest import Manifest
+from duet_device.errors import CloudUnreachable
 from duet_device.settings import ClientSettings
-from duet_tools.results.questions import Question
-from duet_tools.results.record import Asked
+from duet_tools.results.questions import QuestionRow
+from duet_tools.results.record import Record
 from duet_tools.split.connections import Connections
 
 
 @dataclass(frozen=True)
-class Asking:
+class ModeSettings:
     """Settings of every question of a run, in every mode."""
 
     manifest: Manifest
@@ -47,25 +50,31 @@ class Asking:
         return {**self.of_device(index), "server": address, "budget": budget}
 
     def connect_cloud(self, address: str) -> None:
-        """Open the channel that a device keeps to the service.
+        """Open a channel to the service, so that no question waits for one that is kept.
 
         Raises:
             CloudUnreachable: it is not there in time.
         """
-        self.connections.connect(address, self.credentials, self.connect_timeout)
+        with self.connections.channel(address, self.credentials) as channel:
+            if not wait_until_connected(channel, self.connect_timeout):
+                raise CloudUnreachable(f"no link to {address} within {self.connect_timeout:g} s")
+
+
+@dataclass
+class Reply:
+    """What a mode made of a question."""
+
+    record: Record
+    later: Callable[[], None] | None = None
+    """Work that completes the answer after the load; None: it is complete."""
+    requests: int = 0
+    """HTTP requests that it took, on one connection; 0 over gRPC or without a link."""
 
 
 class Mode(Protocol):
     """Gets questions answered; called from several threads at once."""
 
-    def connect(self, address: str) -> None:
-        """Open the connection that a device keeps; called if connections are kept.
-
-        Raises:
-            DeviceError: the server is not reached.
-        """
-
-    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+    def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """Ask and wait.
 
         Args:

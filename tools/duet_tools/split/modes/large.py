@@ -5,6 +5,7 @@ reasoning ends; and through the service itself where the end of reasoning is the
 """
 
 import threading
+from dataclasses import dataclass
 
 from duet_contract.json_data import read_json
 from duet_contract.manifest import SlotPart
@@ -12,35 +13,31 @@ from duet_contract.prompts import split_at_signal
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, ReasonRequest
 from duet_device.settings import Settings
 from duet_tools.errors import UsageProblem
-from duet_tools.results.questions import Question
-from duet_tools.results.record import Asked, Record, per_step
+from duet_tools.results.questions import QuestionRow
+from duet_tools.results.record import Record, per_step
 from duet_tools.split.endpoint import OpenAIModel
-from duet_tools.split.modes.base import Asking
-from duet_tools.split.modes.openai import Completion, Exchange, complete, connect
+from duet_tools.split.modes.base import ModeSettings, Reply
+from duet_tools.split.modes.openai import Completion, CompletionRequests, complete
 from duet_tools.split.modes.split import receive
 from duet_tools.subjects.workload import Workload
 
 
+@dataclass(frozen=True)
 class LargeAlone:
     """Mode `large-alone`."""
 
-    def __init__(self, asking: Asking, workload: Workload, server: OpenAIModel) -> None:
-        self._asking = asking
-        self._workload = workload
-        self._server = server
+    common: ModeSettings
+    workload: Workload
+    server: OpenAIModel
 
-    def connect(self, address: str) -> None:
+    def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
-        connect(address, self._server, self._asking)
-
-    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
-        """See `Mode`."""
-        with Exchange(address, self._server, self._asking, index, stop) as exchange:
+        with CompletionRequests(address, self.server, self.common, index, stop) as requests:
             said = complete(
-                exchange, self._workload.prompt_text(question.text), self._asking.large_limit
+                requests, self.workload.prompt_text(question.text), self.common.large_limit
             )
-        record = exchange.record()
-        return Asked(record, lambda: whole_answer(record, said, self._workload), requests=1)
+        record = requests.record()
+        return Reply(record, lambda: whole_answer(record, said, self.workload), requests=1)
 
 
 class Truncated:
@@ -51,31 +48,27 @@ class Truncated:
     """
 
     def __init__(
-        self, asking: Asking, workload: Workload, server: OpenAIModel, budget: int
+        self, common: ModeSettings, workload: Workload, server: OpenAIModel, budget: int
     ) -> None:
-        self._asking = asking
+        self._common = common
         self._workload = workload
         self._server = server
         # Read here, since a tokenizer is not to be used by several threads.
         self._stop_id = workload.stop_id
         self._budget = budget
 
-    def connect(self, address: str) -> None:
-        """See `Mode`."""
-        connect(address, self._server, self._asking)
-
-    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+    def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
         manifest = self._workload.manifest
         prompt = self._workload.prompt_text(question.text)
-        with Exchange(address, self._server, self._asking, index, stop) as exchange:
-            reasoned = complete(exchange, prompt, self._budget, stop_id=self._stop_id)
+        with CompletionRequests(address, self._server, self._common, index, stop) as requests:
+            reasoned = complete(requests, prompt, self._budget, stop_id=self._stop_id)
             said = complete(
-                exchange,
+                requests,
                 prompt + reasoned.text + _behind_signal(self._workload),
                 manifest.defaults.answer,
             )
-        record = exchange.record()
+        record = requests.record()
         record.signal, record.answer = reasoned.text, said.text
         record.finish = said.finish + ("+budget" if reasoned.finish == "limit" else "")
         record.signal_tokens, record.answer_tokens = reasoned.tokens, said.tokens
@@ -83,13 +76,13 @@ class Truncated:
         record.first_answer_ms, record.total_ms = said.first_ms, said.last_ms
         _add_large(record, self._workload, reasoned, said)
         record.cloud_step_ms = per_step(reasoned.first_ms, reasoned.last_ms, reasoned.tokens)
-        return Asked(record, requests=2)
+        return Reply(record, requests=2)
 
 
 class LargeAloneService:
     """Mode `large-alone-service`, for pairs whose reasoning ends where the answer does."""
 
-    def __init__(self, asking: Asking, workload: Workload) -> None:
+    def __init__(self, common: ModeSettings, workload: Workload) -> None:
         """Check that the pair's service can answer alone.
 
         Raises:
@@ -100,24 +93,14 @@ class LargeAloneService:
                 f"the service of {workload.manifest.id} stops where reasoning ends and never "
                 "answers; --modes large-alone asks vLLM's OpenAI server"
             )
-        self._asking = asking
+        self._common = common
         self._workload = workload
 
-    def connect(self, address: str) -> None:
+    def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
-        self._asking.connect_cloud(address)
-
-    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
-        """See `Mode`."""
-        settings = Settings(
-            server=address,
-            budget=min(self._asking.large_limit, self._workload.manifest.limits.budget),
-            temperature=self._asking.temperature,
-            seed=self._asking.seed + index,
-            timeout=self._asking.timeout,
-            connect_timeout=self._asking.connect_timeout,
-        )
-        arrived, record = receive(question.text, self._asking, settings, stop, _as_text)
+        budget = min(self._common.large_limit, self._workload.manifest.limits.budget)
+        settings = Settings(**self._common.of_split(index, address, budget))
+        arrived, record = receive(question.text, self._common, settings, stop, _as_text)
         record.device = None
         record.answer = "".join(chunk.text for _, chunk in arrived.chunks)
         record.finish = "limit" if record.finish == "budget" else "end"
@@ -125,7 +108,7 @@ class LargeAloneService:
         record.first_answer_ms = record.first_signal_ms
         record.first_signal_ms = record.signal_ms = None
         record.flops = 2.0 * self._workload.manifest.reasoner.parameters * record.large_tokens
-        return Asked(record)
+        return Reply(record)
 
 
 def _as_text(request: ReasonRequest) -> None:

@@ -15,7 +15,7 @@ from duet_device.deadline import Deadline
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
 from duet_tools.results.record import Record
 from duet_tools.split.endpoint import OpenAIModel
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.base import ModeSettings
 
 _EVENT, _DONE = b"data: {", b"data: [DONE]"
 _FULL = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
@@ -58,7 +58,7 @@ class Completion:
         return next((at for length, at in self.events if length >= characters), None)
 
 
-class Exchange:
+class CompletionRequests:
     """The requests of one question; use as a context manager.
 
     `near`: the near end of a link to the server.
@@ -68,20 +68,20 @@ class Exchange:
         self,
         near: str,
         server: OpenAIModel,
-        asking: Asking,
+        common: ModeSettings,
         index: int,
         stop: threading.Event,
     ) -> None:
         self._endpoint, self.model = server
-        self.asking = asking
-        self.seed = asking.seed + index
-        self.deadline = Deadline(asking.timeout, None, stop)
+        self.common = common
+        self.seed = common.seed + index
+        self.deadline = Deadline(common.timeout, None, stop)
         self._address = near
         self._up = self._down = 0
         self._connected: float | None = None
         self._stack = ExitStack()
         self._client = self._stack.enter_context(
-            asking.connections.http(near, self._endpoint, _timeout(asking))
+            common.connections.http(near, self._endpoint, _timeout(common))
         )
 
     def __enter__(self) -> Self:
@@ -147,7 +147,7 @@ class Exchange:
             self._connected = self.deadline.elapsed_ms()
 
 
-def connect(near: str, server: OpenAIModel, asking: Asking) -> None:
+def connect(near: str, server: OpenAIModel, common: ModeSettings) -> None:
     """Open the connection that a device keeps, by a request that runs no model.
 
     Raises:
@@ -155,24 +155,26 @@ def connect(near: str, server: OpenAIModel, asking: Asking) -> None:
     """
     endpoint, _ = server
     try:
-        with asking.connections.http(near, endpoint, _timeout(asking)) as client:
+        with common.connections.http(near, endpoint, _timeout(common)) as client:
             client.get("/models", extensions=endpoint.extensions).read()
     except httpx.HTTPError as error:
         raise CloudUnreachable(f"no server at {near}: {error}") from error
 
 
-def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
+def complete(
+    requests: CompletionRequests, prompt: str, limit: int, stop_id: int | None = None
+) -> Completion:
     """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
 
     Raises:
-        DeviceError: see `Exchange.post`.
+        DeviceError: see `CompletionRequests.post`.
     """
     body: dict[str, Any] = {
-        "model": exchange.model,
+        "model": requests.model,
         "prompt": prompt,
         "max_tokens": limit,
-        "temperature": exchange.asking.temperature,
-        "seed": exchange.seed,
+        "temperature": requests.common.temperature,
+        "seed": requests.seed,
         # The end of reasoning must be visible.
         "skip_special_tokens": False,
         "stream": True,
@@ -182,7 +184,7 @@ def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = 
         body["stop_token_ids"] = [stop_id]
     text, marks, reason, tokens = "", [], "", 0
     times = None
-    for at, event in exchange.post(body):
+    for at, event in requests.post(body):
         if "error" in event:
             raise CloudRefused(f"the server failed: {str(event['error'])[:200]}")
         for choice in event.get("choices") or ():
@@ -206,8 +208,8 @@ def _times(metrics: dict[str, Any]) -> CloudTimes | None:
     return CloudTimes(*map(float, values))  # type: ignore[arg-type]
 
 
-def _timeout(asking: Asking) -> httpx.Timeout:
-    return httpx.Timeout(asking.timeout, connect=asking.connect_timeout)
+def _timeout(common: ModeSettings) -> httpx.Timeout:
+    return httpx.Timeout(common.timeout, connect=common.connect_timeout)
 
 
 def _refusal(response: httpx.Response) -> CloudRefused:

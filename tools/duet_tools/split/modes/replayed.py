@@ -19,7 +19,7 @@ from duet_device.deadline import Deadline
 from duet_device.errors import CloudUnreachable
 from duet_device.question import Question
 from duet_device.settings import Settings
-from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.base import ModeSettings
 
 if TYPE_CHECKING:
     from duet_device.attempt import Attempt
@@ -40,7 +40,7 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class Answered:
+class ReplayedAnswer:
     """An answer with its times on the recorded clock."""
 
     signal: str
@@ -69,7 +69,7 @@ class ReplayedDevice:
     """
 
     decoder: "Decoder"
-    asking: Asking
+    common: ModeSettings
     calibration: Calibration | None = None
     """The pair's, which marks answers; None if it has none."""
     _attempts: dict[tuple[str, tuple[int, ...], bool], tuple["Attempt", float]] = field(
@@ -77,7 +77,7 @@ class ReplayedDevice:
     )
     _late: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
 
-    def answer(self, question: str, arrived: Arrived, seed: int) -> Answered:
+    def answer(self, question: str, arrived: Arrived, seed: int) -> ReplayedAnswer:
         """Evaluate the signal on the recorded clock, then answer.
 
         Raises:
@@ -96,7 +96,7 @@ class ReplayedDevice:
         prefix_ms = _since(began)
         clock = self._evaluate(queue, prefix_ms)
         one, ready = self._attempt(question, exchange, signal, arrived.done)
-        return Answered(
+        return ReplayedAnswer(
             signal=self._text(signal),
             text=one.text,
             value=one.value if one.computed else None,
@@ -132,9 +132,9 @@ class ReplayedDevice:
     def _exchange(self, question: str, seed: int = 0) -> "Exchange":
         from duet_device.exchange import Exchange
 
-        manifest = self.asking.manifest
-        settings = Settings(temperature=self.asking.temperature, seed=seed)
-        asked, deadline = Question(question).for_pair(manifest), Deadline(self.asking.timeout)
+        manifest = self.common.manifest
+        settings = Settings(temperature=self.common.temperature, seed=seed)
+        asked, deadline = Question(question).for_pair(manifest), Deadline(self.common.timeout)
         return Exchange(asked, manifest, settings, self.decoder, deadline, self.calibration)
 
     def _attempt(
@@ -146,7 +146,7 @@ class ReplayedDevice:
 
         cut = done.finish_reason == FINISH_REASON_BUDGET
         key = (question, tuple(ids), cut)
-        if key not in self._attempts or self.asking.temperature > 0:
+        if key not in self._attempts or self.common.temperature > 0:
             signal = Signal(self._text(ids), tuple(ids), done.signal_tokens, cut, done=done)
             began = time.perf_counter()
             self._attempts[key] = whole_attempt(exchange, signal), began
@@ -158,7 +158,7 @@ class ReplayedDevice:
 
     def _read(self, arrived: Arrived) -> list[tuple[float, list[int]]]:
         """Return the decoder's tokens that each arrival completes, with its time; end last."""
-        vocabulary = self.asking.manifest.decoder.vocabulary
+        vocabulary = self.common.manifest.decoder.vocabulary
         try:
             reader = signal_reader(arrived.done.encoding, self.decoder, vocabulary)
             queue = [(at, reader.feed(chunk)) for at, chunk in arrived.chunks]

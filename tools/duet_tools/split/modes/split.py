@@ -29,9 +29,9 @@ from duet_device.policy.calibrations import calibration_of
 from duet_device.question import build_request
 from duet_device.servers import Server
 from duet_device.settings import ClientSettings, Settings
-from duet_tools.results.questions import Question
-from duet_tools.results.record import Asked, Record, per_step
-from duet_tools.split.modes.base import Asking
+from duet_tools.results.questions import QuestionRow
+from duet_tools.results.record import Record, per_step
+from duet_tools.split.modes.base import ModeSettings, Reply
 from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Split:
     """Mode `duet`."""
 
     def __init__(
-        self, asking: Asking, pair: Pair, decoder: "Decoder", budget: int, *, live: bool
+        self, common: ModeSettings, pair: Pair, decoder: "Decoder", budget: int, *, live: bool
     ) -> None:
-        self._asking = asking
+        self._common = common
         self._pair = pair
         self._decoder = decoder
         self._budget = budget
@@ -53,39 +53,35 @@ class Split:
         # Without one that can be used, the device's defaults apply.
         with suppress(ModelProblem):
             calibration = calibration_of(pair)
-        self._replayed = ReplayedDevice(decoder, asking, calibration)
+        self._replayed = ReplayedDevice(decoder, common, calibration)
 
-    def connect(self, address: str) -> None:
+    def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
-        self._asking.connect_cloud(address)
-
-    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
-        """See `Mode`."""
-        settings = self._asking.of_split(index, address, self._budget)
+        settings = self._common.of_split(index, address, self._budget)
         settings["require_cloud"] = True
         if self._live:
             return self._ask_live(question, settings, stop)
         return self._ask_recorded(question, Settings(**settings), index, stop)
 
     def _ask_live(
-        self, question: Question, settings: ClientSettings, stop: threading.Event
-    ) -> Asked:
-        result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
+        self, question: QuestionRow, settings: ClientSettings, stop: threading.Event
+    ) -> Reply:
+        result = ask_live(question.text, self._common, self._pair, self._decoder, settings, stop)
         record = live_record(result, self._pair.manifest)
 
         def late() -> None:
             late_ms = self._replayed.late_ms(question.text, result.signal_ids)
             add_saving(record, late_ms, result.timings.done)
 
-        return Asked(record, late)
+        return Reply(record, late)
 
     def _ask_recorded(
-        self, question: Question, settings: Settings, index: int, stop: threading.Event
-    ) -> Asked:
-        arrived, record = receive(question.text, self._asking, settings, stop)
+        self, question: QuestionRow, settings: Settings, index: int, stop: threading.Event
+    ) -> Reply:
+        arrived, record = receive(question.text, self._common, settings, stop)
 
         def replay() -> None:
-            answered = self._replayed.answer(question.text, arrived, self._asking.seed + index)
+            answered = self._replayed.answer(question.text, arrived, self._common.seed + index)
             record.signal, record.answer = answered.signal, answered.text
             record.value = answered.value
             record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
@@ -100,12 +96,12 @@ class Split:
             ).reasoner
             add_saving(record, answered.late_ms, arrived.done_ms)
 
-        return Asked(record, replay)
+        return Reply(record, replay)
 
 
 def ask_live(
     question: str,
-    asking: Asking,
+    common: ModeSettings,
     pair: Pair,
     decoder: "Decoder",
     settings: ClientSettings,
@@ -116,15 +112,15 @@ def ask_live(
     The decoder reuses nothing that it evaluated for the previous question.
     """
     decoder.keep(0)
-    deadline = Deadline(asking.timeout, None, stop)
+    deadline = Deadline(common.timeout, None, stop)
     with ExitStack() as stack:
         channel = None
-        if asking.connections.kept and "server" in settings:
-            opened = asking.connections.channel(settings["server"], asking.credentials)
+        if common.connections.kept and "server" in settings:
+            opened = common.connections.channel(settings["server"], common.credentials)
             channel = stack.enter_context(opened)
         client = stack.enter_context(
             Client(
-                pair, decoder=decoder, credentials=asking.credentials, channel=channel, **settings
+                pair, decoder=decoder, credentials=common.credentials, channel=channel, **settings
             )
         )
         return client.ask(question, deadline=deadline)
@@ -132,7 +128,7 @@ def ask_live(
 
 def receive(
     question: str,
-    asking: Asking,
+    common: ModeSettings,
     settings: Settings,
     stop: threading.Event,
     change: Callable[[ReasonRequest], None] = lambda _: None,
@@ -142,15 +138,15 @@ def receive(
     `change`: may alter the request before it is sent.
     """
     deadline = Deadline(settings.timeout, None, stop)
-    request = build_request(question, asking.manifest, settings)
+    request = build_request(question, common.manifest, settings)
     change(request)
-    with asking.connections.channel(settings.server, asking.credentials) as channel:
+    with common.connections.channel(settings.server, common.credentials) as channel:
         link = Link(
             [Server(settings.server, channel=channel)],
             request,
             deadline,
             settings.connect_timeout,
-            budget=settings.budget_for(asking.manifest),
+            budget=settings.budget_for(common.manifest),
         )
         try:
             arrived = _arrived(link, deadline)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from duet_training.data.story_problems.story import Plot, Sign, Story
+from duet_training.data.story_problems.story import Sign, Story, StoryDraft
 from duet_training.data.story_problems.words import GROUPS, HOLDERS, Dice, Person, plural
 
 # What one gets or loses: present, past; {n} is the number, {t} the things, {o} someone else.
@@ -64,7 +64,7 @@ class _Chain:
         self.past = int(dice.chance(0.5))
         self.first = self.now = dice.number(2, dice.largest * 2 // 3)
         self.clauses: list[str] = []
-        self.plot = Plot("chain")
+        self.plot = StoryDraft("chain")
 
     def have(self) -> str:
         return ("has", "had")[self.past]

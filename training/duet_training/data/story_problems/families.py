@@ -1,6 +1,6 @@
 """Stories of one to three steps with a plot of their own each."""
 
-from duet_training.data.story_problems.story import Plot, Sign, Story
+from duet_training.data.story_problems.story import Sign, Story, StoryDraft
 from duet_training.data.story_problems.words import GOODS, HOLDERS, RELATIVES, WORK, Dice, plural
 
 
@@ -15,7 +15,7 @@ def groups(dice: Dice) -> Story:
             f"A shop has {count} {holders} of {things}. Each {holder} has {each} {things}.",
         )
     )
-    plot = Plot("groups", opening)
+    plot = StoryDraft("groups", opening)
     why = f"There are {count} {holders} of {each}, so we multiply"
     total = plot.step(why, count, "*", each, f"There are {{}} {things}")
     change = dice.pick(("none", "less", "more"))
@@ -41,7 +41,7 @@ def sharing(dice: Dice) -> Story:
     """All of it, or what is left, in equal parts."""
     hero, things, holder = dice.person(), dice.thing(), dice.pick(HOLDERS)
     holders, (parts, each) = plural(holder), dice.factors()
-    total, plot, rest = parts * each, Plot("sharing"), "them"
+    total, plot, rest = parts * each, StoryDraft("sharing"), "them"
     if dice.chance(0.5) and total + 2 <= dice.largest:
         gone, rest = dice.number(2, dice.largest - total), "the rest"
         verb = dice.pick(("eats", "sells", "keeps", "gives away"))
@@ -87,7 +87,7 @@ def comparing(dice: Dice) -> Story:
         right = dice.number(1, most)
         said = f"{two.name} has {right} {kind} {things} than {one.name}"
         sign, do = ("+", "add") if kind == "more" else ("-", "take away")
-    plot = Plot("comparing", f"{one.name} has {first} {things}.", f"{said}.")
+    plot = StoryDraft("comparing", f"{one.name} has {first} {things}.", f"{said}.")
     had = f"{two.name} has {{}} {things}"
     second = plot.step(f"{said}, so we {do}", first, sign, right, had)
     if first + second <= dice.largest and dice.chance(0.6):
@@ -103,7 +103,7 @@ def shopping(dice: Dice) -> Story:
     """What it costs, or what is left of the money."""
     hero, first, second = dice.person(), dice.pick(GOODS), dice.pick(GOODS)
     count, price = dice.factors(9)
-    plot, bought = Plot("shopping", f"A {first} costs ${price}."), f"{count} {plural(first)}"
+    plot, bought = StoryDraft("shopping", f"A {first} costs ${price}."), f"{count} {plural(first)}"
     why = f"{bought} cost {count} times {price}"
     total = plot.step(why, count, "*", price, f"The {plural(first)} cost ${{}}")
     if second != first and total + 1 < dice.largest and dice.chance(0.5):
@@ -130,7 +130,7 @@ def routine(dice: Dice) -> Story:
     days, each = dice.factors(9)
     units = plural(unit := dice.pick(("day", "week", "hour")))
     work = f"{hero.name} {present} {each} {things} every {unit} for {days} {units}."
-    plot = Plot("routine", work)
+    plot = StoryDraft("routine", work)
     why = f"It is {each} {things} for {days} {units}, so we multiply"
     total = plot.step(why, each, "*", days, f"That makes {{}} {things}")
     if total + 1 < dice.largest and dice.chance(0.5):
@@ -152,7 +152,7 @@ def ages(dice: Dice) -> Story:
     sign: Sign
     sign, word, verb = ("+", "older", "add") if dice.chance(0.5) else ("-", "younger", "take away")
     is_word = f"is {gap} years {word}"
-    plot = Plot(
+    plot = StoryDraft(
         "ages", f"{hero.name} is {age} years old.", f"{hero.his.capitalize()} {relative} {is_word}."
     )
     why = f"The {relative} {is_word}, so we {verb}"

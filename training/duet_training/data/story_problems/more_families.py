@@ -1,6 +1,6 @@
 """More stories with a plot of their own: plain sums, those of wide scopes, and held-out ones."""
 
-from duet_training.data.story_problems.story import Plot, Sign, Story
+from duet_training.data.story_problems.story import Sign, Story, StoryDraft
 from duet_training.data.story_problems.words import COLOURS, DAYS, HOLDERS, Dice, plural
 
 
@@ -9,7 +9,7 @@ def unknown(dice: Dice) -> Story:
     hero, other, things = dice.person(), dice.person(), dice.thing()
     change = dice.number(2, dice.largest // 2)
     after = dice.number(1, dice.largest // 2)
-    kind, total, plot = dice.pick(("start", "gain", "loss")), change + after, Plot("unknown")
+    kind, total, plot = dice.pick(("start", "gain", "loss")), change + after, StoryDraft("unknown")
     if kind == "start":
         plot.body += [
             f"{hero.name} had some {things}.",
@@ -47,7 +47,7 @@ def colours(dice: Dice) -> Story:
     numbers = [dice.number(2, dice.largest // count) for _ in names]
     listed = [f"{n} {c} {things}" for n, c in zip(numbers, names, strict=True)]
     where = dice.pick(("in a box", "on the table", "in the garden", "in a shop"))
-    plot = Plot("colours", f"There are {', '.join(listed[:-1])} and {listed[-1]} {where}.")
+    plot = StoryDraft("colours", f"There are {', '.join(listed[:-1])} and {listed[-1]} {where}.")
     total = numbers[0]
     for number, colour in zip(numbers[1:], names[1:], strict=True):
         why = f"We add the {colour} {things}"
@@ -62,7 +62,7 @@ def difference(dice: Dice) -> Story:
     small = dice.number(1, dice.largest - 2)
     large = dice.number(small + 1, dice.largest)
     verb, past = dice.pick((("pick", "picked"), ("buy", "bought"), ("sell", "sold")))
-    plot, did = Plot("difference"), f"{hero.name} {past} {large} {things}"
+    plot, did = StoryDraft("difference"), f"{hero.name} {past} {large} {things}"
     if dice.chance(0.5):
         one, two = dice.rng.sample(DAYS, 2)
         plot.body.append(f"{did} on {one} and {small} {things} on {two}.")
@@ -80,7 +80,7 @@ def difference(dice: Dice) -> Story:
 def bare(dice: Dice) -> Story:
     """Arithmetic without a story, one to three steps."""
     value = dice.number(2, dice.largest - 3)
-    asked, plot = str(value), Plot("bare")
+    asked, plot = str(value), StoryDraft("bare")
     for _ in range(dice.pick((1, 1, 2, 3))):
         divisors = [d for d in range(2, 11) if value % d == 0 and value > d]
         possible: dict[Sign, bool] = {
@@ -117,7 +117,7 @@ def goal(dice: Dice) -> Story:
             (f"A box has room for {wanted} {things}.", f"{name} has put in {have}."),
         )
     )
-    plot, why = Plot("goal", *body), f"{have} of {wanted} are there, so we take away"
+    plot, why = StoryDraft("goal", *body), f"{have} of {wanted} are there, so we take away"
     plot.step(why, wanted, "-", have, f"{{}} {things} are missing")
     ask = dice.pick(
         (
@@ -153,7 +153,7 @@ def two_kinds(dice: Dice) -> Story:
             ),
         )
     )
-    plot = Plot("two_kinds", *body)
+    plot = StoryDraft("two_kinds", *body)
     left, right = (
         plot.step(
             f"There are {count} {units} of {each}, so we multiply",
@@ -181,7 +181,7 @@ def teams(dice: Dice) -> Story:
         size, count = 2, 2
     first = dice.number(1, size * count - 1)
     second = size * count - first
-    plot = Plot("teams")
+    plot = StoryDraft("teams")
     total = plot.step("We add both", first, "+", second, "There are {} in all")
     if dice.chance(0.5):
         one, two = dice.pick((("boys", "girls"), ("men", "women"), ("adults", "children")))
@@ -222,7 +222,7 @@ def boxes_left(dice: Dice) -> Story:
     inside = dice.pick(
         (f"Each {holder} has {each} {things} inside.", f"There are {each} {things} in each.")
     )
-    plot = Plot("boxes_left", f"{hero.name} has {first} {units} of {things}.", event, inside)
+    plot = StoryDraft("boxes_left", f"{hero.name} has {first} {units} of {things}.", event, inside)
     plot.step(why, first, "+" if more else "-", change, f"{{}} {units} are there")
     plot.step(f"There are {kept} of {each}, so we multiply", kept, "*", each, "That is all")
     ask = dice.pick(
@@ -242,7 +242,7 @@ def bus(dice: Dice) -> Story:
     off = dice.number(2, count - 2)
     on = dice.number(2, dice.largest - count)
     stop = dice.pick(("first stop", "park", "market", "school", "station", "next stop"))
-    plot = Plot(
+    plot = StoryDraft(
         "bus",
         f"On {place}, a {vehicle} leaves with {count} people.",
         f"At the {stop} {off} people get off and {on} people get on.",
@@ -261,7 +261,7 @@ def rows(dice: Dice) -> Story:
     lines, each = dice.factors()
     empty = dice.number(1, lines * each - 1)
     hall = dice.pick(("theatre", "cinema", "hall", "circus", "stadium"))
-    plot = Plot(
+    plot = StoryDraft(
         "rows",
         f"A {hall} has {lines} rows of seats and {each} seats in every row.",
         f"{empty} seats are empty.",

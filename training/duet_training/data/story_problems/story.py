@@ -7,7 +7,7 @@ Sign = Literal["+", "-", "*", "/"]
 
 
 @dataclass(frozen=True)
-class Step:
+class StoryStep:
     """One computation.
 
     `why`: a clause that says why; `fact`: a sentence that says what it gives, without full stop.
@@ -42,7 +42,7 @@ class Story:
     body: tuple[str, ...]
     ask: str
     sought: str
-    steps: tuple[Step, ...]
+    steps: tuple[StoryStep, ...]
     statement: str
 
     @property
@@ -56,17 +56,17 @@ class Story:
         return self.steps[-1].result
 
 
-class Plot:
+class StoryDraft:
     """A story in the making: its sentences, and the steps to its answer."""
 
     def __init__(self, family: str, *body: str) -> None:
         self.family, self.body = family, list(body)
-        self.steps: list[Step] = []
+        self.steps: list[StoryStep] = []
 
     def step(self, why: str, left: int, sign: Sign, right: int, fact: str) -> int:
         """Add a step, and return its result, which replaces `{}` in the fact."""
         result = compute(left, sign, right)
-        self.steps.append(Step(why, left, sign, right, fact.format(result)))
+        self.steps.append(StoryStep(why, left, sign, right, fact.format(result)))
         return result
 
     def told(self, ask: str, sought: str, statement: str) -> Story:

@@ -7,7 +7,7 @@ trained on a style drawn per step has no short trace for a long problem.
 import random
 from dataclasses import dataclass
 
-from duet_training.data.story_problems.story import Step, Story
+from duet_training.data.story_problems.story import Story, StoryStep
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,5 @@ def answer(story: Story) -> str:
     return f"{story.statement}. \\boxed{{{story.answer}}}"
 
 
-def _prose(number: int, step: Step) -> str:
+def _prose(number: int, step: StoryStep) -> str:
     return f"Step {number}: {step.why}. {step.equation}. {step.fact}."

@@ -21,7 +21,7 @@ from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import SLOT, SORTS, Number, Words, with_articles
+from duet_training.data.word_problems.slots import SLOT, SORTS, Words, WrittenNumber, with_articles
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
@@ -182,7 +182,7 @@ def _filled(text: str, rng: random.Random, words: Words) -> str:
     return _upper_first(with_articles(told))
 
 
-def _numbers(question: str, template: Template, rng: random.Random) -> dict[str, Number]:
+def _numbers(question: str, template: Template, rng: random.Random) -> dict[str, WrittenNumber]:
     """Draw numbers with which the template's formula gives a plausible answer."""
     holes = list(_NUMBER.finditer(question))
     sorts = {hole[1]: hole[2] or "" for hole in holes if not hole[3]}
@@ -211,9 +211,9 @@ def _numbers(question: str, template: Template, rng: random.Random) -> dict[str,
     raise DataError(f"template {template.id} has no numbers that give an answer")
 
 
-def _said(text: str) -> Number:
+def _said(text: str) -> WrittenNumber:
     """Read a number that is part of a template."""
-    return Number(mask(text).quantities[0].value or Fraction(), text)
+    return WrittenNumber(mask(text).quantities[0].value or Fraction(), text)
 
 
 def _is_plausible(results: list[Fraction], whole: bool, strict: bool) -> bool:
@@ -225,7 +225,7 @@ def _is_plausible(results: list[Fraction], whole: bool, strict: bool) -> bool:
     return not strict or (answer * 100).denominator == 1
 
 
-def _text(hole: re.Match[str], numbers: dict[str, Number], words: Words) -> str:
+def _text(hole: re.Match[str], numbers: dict[str, WrittenNumber], words: Words) -> str:
     text = numbers[hole[1]].text
     return words.money(text) if hole[2] in ("money", "price") else text
 
@@ -243,7 +243,7 @@ def _noisy(question: str, rng: random.Random, style: Style) -> str:
     return question
 
 
-def _relabelled(template: Template, masked: Masked, numbers: dict[str, Number]) -> str:
+def _relabelled(template: Template, masked: Masked, numbers: dict[str, WrittenNumber]) -> str:
     """Rewrite the template's formula over the labels of the question."""
     labels: dict[str, str] = {}
     for name, number in numbers.items():

@@ -23,7 +23,7 @@ from duet_contract.quantities.notes import facts, needed, with_facts
 from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import SLOT, SORTS, Number, Words
+from duet_training.data.word_problems.slots import SLOT, SORTS, Words, WrittenNumber
 from duet_training.errors import DataError
 
 TRIES = 2000
@@ -52,7 +52,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Asked:
+class NoteQuestion:
     """A question about a note."""
 
     text: str
@@ -71,7 +71,7 @@ class Scenario:
     """Its name in the file."""
     entries: tuple[Entry, ...]
     """All its quantities."""
-    questions: tuple[Asked, ...]
+    questions: tuple[NoteQuestion, ...]
     """Questions about them."""
 
 
@@ -87,8 +87,6 @@ class NoteProblem:
     """The question after the facts that a device chooses from the note."""
     complete: bool
     """Whether these have all numbers of the formula; without them, `problem` has no formula."""
-    superfluous: int
-    """Number of chosen facts that the formula does not use."""
 
 
 @cache
@@ -113,10 +111,10 @@ def parse_scenarios(text: str) -> Iterator[Scenario]:
     starts = [place for place, line in enumerate(lines) if not line[0].isspace()]
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         entries: list[Entry] = []
-        questions: list[Asked] = []
+        questions: list[NoteQuestion] = []
         for line in lines[start + 1 : end]:
             if question := _QUESTION.fullmatch(line):
-                questions.append(Asked(*(part.strip() for part in question.groups())))
+                questions.append(NoteQuestion(*(part.strip() for part in question.groups())))
             elif entry := _ENTRY.fullmatch(line):
                 names, held = (_names(entry[group]) for group in ("names", "held"))
                 unit = (entry["unit"] or "").strip()
@@ -149,7 +147,7 @@ def generated_notes(
 
 
 def note_problem(
-    scenario: Scenario, question: Asked, rng: random.Random, *, held_out: bool = False
+    scenario: Scenario, question: NoteQuestion, rng: random.Random, *, held_out: bool = False
 ) -> NoteProblem:
     """Generate a note for one question, and choose its facts as a device does.
 
@@ -188,12 +186,16 @@ def note_problem(
     quantities = _quantities(scenario, numbers)
     answer = written(compute(question.formula, quantities).value, asked(masked.text))
     problem = MaskedProblem(f"notes/{scenario.name}", whole, formula, answer, "notes", sentence)
-    return NoteProblem(text, note, problem, complete, len(masked.quantities) - len(used))
+    return NoteProblem(text, note, problem, complete)
 
 
 def _draw(
-    entries: Sequence[Entry], scenario: Scenario, question: Asked, text: str, rng: random.Random
-) -> list[Number]:
+    entries: Sequence[Entry],
+    scenario: Scenario,
+    question: NoteQuestion,
+    text: str,
+    rng: random.Random,
+) -> list[WrittenNumber]:
     """Draw different numbers with which the formula gives a plausible answer."""
     whole = asked(text).sort == "count"
     for _ in range(TRIES):
@@ -207,7 +209,7 @@ def _draw(
     raise DataError(f"notes: no numbers of {scenario.name} give an answer: {question.text}")
 
 
-def _quantities(scenario: Scenario, numbers: Sequence[Number]) -> list[Quantity]:
+def _quantities(scenario: Scenario, numbers: Sequence[WrittenNumber]) -> list[Quantity]:
     return [
         Quantity(entry.name, number.text, number.value, "number")
         for entry, number in zip(scenario.entries, numbers, strict=False)
@@ -219,7 +221,7 @@ def _named(entry: Entry, words: Words, rng: random.Random, *, held_out: bool) ->
     return SLOT.sub(lambda slot: words.slot(slot[1]), name)
 
 
-def _value(entry: Entry, number: Number, words: Words) -> str:
+def _value(entry: Entry, number: WrittenNumber, words: Words) -> str:
     if entry.sort in ("money", "price"):
         return words.money(number.text)
     space = "" if entry.unit in ("", "%") else " "

@@ -256,7 +256,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Number:
+class WrittenNumber:
     """A number of a problem: its value, and its text."""
 
     value: Fraction
@@ -266,41 +266,41 @@ class Number:
 _UNITS = _list("zero one two three four five six seven eight nine ten eleven twelve")
 
 
-def _whole(rng: random.Random, low: int, high: int) -> Number:
+def _whole(rng: random.Random, low: int, high: int) -> WrittenNumber:
     value = rng.randint(low, high)
     if 1 < value < len(_UNITS) and rng.random() < 0.12:
-        return Number(Fraction(value), _UNITS[value])
+        return WrittenNumber(Fraction(value), _UNITS[value])
     text = f"{value:,}" if rng.random() < 0.5 else str(value)
-    return Number(Fraction(value), text)
+    return WrittenNumber(Fraction(value), text)
 
 
-def _price(rng: random.Random, low: int, high: int) -> Number:
+def _price(rng: random.Random, low: int, high: int) -> WrittenNumber:
     if rng.random() < 0.65:
         value = rng.randint(low, high)
-        return Number(Fraction(value), str(value))
+        return WrittenNumber(Fraction(value), str(value))
     cents = rng.choice((rng.randint(1, 19) * 5, rng.randint(1, 99)))
     whole = rng.randint(low, high)
-    return Number(whole + Fraction(cents, 100), f"{whole}.{cents:02d}")
+    return WrittenNumber(whole + Fraction(cents, 100), f"{whole}.{cents:02d}")
 
 
-def _decimal(rng: random.Random, low: int, high: int) -> Number:
+def _decimal(rng: random.Random, low: int, high: int) -> WrittenNumber:
     places = rng.choice((1, 1, 2))
     value = Fraction(rng.randint(low * 10**places + 1, high * 10**places), 10**places)
-    return Number(value, f"{float(value):.{places}f}")
+    return WrittenNumber(value, f"{float(value):.{places}f}")
 
 
-def _fraction(rng: random.Random, low: int, high: int) -> Number:
+def _fraction(rng: random.Random, low: int, high: int) -> WrittenNumber:
     bottom = rng.randint(max(3, low), min(12, max(3, high)))
     top = rng.randint(1, bottom - 1)
-    return Number(Fraction(top, bottom), f"{top}/{bottom}")
+    return WrittenNumber(Fraction(top, bottom), f"{top}/{bottom}")
 
 
-def _percent(rng: random.Random, low: int, high: int) -> Number:
+def _percent(rng: random.Random, low: int, high: int) -> WrittenNumber:
     value = rng.choice((rng.randint(1, 19) * 5, rng.randint(max(1, low), min(99, high))))
-    return Number(Fraction(value), str(value))
+    return WrittenNumber(Fraction(value), str(value))
 
 
-SORTS: dict[str, tuple[Callable[[random.Random, int, int], Number], int, int]] = {
+SORTS: dict[str, tuple[Callable[[random.Random, int, int], WrittenNumber], int, int]] = {
     # sort: how it is drawn, from, to
     "": (_whole, 2, 99),
     "small": (_whole, 2, 12),

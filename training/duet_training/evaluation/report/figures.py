@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duet_report.plots import Panel, Plot, Series
+from duet_report.plots import Panel, Plot, PlotSeries
 from duet_training.evaluation.report.curves import SHOWN, title_of
 from duet_training.evaluation.report.results import Result
 from duet_training.evaluation.report.seeds import pool, same_but_for_seed
@@ -30,7 +30,7 @@ def _tokens(tables: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> P
     for data in [*names, *sorted({result.data for result in results} - names.keys())]:
         known = {row["label"]: cell for row in shown if (cell := row["paper"].get(data))}
         tokens, accuracies = _columns(known.values(), "reasoner_tokens", "accuracy")
-        series = [Series(x=tokens, y=accuracies, texts=list(known), **_PAPER)]
+        series = [PlotSeries(x=tokens, y=accuracies, texts=list(known), **_PAPER)]
         groups: dict[Any, list[Result]] = {}
         for result in results:
             if result.data == data:
@@ -39,7 +39,7 @@ def _tokens(tables: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> P
             cell = pool(same)
             low, high = cell.accuracy_95
             series.append(
-                Series(
+                PlotSeries(
                     _name(same[0]), [cell.reasoner_tokens], [cell.accuracy], number,
                     low=[low], high=[high],
                 )
@@ -57,7 +57,7 @@ def _curves(over_steps: Sequence[Mapping[str, Any]]) -> Plot:
     found = sorted({metric for curve in over_steps for metric in curve["series"]})
     for metric in dict.fromkeys([*SHOWN, *found]):
         series = [
-            Series(
+            PlotSeries(
                 f"{curve['label']} ({band.seeds} seeds)", band.steps, band.mean, number,
                 low=band.least, high=band.most, look="line",
             )
@@ -89,7 +89,9 @@ def _ablations(tables: Sequence[Mapping[str, Any]]) -> Plot:
             bounds = [cell.get("accuracy_95") for cell in cells.values()]
             low, high = zip(*bounds, strict=True) if bounds and all(bounds) else (None, None)
             texts = [f"{each:.0f} tokens" for each in tokens]
-            series.append(Series(x=accuracies, y=[*cells], low=low, high=high, texts=texts, **look))
+            series.append(
+                PlotSeries(x=accuracies, y=[*cells], low=low, high=high, texts=texts, **look)
+            )
         title = f"Table {table['number']}: {table['title']}"
         panels.append(Panel("accuracy", series=series, title=title, rows=[row[0] for row in rows]))
     caption = "Bars: 95% intervals. Grey: the paper's figures."

@@ -9,7 +9,7 @@ from duet_training.evaluation.report.results import Result
 
 
 @dataclass(frozen=True)
-class Cell:
+class PooledResult:
     """One method on one data set.
 
     `accuracy_95`: over questions for one seed (bootstrap), over seeds for several (Student's t).
@@ -30,12 +30,12 @@ class Cell:
     flops: float | None
 
 
-def pool(results: Sequence[Result]) -> Cell:
+def pool(results: Sequence[Result]) -> PooledResult:
     """One cell of results that differ in their seeds only."""
     accuracies = [result.accuracy for result in results]
     tokens = [result.reasoner_tokens for result in results]
     several = len(results) > 1
-    return Cell(
+    return PooledResult(
         seeds=len(results),
         questions=results[0].questions,
         accuracy=mean(accuracies),

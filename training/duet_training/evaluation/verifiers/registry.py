@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 
-from duet_contract.answers import Kind
+from duet_contract.answers import ReferenceKind
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers.base import Verifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
@@ -20,8 +20,8 @@ VERIFIERS: dict[str, Callable[[int, float, bool], Verifier]] = {
     "math": lambda processes, seconds, computed: MathVerifier(
         processes, seconds, computed=computed
     ),
-    "number": lambda _, __, computed: BoxedVerifier(Kind.NUMBER, computed=computed),
-    "choice": lambda *_: BoxedVerifier(Kind.CHOICE),
+    "number": lambda _, __, computed: BoxedVerifier(ReferenceKind.NUMBER, computed=computed),
+    "choice": lambda *_: BoxedVerifier(ReferenceKind.CHOICE),
     "letter": lambda *_: LetterVerifier(),
     "released": lambda *_: ReleasedVerifier(),
     "gym": lambda processes, seconds, _: GymVerifier(processes, seconds),

@@ -6,20 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from duet_contract.answers import Kind, is_right
+from duet_contract.answers import ReferenceKind, is_right
 from duet_contract.answers.choices import chosen
 from duet_contract.answers.plain import plain
 from duet_training.evaluation.verifiers.base import Truth
 
-_EXAMPLES: dict[Kind, tuple[tuple[str, Truth, float], ...]] = {
-    Kind.CHOICE: (
+_EXAMPLES: dict[ReferenceKind, tuple[tuple[str, Truth, float], ...]] = {
+    ReferenceKind.CHOICE: (
         (r"\boxed{B}", Truth("B"), 1.0),
         (r"\boxed{\text{(b)}}", Truth("B"), 1.0),
         (r"\boxed{C}", Truth("B"), 0.0),
         (r"\boxed{B or C}", Truth("B"), 0.0),
         ("B", Truth("B"), 0.0),
     ),
-    Kind.NUMBER: (
+    ReferenceKind.NUMBER: (
         (r"Tom has 12 apples. \boxed{12}", Truth("12"), 1.0),
         (r"\boxed{3}, no, \boxed{ 012 }", Truth("12"), 1.0),
         (r"\boxed{13}", Truth("12"), 0.0),
@@ -51,7 +51,7 @@ class BoxedVerifier(_AtOnce):
     It compares values without algebra.
     """
 
-    def __init__(self, kind: Kind, *, computed: bool = True) -> None:
+    def __init__(self, kind: ReferenceKind, *, computed: bool = True) -> None:
         """Set what references are, and whether numbers must be computed."""
         self._kind, self._computed = kind, computed
 
@@ -60,7 +60,7 @@ class BoxedVerifier(_AtOnce):
 
     def examples(self) -> Sequence[tuple[str, Truth, float]]:
         """See `Verifier`."""
-        if self._kind is Kind.CHOICE:
+        if self._kind is ReferenceKind.CHOICE:
             return _EXAMPLES[self._kind]
         return (*_EXAMPLES[self._kind], (_SUM, Truth("12"), float(not self._computed)))
 

@@ -89,7 +89,7 @@ class ConnectionReader:
         return SentRequest(tuple(stream.headers), stream.body)
 
 
-class Recorder(Relay):
+class RequestRecorder(Relay):
     """A relay that decodes all that clients send through it in the clear."""
 
     def __init__(self, target: str) -> None:

@@ -31,9 +31,9 @@ from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.asking import reason, run, stubs
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Script
+from duet_tools.subjects.side_by_side import Side, Start, started
 from duet_tools.subjects.subject import engine_flags
 from duet_tools.subjects.workload import PLAIN_QUESTION, Workload, question
-from duet_tools.tls.services import Side, Start, started
 
 # In the clear, with mutual TLS.
 Sides = Sequence[Side]

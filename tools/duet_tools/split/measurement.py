@@ -1,6 +1,7 @@
 """A run: every cell in turn, with what must run for it."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +12,21 @@ from duet_device.pairs.pair import Pair
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
 from duet_tools.results.cells import Cell, Plan, sweep_between
-from duet_tools.results.folder import Folder, Probe, Stretch
-from duet_tools.results.questions import Question
-from duet_tools.results.record import Asked, failed
+from duet_tools.results.folder import Folder, Stretch, WireProbe
+from duet_tools.results.questions import QuestionRow
+from duet_tools.results.record import failed
 from duet_tools.split import load, probe
 from duet_tools.split.checking import Check
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.energy import EnergyMeter
+from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.link_time import tell_link_from_cloud
-from duet_tools.split.modes.base import Asking, Mode
+from duet_tools.split.modes.base import Mode, ModeSettings, Reply
 from duet_tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
 from duet_tools.split.modes.live import Auto, DeviceAlone
+from duet_tools.split.modes.openai import connect
 from duet_tools.split.modes.split import Split
 from duet_tools.split.servers import Servers
-from duet_tools.split.wire import Ways, handshake_bytes
 from duet_tools.subjects.workload import Workload
 
 if TYPE_CHECKING:
@@ -34,17 +36,17 @@ _PROBED = 3
 
 
 @dataclass
-class Session:
+class Measurement:
     """One run."""
 
     plan: Plan
-    asking: Asking
+    common: ModeSettings
     workload: Workload
     pair: Pair
     decoder: "Decoder | None"
     servers: Servers
-    ways: Ways
-    questions: Sequence[Question]
+    pool: LinkPool
+    questions: Sequence[QuestionRow]
     check: Check | None
     folder: Folder
     warm_up: int
@@ -104,17 +106,20 @@ class Session:
         mode = self._mode(cell, openai)
         link = link_named(cell.link)
         self.say(cell.id)
-        connections = self.asking.connections
-        work = load.Load(
-            cell, mode, target, link, self.asking.seed, self.ways, connect=connections.kept
-        )
+        work = load.Load(cell, mode, target, link, self.common.seed, self.pool)
+        if self.common.connections.kept:
+            work.connect = (
+                functools.partial(connect, server=openai, common=self.common)
+                if openai
+                else self.common.connect_cloud
+            )
         load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
         # A run that is resumed continues the cell's clock.
         before = sum(each.seconds for each in self.folder.stretches if each.cell == cell)
         outcome = load.run(work, missing)
-        connections.close()
+        self.common.connections.close()
         for each in outcome.asked:
             each.record.at_s += before
         joules = meter.joules()
@@ -135,7 +140,7 @@ class Session:
                 Stretch(cell=cell, seconds=-share * outcome.seconds, joules=back)
             )
 
-    def _keep(self, cell: Cell, asked: Sequence[Asked]) -> int:
+    def _keep(self, cell: Cell, asked: Sequence[Reply]) -> int:
         """Complete and check each answer, and store its record.
 
         Returns the number of stored records.
@@ -153,7 +158,7 @@ class Session:
             self.stopped = "interrupted"
         return kept
 
-    def _finish(self, cell: Cell, asked: Asked) -> None:
+    def _finish(self, cell: Cell, asked: Reply) -> None:
         record = asked.record
         # An interrupted run does not wait where the answer exists already.
         hurry = self.stopped == "interrupted" and record.device == "live"
@@ -184,16 +189,14 @@ class Session:
     def _probe(self, address: str, cell: Cell) -> None:
         self.say("bytes of a connection and of a token")
         handshake = None
-        with contextlib.suppress(BenchError):
-            handshake = handshake_bytes(
-                self.ways, address, self.asking.credentials, self.asking.connect_timeout
-            )
-        budget = cell.budget or self.asking.manifest.defaults.budget
+        with contextlib.suppress(BenchError, DeviceError):
+            handshake = probe.handshake_bytes(self.pool, address, self.common)
+        budget = cell.budget or self.common.manifest.defaults.budget
         costs = probe.bytes_per_token(
-            self.ways, address, self.asking, self.questions[:_PROBED], budget
+            self.pool, address, self.common, self.questions[:_PROBED], budget
         )
         self.folder.keep_probe(
-            Probe(
+            WireProbe(
                 handshake_up=handshake.up if handshake else None,
                 handshake_down=handshake.down if handshake else None,
                 bytes_per_token=costs,
@@ -209,20 +212,20 @@ class Session:
     def _make(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
         if cell.mode == "large-alone":
             assert openai is not None
-            return LargeAlone(self.asking, self.workload, openai)
+            return LargeAlone(self.common, self.workload, openai)
         if cell.mode == "large-alone-service":
-            return LargeAloneService(self.asking, self.workload)
+            return LargeAloneService(self.common, self.workload)
         if cell.mode == "truncated":
             assert cell.budget is not None
             assert openai is not None
-            return Truncated(self.asking, self.workload, openai, cell.budget)
+            return Truncated(self.common, self.workload, openai, cell.budget)
         assert self.decoder is not None
         if cell.mode == "device-alone":
-            return DeviceAlone(self.asking, self.pair, self.decoder)
+            return DeviceAlone(self.common, self.pair, self.decoder)
         assert cell.budget is not None
         if cell.mode == "auto":
-            return Auto(self.asking, self.pair, self.decoder, cell.budget)
-        return Split(self.asking, self.pair, self.decoder, cell.budget, live=cell.live)
+            return Auto(self.common, self.pair, self.decoder, cell.budget)
+        return Split(self.common, self.pair, self.decoder, cell.budget, live=cell.live)
 
 
 def needs_decoder(plan: Plan) -> bool:
@@ -230,5 +233,5 @@ def needs_decoder(plan: Plan) -> bool:
     return bool({"duet", "auto", "device-alone"} & set(plan.modes))
 
 
-def _warm_up_question(number: int) -> Question:
-    return Question(id=f"warm-up-{number}", text=f"What is {number + 11} plus {number + 30}?")
+def _warm_up_question(number: int) -> QuestionRow:
+    return QuestionRow(id=f"warm-up-{number}", text=f"What is {number + 11} plus {number + 30}?")

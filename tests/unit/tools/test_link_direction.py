@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_tools.link.lane import MOST_BACKLOG, Lane, Mark, Pipe
+from duet_tools.link.direction import MOST_BACKLOG, Mark, Pipe, SharedDirection
 from duet_tools.link.profiles import Direction
 from tests.doubles.manual_loop import ManualLoop
 
@@ -40,14 +40,14 @@ class End:
 
 def open_pipe(settings: Direction, seed: int = 0, opens_in: float = 0.0) -> tuple[Pipe, End]:
     loop = ManualLoop()
-    lane = Lane(settings, loop)  # type: ignore[arg-type]
-    return another(lane, seed, opens_in)
+    direction = SharedDirection(settings, loop)  # type: ignore[arg-type]
+    return another(direction, seed, opens_in)
 
 
-def another(lane: Lane, seed: int = 0, opens_in: float = 0.0) -> tuple[Pipe, End]:
-    end = End(lane.loop)  # type: ignore[arg-type]
+def another(direction: SharedDirection, seed: int = 0, opens_in: float = 0.0) -> tuple[Pipe, End]:
+    end = End(direction.loop)  # type: ignore[arg-type]
     draws = random.Random(seed)
-    return Pipe(lane, end, end, draws, lane.loop.time() + opens_in), end
+    return Pipe(direction, end, end, draws, direction.loop.time() + opens_in), end
 
 
 def test_without_settings_bytes_pass_at_once() -> None:
@@ -65,7 +65,7 @@ def test_a_delay_is_the_delay() -> None:
 
 def test_what_passing_takes_is_taken_off_the_delay() -> None:
     pipe, end = open_pipe(Direction(delay_ms=40))
-    pipe.lane.own_s = 0.001
+    pipe.direction.own_s = 0.001
     pipe.send(b"a")
     end.loop.run(1)
     assert end.arrived[0][0] == pytest.approx(100.039)
@@ -102,7 +102,7 @@ def test_bytes_keep_their_order_under_jitter_slices_and_stalls(
     end.loop.run(100)
     assert end.data == b"".join(parts)
     assert [mark for _, mark in end.marks] == [Mark.END]
-    assert pipe.lane.delivered == len(end.data)
+    assert pipe.direction.delivered == len(end.data)
     assert all(len(data) <= 700 for _, data in end.arrived)
     times = [at for at, _ in end.arrived]
     assert times == sorted(times)
@@ -175,11 +175,11 @@ def test_slices_are_as_far_apart_as_asked() -> None:
 def test_nothing_passes_while_stalled_and_everything_afterwards() -> None:
     pipe, end = open_pipe(Direction(delay_ms=10))
     pipe.send(b"under way")
-    pipe.lane.change(Direction(delay_ms=10, stalled=True))
+    pipe.direction.change(Direction(delay_ms=10, stalled=True))
     pipe.send(b", held")
     end.loop.run(30)
     assert end.arrived == []
-    pipe.lane.change(Direction(delay_ms=10))
+    pipe.direction.change(Direction(delay_ms=10))
     end.loop.run(1)
     assert end.data == b"under way, held"
 
@@ -188,14 +188,14 @@ def test_a_faster_rate_counts_at_once() -> None:
     pipe, end = open_pipe(Direction(rate_bit_s=1000))
     pipe.send(b"x" * 10_000)  # 80 s at this rate
     end.loop.run(1)
-    pipe.lane.change(Direction(rate_bit_s=1e6))
+    pipe.direction.change(Direction(rate_bit_s=1e6))
     end.loop.run(12)
     assert len(end.data) == 10_000
 
 
 def test_connections_share_a_link_evenly() -> None:
     pipe, end = open_pipe(Direction(rate_bit_s=1e6))
-    second, other = another(pipe.lane)
+    second, other = another(pipe.direction)
     pipe.send(b"x" * 100_000)
     second.send(b"y" * 100_000)
     end.loop.run(0.8)
@@ -207,7 +207,7 @@ def test_a_short_message_does_not_wait_for_another_connections_backlog() -> None
     pipe, end = open_pipe(Direction(rate_bit_s=1e6))
     pipe.send(b"x" * 100_000)
     end.loop.run(0.1)
-    second, other = another(pipe.lane)
+    second, other = another(pipe.direction)
     second.send(b"y")
     end.loop.run(0.05)
     assert other.data == b"y"
@@ -244,4 +244,4 @@ def test_a_closed_pipe_drops_what_was_under_way() -> None:
     pipe.close()
     end.loop.run(1)
     assert end.data == b""
-    assert not pipe.lane.pipes
+    assert not pipe.direction.pipes

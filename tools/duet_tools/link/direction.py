@@ -59,7 +59,7 @@ class Source(Protocol):
         """Resume reading."""
 
 
-class Lane:
+class SharedDirection:
     """One direction of a link. `settings` may change at any time, by `change`.
 
     `own_s`: what passing a segment takes by itself, taken off its delay.
@@ -131,16 +131,21 @@ class Pipe:
     """One direction of one connection.
 
     Args:
-        lane: the link's direction that it passes.
+        direction: the link's direction that it passes.
         draws: what jitter is drawn from; the n-th segment gets the n-th draw.
         opens_at: nothing enters earlier.
     """
 
     def __init__(
-        self, lane: Lane, source: Source, sink: Sink, draws: random.Random, opens_at: float
+        self,
+        direction: SharedDirection,
+        source: Source,
+        sink: Sink,
+        draws: random.Random,
+        opens_at: float,
     ) -> None:
-        self.lane = lane
-        self._loop = lane.loop
+        self.direction = direction
+        self._loop = direction.loop
         self._source = source
         self._sink = sink
         self._draws = draws
@@ -157,7 +162,7 @@ class Pipe:
         self._blocked = False
         self._source_paused = False
         self._over = False
-        lane.pipes.add(self)
+        direction.pipes.add(self)
         if self._limit() == 0:
             self._over = True
             self._send(self._ending())
@@ -190,14 +195,14 @@ class Pipe:
         for timer in (self._held, self._landing):
             if timer:
                 timer.cancel()
-        self.lane.drop(self)
+        self.direction.drop(self)
 
     def take(self, most: int) -> bytes:
         """Return the next segment of the backlog, at most so long; empty before a mark."""
         head = self._backlog[0]
         if isinstance(head, Mark):
             return b""
-        settings = self.lane.settings
+        settings = self.direction.settings
         bounds = [most, settings.slice_bytes or most]
         if settings.stall_every_bytes:
             bounds.append(settings.stall_every_bytes - self._taken % settings.stall_every_bytes)
@@ -221,11 +226,11 @@ class Pipe:
     def fly(self, leaves: float, segment: bytes) -> None:
         """Schedule the arrival of the segment that was taken, and ask for another turn."""
         self._queued = False
-        settings = self.lane.settings
+        settings = self.direction.settings
         delay = settings.delay_ms
         if settings.jitter_ms:
             delay += self._draws.uniform(-settings.jitter_ms, settings.jitter_ms)
-        due = max(self._last_due, leaves + max(0.0, delay / 1000 - self.lane.own_s))
+        due = max(self._last_due, leaves + max(0.0, delay / 1000 - self.direction.own_s))
         if segment:
             if settings.slice_bytes:
                 due = max(due, self._last_due + settings.slice_gap_ms / 1000)
@@ -251,8 +256,8 @@ class Pipe:
             self._landing.cancel()
             self._landing = None
         now = self._loop.time() + _SOON_S
-        whole = self.lane.settings.slice_bytes is None
-        while self._in_flight and not self._blocked and not self.lane.settings.stalled:
+        whole = self.direction.settings.slice_bytes is None
+        while self._in_flight and not self._blocked and not self.direction.settings.stalled:
             due, first = self._in_flight[0]
             if due > now:
                 self._landing = self._loop.call_at(due, self.land)
@@ -270,7 +275,7 @@ class Pipe:
                 self._in_flight.popleft()
             data = b"".join(parts) if len(parts) > 1 else first
             self._in_flight_bytes -= len(data)
-            self.lane.delivered += len(data)
+            self.direction.delivered += len(data)
             self._sink.deliver(data)
         self._enter()
 
@@ -286,7 +291,7 @@ class Pipe:
             self._hold(self._opens_at)
         elif self._in_flight_bytes <= _MOST_IN_FLIGHT:
             self._queued = True
-            self.lane.queue(self)
+            self.direction.queue(self)
 
     def _hold(self, until: float) -> None:
         self._held = self._loop.call_at(until, self._release)
@@ -296,10 +301,10 @@ class Pipe:
         self._enter()
 
     def _limit(self) -> int | None:
-        settings = self.lane.settings
+        settings = self.direction.settings
         limits = [settings.cut_after_bytes, settings.reset_after_bytes]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def _ending(self) -> Mark:
-        settings = self.lane.settings
+        settings = self.direction.settings
         return Mark.RESET if self._limit() == settings.reset_after_bytes else Mark.CUT
