@@ -63,7 +63,8 @@ def test_question_on_stdin_and_settings_from_the_environment(service):
     result = _ask("--quiet", stdin=QUESTION.encode(), **settings)
     assert result.returncode == 0, result.stderr
     receipt = json.loads(result.stdout)
-    assert (receipt["source"], receipt["tokens"]["signal"]) == ("duet", 16)
+    assert receipt["source"] == "duet"
+    assert 0 < receipt["tokens"]["signal"] <= 16
 
 
 def test_without_a_cloud_the_device_answers_alone_and_says_so():
