@@ -34,7 +34,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-unit test-processes test-training test-engine lint docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-unit test-processes test-training test-engine lint lint-types lint-others docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -117,11 +117,17 @@ test-training: $(TRAINING_READY) ## the tests of training/ alone
 	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) tests/unit/training; failed=$$?; \
 	  $(TRAINING_VENV)/bin/python -m pytest --durations=12 tests/integration/training && exit $$failed
 
+# Types take as long as all the rest.
 lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target lint-types lint-others
+
+lint-types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy docs/scripts
+
+lint-others: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python docs/scripts/style_check.py
 	$(BIN)/bandit -q -c pyproject.toml -r cloud device docs proto/duet_contract requirements tools training

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 import grpc
 
+from duet_contract.console import signals_held
 from duet_contract.v1.inference_pb2 import (
     DESCRIPTOR,
     ReasonRequest,
@@ -177,11 +178,12 @@ class Link:
 
     def cancel(self) -> None:
         """End the call and its thread; do nothing once the signal is complete."""
-        with self._beginning:
-            self._cancelled.set()
-        if self._call is not None:
-            self._call.cancel()
-        self._thread.join(_JOIN_S)
+        with signals_held():
+            with self._beginning:
+                self._cancelled.set()
+            if self._call is not None:
+                self._call.cancel()
+            self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         try:

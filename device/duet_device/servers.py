@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from duet_contract.connections import connection_states
+from duet_contract.console import signals_held
 from duet_device.errors import CloudUnreachable
 from duet_device.link_errors import Failure, Kind, device_error, was_accepted
 
@@ -85,8 +86,9 @@ class Server:
             if self._open is None:
                 return
             self._channel = None
-        for channel in channels:
-            channel.close()
+        with signals_held():
+            for channel in channels:
+                channel.close()
 
 
 def by_preference(servers: Sequence[Server]) -> list[Server]:

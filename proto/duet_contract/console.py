@@ -10,7 +10,8 @@
 - Writing to stderr never fails: an answer is not lost because a note could not be written.
 - No traceback: what no package mapped ends in one line. `DUET_TRACEBACK=1` prints it.
 
-`signals_go_to` is for the signals that ask a command to end.
+`signals_go_to` is for the signals that ask a command to end, `signals_held` for code that no handler's
+exception may interrupt.
 """
 
 import contextlib
@@ -23,10 +24,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
 from duet_contract.errors import ContractError
 from duet_contract.terminal import one_line
@@ -179,17 +181,64 @@ def signals_go_to(
         >>> heard == [signal.SIGTERM]
         True
     """
+
+    def deliver(number: int, frame: FrameType | None) -> None:
+        if _Held.blocks:
+            _Held.waiting.append(partial(handler, number, None))
+        else:
+            handler(number, frame)
+
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in numbers}
     handled = [number for number, old in before.items() if old is not signal.SIG_IGN]
     for number in handled:
-        signal.signal(number, handler)
+        signal.signal(number, deliver)
     try:
         yield
     finally:
         for number in handled:
             signal.signal(number, before[number])
+
+
+class _Held:
+    """Signals of `signals_go_to` that wait for the end of a block; of the main thread."""
+
+    blocks = 0
+    """Blocks that the main thread is in."""
+    waiting: ClassVar[list[Callable[[], object]]] = []
+    """Calls of handlers."""
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Deliver the signals of `signals_go_to` after the block.
+
+    Python runs handlers between any two instructions of the main thread. One that raises inside
+    gRPC leaves a lock locked, and gRPC's threads then wait for it for good. The block must be short.
+
+    Examples:
+        >>> heard = []
+        >>> with signals_go_to(lambda number, _: heard.append(number), signal.SIGTERM):
+        ...     with signals_held():
+        ...         signal.raise_signal(signal.SIGTERM)
+        ...         heard_within = bool(heard)
+        >>> heard_within, heard == [signal.SIGTERM]
+        (False, True)
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Held.blocks += 1
+    try:
+        yield
+    finally:
+        _Held.blocks -= 1
+        if not _Held.blocks:
+            # It runs the last one first, and each, whatever another one raises.
+            with contextlib.ExitStack() as stack:
+                while _Held.waiting:
+                    stack.callback(_Held.waiting.pop())
 
 
 def _let_interrupts_kill() -> None:

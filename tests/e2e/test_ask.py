@@ -59,9 +59,12 @@ def test_text_for_people(service):
 
 
 def test_question_on_stdin_and_settings_from_the_environment(service):
-    result = _ask("--quiet", stdin=QUESTION.encode(), DUET_SERVER=service.address, DUET_JSON="1")
+    settings = {"DUET_SERVER": service.address, "DUET_JSON": "1", "DUET_BUDGET": "16"}
+    result = _ask("--quiet", stdin=QUESTION.encode(), **settings)
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["source"] == "duet"
+    receipt = json.loads(result.stdout)
+    assert receipt["source"] == "duet"
+    assert 0 < receipt["tokens"]["signal"] <= 16
 
 
 def test_without_a_cloud_the_device_answers_alone_and_says_so():

@@ -48,6 +48,7 @@ def test_a_pair_is_measured_by_every_mode_over_links(tmp_path):
         "8,128",
     ]
     command += ["--modes", "duet,large-alone,device-alone,truncated", "--link", "wifi,3g"]
+    command += ["--warm-up", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr
     report = read_report(out / "report.json")

@@ -1,24 +1,33 @@
-"""The default pair, asked as a user asks it: vLLM, gRPC and llama.cpp.
+"""The default pair as a user meets it: vLLM, gRPC and llama.cpp.
 
-The questions are the first held-out ones of the types that it was trained on.
+From an installed device to a first answer by one command, of a pair that its publisher signed and the
+device does not trust yet; then questions, the first held-out ones of the types that it was trained on.
 """
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from duet_contract.calibration import CALIBRATION_NAME, parse_calibration
+from duet_contract.keys import fingerprint, public_bytes
 from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from duet_contract.quantities import OUT_OF_REACH
+from duet_contract.signature import sign_pair
 from tests.doubles.commands import cloud_pairs as pairs
+from tests.doubles.terminal import REAL_PROGRAM, Terminal
 from tests.service import Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 DEVICE = str(Path(sys.executable).with_name("duet-device"))
+KEY = Ed25519PrivateKey.from_private_bytes(b"2" * 32)
+FIRST = ("Maria", "had", "21", "candies.", "Sally gave her 12 more. How many has she now?")
 QUESTIONS = {
     "52 visitors vote. 25% of them vote for Ann, the others for Zoe. How many votes does Zoe get?": (
         "39"
@@ -44,12 +53,70 @@ SHORT = 16
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """The default pair's service; `make test` builds the pair first."""
+    """The default pair's service, signed by another publisher; `make test` builds the pair first."""
     assert pairs(["build", DEFAULT_PAIR, "--if-missing"]) == 0
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", DEFAULT_PAIR]
-    with Service.started(command, tmp_path_factory.mktemp("default-pair") / "log") as running:
+    place = tmp_path_factory.mktemp("published")
+    shutil.copytree(find_pair(DEFAULT_PAIR), place / DEFAULT_PAIR)
+    sign_pair(place / DEFAULT_PAIR, KEY)
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", str(place / DEFAULT_PAIR)]
+    with Service.started(command, place / "log") as running:
         running.wait_ready(180)
         yield running
+
+
+@pytest.fixture
+def device(tmp_path):
+    """The environment of a device that has nothing."""
+    ours = ("DUET_", "XDG_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**dict.fromkeys(os.environ.keys() - kept.keys(), ""), **kept, "HOME": str(tmp_path)}
+
+
+def run(device, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", REAL_PROGRAM, *arguments],
+        env={name: value for name, value in device.items() if value},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+        text=True,
+    )
+
+
+def test_one_command_without_a_terminal(served, device, tmp_path):
+    first = run(device, "ask", "--server", served.address, "--yes", *FIRST)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip()
+    assert fingerprint(public_bytes(KEY)) in first.stderr
+    assert "large-model tokens" in first.stderr
+    second = run(device, "ask", "--json", "--require-cloud", *FIRST)
+    assert second.returncode == 0, second.stderr
+    receipt = json.loads(second.stdout)
+    assert (receipt["source"], receipt["pair"].partition("@")[0]) == ("duet", DEFAULT_PAIR)
+    checked = run(device, "doctor")
+    assert checked.returncode == 0, checked.stdout
+    assert "[error]" not in checked.stdout
+    written = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert written
+    assert run(device, "purge", "--yes").returncode == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_one_command_on_a_terminal(served, device):
+    with Terminal(
+        *("ask", "--server", served.address, *FIRST), environment=device, program=REAL_PROGRAM
+    ) as terminal:
+        terminal.expect("and trust this publisher from now on? [y/N]: ")
+        assert fingerprint(public_bytes(KEY)) in terminal.shown
+        terminal.type("y\n")
+        assert terminal.end() == 0
+        assert "100%" in terminal.shown
+        assert "large-model tokens" in terminal.shown
+    with Terminal("ask", *FIRST, environment=device, program=REAL_PROGRAM) as terminal:
+        assert terminal.end() == 0
+        assert "large-model tokens" in terminal.shown
+        assert "trust" not in terminal.shown
 
 
 def _ask(questions, place, *arguments):

@@ -109,7 +109,7 @@ def _wait_running(service: Service, wanted: bool, seconds: float) -> None:
 def test_a_device_from_its_invitation_to_its_revocation(operator, enrolled, tmp_path):
     service = operator.service
     laptop, phone = enrolled("laptop"), enrolled("phone")
-    ask = ("ask", "--require-cloud", "--server", service.address)
+    ask = ("ask", "--require-cloud", "--budget", "64", "--server", service.address)
 
     # The answer comes in parts, while the device is still at it; the receipt last.
     process = laptop.start(*ask, "--temperature", "0", QUESTION)

@@ -36,7 +36,16 @@ def test_context_stays_and_neither_question_nor_signal_is_logged(service, tmp_pa
     run("logs", "on")
     asked = run(
         *("ask", "--json", "--quiet", "--show-sent", "--server", service.address),
-        *("--require-cloud", "--context", str(notes), "--redact-words", str(words), question),
+        *(
+            "--require-cloud",
+            "--budget",
+            "64",
+            "--context",
+            str(notes),
+            "--redact-words",
+            str(words),
+            question,
+        ),
     )
     receipt = json.loads(asked.stdout)
     assert receipt["source"] == "duet"

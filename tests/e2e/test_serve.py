@@ -94,16 +94,22 @@ def test_an_engine_that_cannot_load_says_so_and_leaves_no_process(thinking_pair,
 
 @pytest.mark.engine
 def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path):
-    """SIGTERM: what runs is finished, what comes is refused, and no process is left."""
+    """Ctrl-C in a terminal reaches every process of the service, vLLM's too.
+
+    What runs is finished, what comes is refused, and no process is left.
+    """
     newer = tmp_path / "newer"
     shutil.copytree(thinking_pair, newer)
     manifest = json.loads((newer / "manifest.json").read_text())
     (newer / "manifest.json").write_text(json.dumps(manifest | {"version": "9.0.0"}))
     pairs = ["--pair", str(thinking_pair), "--pair", str(newer)]
-    with Service.started([*SERVE, *pairs, "--grace-s", "60"], tmp_path / "log") as service:
+    request = ReasonRequest(question="continue", budget=1500, temperature=0.0)
+    with Service.started(
+        ["setsid", *SERVE, *pairs, "--grace-s", "60"], tmp_path / "log"
+    ) as service:
         service.wait_ready(180)
         family = service.children()
-        assert family
+        assert {os.getpgid(process.pid) for process in family} == {service.process.pid}
         with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
             for name in (f"{manifest['id']}@9.0.0", f"{manifest['id']}@{manifest['version']}"):
@@ -112,39 +118,15 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
             # vLLM's own metrics of both engines, not of the one that was loaded last.
             assert service.metric("vllm:generation_tokens_total") >= 2
             assert len(service.samples("vllm:generation_tokens_total")) == 2
-            call = stub.Reason(
-                ReasonRequest(question="continue", budget=1500, temperature=1.0, seed=1)
-            )
-            first = next(call)
-            assert first.HasField("chunk")
-            service.process.send_signal(signal.SIGTERM)
+            *_, undisturbed = stub.Reason(request)
+            assert undisturbed.end.signal_tokens > 500, "too short to be interrupted"
+            call = stub.Reason(request)
+            assert next(call).HasField("chunk")
+            os.killpg(service.process.pid, signal.SIGINT)
             service.wait_event("draining", 60)
             with pytest.raises(grpc.RpcError) as caught:
                 list(stub.Reason(ReasonRequest(question="too late")))
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-            *_, last = call
-            assert last.HasField("end")
-        assert service.process.wait(60) == 0
-    assert _gone(family)
-
-
-@pytest.mark.engine
-def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
-    """SIGINT reaches every process of the service then, vLLM's too."""
-    command = ["setsid", *SERVE, "--pair", str(thinking_pair), "--grace-s", "60"]
-    request = ReasonRequest(question="continue", budget=1500, temperature=0.0)
-    with Service.started(command, tmp_path / "log") as service:
-        service.wait_ready(180)
-        family = service.children()
-        assert {os.getpgid(process.pid) for process in family} == {service.process.pid}
-        with open_channel(service.address) as channel:
-            stub = InferenceServiceStub(channel)
-            *_, undisturbed = stub.Reason(request)
-            assert undisturbed.end.signal_tokens > 500, "too short to be interrupted"
-            call = stub.Reason(request)
-            next(call)
-            os.killpg(service.process.pid, signal.SIGINT)
-            service.wait_event("draining", 60)
             *_, last = call
         assert last.end.signal_tokens == undisturbed.end.signal_tokens
         assert last.end.finish_reason == undisturbed.end.finish_reason

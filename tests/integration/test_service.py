@@ -82,7 +82,7 @@ async def test_a_greedy_signal_continues_after_any_token(stub, ask):
     """What follows is valid, and may differ: as a prompt, a start is computed in other batches."""
     *chunks, last = [response async for response in stub.Reason(ask())]
     whole = [token for response in chunks for token in response.chunk.tokens.ids]
-    for cut in range(1, len(whole), 3):
+    for cut in range(1, len(whole), 8):
         prefix = SignalChunk(tokens=TokenIds(ids=whole[:cut]))
         *rest, end = [r async for r in stub.Reason(ask(signal_prefix=prefix))]
         ids = [token for response in rest for token in response.chunk.tokens.ids]

@@ -1,16 +1,26 @@
 """Closing a client or its channel at any moment leaves no thread and prints nothing."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 import pytest
+from grpc._channel import _Rendezvous as Call
 
+from duet_contract.console import signals_go_to
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.deadline import Deadline
+from duet_device.errors import Interrupted
+from duet_device.identity.channel import open_channel
+from duet_device.link import Link
 from duet_device.pairs.pair import Pair
+from duet_device.servers import Server
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.tcp import NOWHERE, serving
 
@@ -24,7 +34,6 @@ from pathlib import Path
 from duet_contract.manifest import load_manifest
 from duet_device import AsyncClient, Client, DeviceError, Pair
 from duet_device.identity.channel import open_channel
-from tests.doubles.decoder import ScriptedDecoder
 
 def follows(ids):
     time.sleep(0.002)
@@ -120,3 +129,28 @@ def test_nothing_is_left_and_nothing_is_printed(seed: int, pair: Pair) -> None:
             timeout=120,
         )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_signal_that_arrives_within_grpc_leaves_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its handler raises; within gRPC that would leave a lock locked, and threads that wait for it."""
+    cancel = Call.cancel
+
+    def interrupted(call: Call) -> bool:
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGTERM)
+        return cancel(call)
+
+    def stop(*_: object) -> None:
+        raise Interrupted("interrupted")
+
+    monkeypatch.setattr(Call, "cancel", interrupted)
+    with ScriptedCloud(drips) as cloud, signals_go_to(stop, signal.SIGTERM):
+        server = Server(cloud.address, partial(open_channel, cloud.address))
+        link = Link([server], ReasonRequest(question="why?"), Deadline(60), 5.0)
+        link.next()
+        with pytest.raises(Interrupted):
+            link.cancel()
+        assert "duet-link" not in [thread.name for thread in threading.enumerate()]
+        server.close()

@@ -1,10 +1,11 @@
 """Links that are cut, stall, are slow, or deliver a byte at a time."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from duet_contract.receipt import Receipt
 from duet_tools.faults.cutting import Cut, CuttingRelay
-from duet_tools.faults.devices import SPLIT, UNREACHED, Device
+from duet_tools.faults.devices import SPLIT, UNREACHED, Device, devices
 from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld, Void
 from duet_tools.link.emulator import LinkEmulator
@@ -95,14 +96,21 @@ _CONDITIONS = (
 
 
 def _slow(setting: Setting, trials: Trials) -> None:
-    with Service(setting, *_OPTIONS, script=_SCRIPT) as service, Device(setting) as device:
-        for condition in _CONDITIONS:
-            seconds = []
-            for seed in range(setting.count(5, 1)):
+    with (
+        Service(setting, *_OPTIONS, script=_SCRIPT) as service,
+        devices(setting, len(_CONDITIONS)) as asking,
+        ThreadPoolExecutor(len(asking)) as pool,
+    ):
+        for seed in range(setting.count(5, 1)):
+            # At the same time, since they wait and compute little.
+            running = [
+                pool.submit(_ask_over, condition, service.address, device, seed)
+                for condition, device in zip(_CONDITIONS, asking, strict=True)
+            ]
+            for condition, asked in zip(_CONDITIONS, running, strict=True):
+                longest = f"{condition.name}, longest, s"
                 with trials.trial():
-                    seconds.append(_ask_over(condition, service.address, device, seed))
-            if seconds:
-                trials.figures[f"{condition.name}, longest, s"] = max(seconds)
+                    trials.figures[longest] = max(trials.figures.get(longest, 0.0), asked.result())
         with trials.trial():
             service.check_sound()
 
