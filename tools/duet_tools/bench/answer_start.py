@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
+from duet_contract.receipt import Milliseconds
 from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.pairs.pair import Pair
@@ -132,7 +133,11 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
 def _wait_ms(text: str, pair: Pair, settings: ClientSettings, decoder: Decoder) -> float:
     decoder.keep(0)
     with Client(pair, decoder=decoder, **settings) as client:
-        moments = client.ask(text).receipt.ms
+        return wait_ms(client.ask(text).receipt.ms)
+
+
+def wait_ms(moments: Milliseconds) -> float:
+    """Return the milliseconds from the last chunk to the first answer token."""
     if moments.first_answer is None or moments.signal is None:
         # The model ended its answer with its first token: that token came after `total`.
         return moments.total - (moments.signal or 0.0)
