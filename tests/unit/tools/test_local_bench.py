@@ -22,7 +22,11 @@ from tests.doubles.small_pairs import write_pair
 
 
 def _receipt(
-    *, first_answer: float | None = 100.0, total: float = 150.0, answer: int = 4
+    *,
+    connect: float | None = None,
+    first_answer: float | None = 100.0,
+    total: float = 150.0,
+    answer: int = 4,
 ) -> Receipt:
     return Receipt(
         answer="7",
@@ -34,7 +38,7 @@ def _receipt(
         tokens=Tokens(question=3, signal=2, answer=answer),
         bytes=Bytes(up=0, down=0),
         ms=Milliseconds(
-            connect=None, first_signal=None, signal=40.0, first_answer=first_answer, total=total
+            connect=connect, first_signal=None, signal=40.0, first_answer=first_answer, total=total
         ),
         flops=Flops(reasoner=0.0, reasoner_alone=0.0),
     )
@@ -48,11 +52,14 @@ def _by_id(figures: Iterator[Figure]) -> dict[str, Figure]:
     return {figure.id: figure for figure in figures}
 
 
-def test_a_warm_ask_is_judged_by_what_it_adds_to_a_program() -> None:
+def test_a_warm_ask_is_judged_by_what_it_adds_to_its_signal_and_decoding() -> None:
     found = _by_id(
         asked.ask_figures(
-            program=[_run(200), _run(300)],
-            warm=[_run(270, 90), _run(390, 100)],
+            # From the connection at 20 ms to the last token at 220 and 320 ms.
+            warm=[
+                _run(270, 90, connect=20.0, total=220.0),
+                _run(390, 100, connect=20.0, total=320.0),
+            ],
             cold=[_run(540, 900), _run(780, 1000)],
             least=[Run(60, 50), Run(60, 55)],
         )
@@ -98,6 +105,13 @@ def test_redaction_is_judged_by_the_first_answer_token() -> None:
 
 def test_an_answer_that_ends_with_its_first_token_has_it_at_the_end() -> None:
     assert _run(200, first_answer=None, total=150.0).first_answer_s == 0.15
+
+
+def test_questions_about_people_share_neither_beginning_nor_name() -> None:
+    questions = [asked.personal(number) for number in range(4)]
+    for word in range(4):
+        assert len({question.split()[word] for question in questions}) == 4
+    assert len({len(question.split()) for question in questions}) == 1
 
 
 def _turn(wait: float, context: int, *, question: int = 3) -> TurnTook:

@@ -18,10 +18,11 @@ QUESTION = (
     "How many plates does Kate have in the end?"
 )
 SIGNAL = ("57 + 12 = 69. ", "69 + 13 = 82.")
-_PERSONAL = (
-    "My colleague Kate Miller (kate.miller@example.org, phone 212 555 0188) had 57 plates and "
-    "bought 25 more. How many plates does Kate Miller have?"
-)
+# Each begins in another way, so that the evaluation of no prompt is used for the next.
+_PEOPLE = (
+    ("My colleague", "Kate Miller"), ("A neighbour", "John Baker"),
+    ("Our teacher", "Anna Fisher"), ("His doctor", "Paul Mason"),
+)  # fmt: skip
 # Open-ended, so that the answer has the most tokens that the pair's answers have.
 _LONG = question(3)
 MOST_ASK_MS = Target(comparison="at most", value=80.0)
@@ -36,38 +37,45 @@ REDACTION = {
 """How a question is redacted: in words, and what it may add."""
 
 
-def ask(repeats: int, served: Device, alone: Device, program: Program) -> Iterator[Figure]:
+def personal(number: int) -> str:
+    """Return a question about a person, with an address and a telephone number."""
+    who, name = _PEOPLE[number % len(_PEOPLE)]
+    mail = name.lower().replace(" ", ".")
+    return (
+        f"{who} {name} ({mail}@example.org, phone 212 555 0188) had 57 plates and bought 25 more. "
+        f"How many plates does {name} have?"
+    )
+
+
+def ask(repeats: int, served: Device, alone: Device) -> Iterator[Figure]:
     """Measure `duet-device ask` with a local server, and without.
 
     Args:
         repeats: after one warm-up.
         served: has a local server.
         alone: has none.
-        program: holds a warm client.
     """
     took = in_turns(
         repeats,
         {
-            "program": lambda: program.ask(QUESTION),
             "warm": lambda: served.ask(QUESTION),
             "cold": lambda: alone.ask(QUESTION),
             "help": alone.help,
         },
     )
-    yield from ask_figures(*(took[name] for name in ("program", "warm", "cold", "help")))
+    yield from ask_figures(took["warm"], took["cold"], took["help"])
 
 
-def ask_figures(
-    program: Sequence[Run], warm: Sequence[Run], cold: Sequence[Run], least: Sequence[Run]
-) -> Iterator[Figure]:
+def ask_figures(warm: Sequence[Run], cold: Sequence[Run], least: Sequence[Run]) -> Iterator[Figure]:
     """Return the figures of `duet-device ask`; `least`: of `--help`."""
+    answering = [run.cloud_and_decoder_ms for run in warm]
     yield compared(
         "ask.warm",
-        "`duet-device ask` with a local server, besides signal and decoding",
+        "`duet-device ask` with a local server",
         "ms",
         ("duet-device ask", _wall(warm)),
-        ("a warm client in a program", _wall(program)),
-        judged=differences(_wall(warm), _wall(program)),
+        ("signal and decoding", answering),
+        judged=differences(_wall(warm), answering),
         judged_unit="ms",
         target=MOST_ASK_MS,
         details={
@@ -96,16 +104,22 @@ def api(repeats: int, server: LocalServer, program: Program) -> Iterator[Figure]
         server: offers the API.
         program: holds a warm client.
     """
+    # Apart, so that each question finds its own prompt evaluated.
     took = in_turns(
         repeats,
         {
             "program": lambda: program.ask(QUESTION, device_only=True, answer_tokens=1),
             "request": lambda: server.ask(QUESTION, answer_tokens=1),
-            "long program": lambda: program.ask(_LONG, device_only=True),
+        },
+    )
+    long = in_turns(
+        repeats,
+        {
+            "program": lambda: program.ask(_LONG, device_only=True),
             "stream": lambda: server.ask(_LONG, stream=True),
         },
     )
-    yield from api_figures(*(took[n] for n in ("program", "request", "long program", "stream")))
+    yield from api_figures(took["program"], took["request"], long["program"], long["stream"])
 
 
 def api_figures(
@@ -162,9 +176,10 @@ def redact(repeats: int, start: Callable[[], Device], alone: Device) -> Iterator
         device = start()
         with device.serving(*options):
             # What any first question costs, redacted or not.
-            device.ask(_PERSONAL)
+            device.ask(personal(0))
             plain, first, later = (
-                device.ask(_PERSONAL, *redacted) for redacted in ((), ("--redact",), ("--redact",))
+                device.ask(personal(number), *redacted)
+                for number, redacted in enumerate(((), ("--redact",), ("--redact",)), 1)
             )
             return Redacted(plain, first, later)
 
@@ -173,7 +188,7 @@ def redact(repeats: int, start: Callable[[], Device], alone: Device) -> Iterator
         {
             "served": served,
             "served-ready": lambda: served("--redact"),
-            "cold": lambda: Redacted(alone.ask(_PERSONAL), alone.ask(_PERSONAL, "--redact")),
+            "cold": lambda: Redacted(alone.ask(personal(0)), alone.ask(personal(0), "--redact")),
         },
     )
     model = spacy_model()

@@ -45,11 +45,10 @@ def measure(
         if not {"ask", "api"}.isdisjoint(wanted):
             served = device()
             with served.serving() as server, client() as own:
-                program = Program(own)
                 if "ask" in wanted:
-                    yield from asked.ask(repeats, served, alone, program)
+                    yield from asked.ask(repeats, served, alone)
                 if "api" in wanted:
-                    yield from asked.api(repeats, server, program)
+                    yield from asked.api(repeats, server, Program(own))
         if "redact" in wanted:
             yield from asked.redact(repeats, device, alone)
         if "memory" in wanted:

@@ -43,6 +43,12 @@ class Run(NamedTuple):
         return (moments.total if moments.first_answer is None else moments.first_answer) / 1e3
 
     @property
+    def cloud_and_decoder_ms(self) -> float:
+        """Milliseconds of signal and decoding: from the ready connection to the last answer token."""
+        assert self.receipt
+        return self.receipt.ms.total - (self.receipt.ms.connect or 0.0)
+
+    @property
     def tokens_per_s(self) -> float:
         """Answer tokens a second of wall time."""
         assert self.receipt
