@@ -157,8 +157,12 @@ class Session:
         """
         decoder, manifest = self._load_decoder(), self._pair.manifest
         from duet_device.answer import warm
+        from duet_device.decoder.mapped_file import release
         from duet_device.exchange import Exchange
 
+        # Before the evaluation, which reads the pages in use again. It costs milliseconds, so that a
+        # question in a process of its own does without.
+        release(self._pair.directory / manifest.decoder.path)
         question = Question("?").for_pair(manifest)
         warm(Exchange(question, manifest, settings, decoder, deadline))
         notes: list[Note] = []

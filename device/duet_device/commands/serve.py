@@ -7,6 +7,7 @@ import click
 from duet_contract.commands import Integer, Number
 from duet_device.commands.options import (
     FIRST_USE,
+    REDACTION,
     SETTINGS,
     ConfiguredCommand,
     RequestOptions,
@@ -26,7 +27,7 @@ Exit codes:
 """
 
 
-@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS, *FIRST_USE])
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS, *FIRST_USE, *REDACTION])
 @click.option(
     "--port",
     type=Integer(0, 65535),
@@ -64,6 +65,7 @@ def serve(
 
     `ask` and `chat` use this server while it runs, with their own settings. Programs use OpenAI's API at
     http://127.0.0.1:PORT/v1 with the API key of serve.token. The page is at http://127.0.0.1:PORT/.
+    With --redact, every question of programs and the page is redacted.
     """
     from duet_device.commands.first_use import installed_pair
     from duet_device.serve.run import ServeOptions

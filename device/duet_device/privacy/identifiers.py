@@ -17,6 +17,8 @@ from duet_device.privacy.found import NAME, Finder, Found
 from duet_device.privacy.names import find_names
 from duet_device.privacy.network import find_network
 
+_TEXT_THAT_NEEDS_ALL = "Ann Berg, a.example.io, +1 212 555 0188"
+
 
 def load_finders(note: Callable[[str], None]) -> list[Finder]:
     """Find identifiers and names.
@@ -33,7 +35,7 @@ def load_finders(note: Callable[[str], None]) -> list[Finder]:
     for package in ("phonenumbers", "tldextract"):
         if importlib.util.find_spec(package) is None:
             raise UsageProblem(f"--redact needs {package}: pip install phonenumbers tldextract")
-    model = _spacy_model()
+    model = spacy_model()
     if model is None:
         note(
             "no spaCy model is installed (en_core_web_sm or a larger one): names are found by "
@@ -44,6 +46,19 @@ def load_finders(note: Callable[[str], None]) -> list[Finder]:
         *map(_on_folded, (find_network, find_accounts, find_phones, find_forms)),
         _on_folded(names),
     ]
+
+
+def load_ahead(note: Callable[[str], None]) -> None:
+    """Load what the finders import at the first text that needs it, for `load_finders` later on.
+
+    Args:
+        note: see `load_finders`.
+
+    Raises:
+        UsageProblem: see `load_finders`.
+    """
+    for finder in load_finders(note):
+        list(finder(_TEXT_THAT_NEEDS_ALL))
 
 
 def _on_folded(finder: Finder) -> Finder:
@@ -58,7 +73,7 @@ def _on_folded(finder: Finder) -> Finder:
     return find
 
 
-def _spacy_model() -> str | None:
+def spacy_model() -> str | None:
     """Return the largest English model that is installed; nothing is ever downloaded."""
     names = (f"en_core_web_{size}" for size in ("trf", "lg", "md", "sm"))
     return next((name for name in names if importlib.util.find_spec(name)), None)

@@ -223,6 +223,8 @@ def _with_options(
             )
     own = {name: options[name] for name in ("redact", "redact_numbers", "reuse") if name in options}
     changes: Any = {name: value for name, value in options.items() if name not in own}
+    # A program does not switch off what the server was started with.
+    own = {name: value or getattr(ask, name) for name, value in own.items()}
     return replace(ask, settings={**settings, **changes}, **own)
 
 

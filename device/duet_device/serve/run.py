@@ -45,8 +45,8 @@ def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) 
         note: given lines for the user.
 
     Raises:
-        UsageProblem: another server runs, the port is in use, or a file of the server's may be
-            read or written by others.
+        UsageProblem: another server runs, the port is in use, a file of the server's may be read
+            or written by others, or what redacts is not installed.
         ModelProblem: the pair cannot be loaded.
         VaultError: the passphrase is wrong.
     """
@@ -60,6 +60,10 @@ def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) 
         service = Service(WarmClients())
         try:
             SocketServer(listener, service)
+            if base.redact or base.redact_numbers:
+                from duet_device.privacy.identifiers import load_ahead
+
+                load_ahead(note)
             _warm(service, base, note)
             if http is None:
                 note("ready: duet-device ask uses this server")

@@ -103,3 +103,23 @@ def test_nothing_heavy_is_imported_to_find() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_what_the_finders_import_can_be_loaded_ahead() -> None:
+    program = (
+        "import sys\n"
+        "from duet_device.privacy.identifiers import load_ahead, load_finders\n"
+        "from duet_device.privacy.redaction import redact\n"
+        "load_ahead(lambda _: None)\n"
+        "loaded = set(sys.modules)\n"
+        "text = 'Maria Lopez, maria@example.org, sub.example.io, 192.168.1.1, +1 212 555 0188'\n"
+        "print(redact(text, load_finders(lambda _: None)).text)\n"
+        "print(*(set(sys.modules) - loaded))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    sent, later = done.stdout.split("\n", 1)
+    assert sent == "[NAME_1], [EMAIL_1], [URL_1], [IP_1], [PHONE_1]"
+    # Data of a country's numbers is read when a number of it comes.
+    assert [name for name in later.split() if not name.startswith("phonenumbers.data.")] == []

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
+from duet_contract.receipt import Milliseconds
 from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.pairs.pair import Pair
@@ -60,7 +61,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 server=server.address, budget=length, temperature=0.0, require_cloud=True
             )
             with Client(pair, decoder=decoder, **settings) as client:
-                on_arrival = wait_ms(text, client, decoder)
+                on_arrival = asked_wait_ms(text, client, decoder)
             step = decode_step_ms(decoder)
             return _Waits(on_arrival, step, _whole_ms(text, manifest, recordings[length], decoder))
 
@@ -135,10 +136,14 @@ def short_answers(bench: Bench) -> Pair:
     return Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
 
 
-def wait_ms(text: str, client: Client, decoder: Decoder) -> float:
-    """Ask a question that was never asked; return milliseconds from last chunk to first answer token."""
+def asked_wait_ms(text: str, client: Client, decoder: Decoder) -> float:
+    """Ask a question as if for the first time; return `wait_ms` of it."""
     decoder.keep(0)
-    moments = client.ask(text).receipt.ms
+    return wait_ms(client.ask(text).receipt.ms)
+
+
+def wait_ms(moments: Milliseconds) -> float:
+    """Return the milliseconds from the last chunk to the first answer token."""
     if moments.first_answer is None or moments.signal is None:
         # The model ended its answer with its first token: that token came after `total`.
         return moments.total - (moments.signal or 0.0)

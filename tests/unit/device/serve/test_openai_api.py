@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ import openai
 import pytest
 
 from duet_contract.receipt import Receipt
+from duet_device.ask_request import AskRequest
 from duet_device.errors import ModelProblem
 from duet_device.history.store import History
+from duet_device.privacy import identifiers
+from duet_device.privacy.names import find_names
+from duet_device.serve.files import token
+from duet_device.serve.run import _bind, _http
 from duet_device.serve.service import Service
 from duet_device.vault.vault import Vault
 from tests.doubles.cloud import ScriptedCloud, abort, done, tokens
@@ -104,6 +110,24 @@ def test_earlier_turns_and_instructions_stay_on_the_device(
     items[1] = {"type": "message", "role": "assistant", "content": "Ann"}
     response = api.client().responses.create(model="bytes", input=items, instructions="Be kind.")
     assert response.output_text == ANSWER
+
+
+@pytest.mark.parametrize("options", [{}, {"redact": True}, {"redact": False}])
+def test_a_program_cannot_switch_off_the_redaction_of_the_server(
+    options: dict[str, bool],
+    service: Service,
+    request_to: Callable[..., AskRequest],
+    cloud: ScriptedCloud,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(identifiers, "load_finders", lambda _: [find_names])
+    listener = _bind(0)
+    with _http(listener, service, request_to("", redact=True), token(), []):
+        api = Api(f"http://127.0.0.1:{listener.getsockname()[1]}", token())
+        messages = [{"role": "user", "content": "Does Mr. Berg know?"}]
+        body = {"model": "bytes", "messages": messages, "duet": options}
+        assert api.post("/v1/chat/completions", body).status_code == 200
+    assert [request.question for request in cloud.requests] == ["Does Mr. [NAME_1] know?"]
 
 
 def test_a_pair_that_reads_the_question_alone_says_what_it_left_out(

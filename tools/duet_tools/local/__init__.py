@@ -1,0 +1,1 @@
+"""What the device's local server saves, costs and holds."""
