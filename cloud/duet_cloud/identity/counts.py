@@ -43,6 +43,8 @@ class Counts:
     def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
         self.database = database
         self._clock = clock
+        # Seconds by which the clock of a shared database is ahead of this service's, as last seen.
+        self._ahead = 0.0
         self._service = uuid.uuid4().hex
         # This service's running questions by identity. The database has a copy for other services.
         self._running: Counter[str] = Counter()
@@ -204,7 +206,7 @@ class Counts:
 
     def day(self) -> str:
         """Return today (UTC, ISO 8601)."""
-        return _date((self._clock or time.time)()).isoformat()
+        return _date(self._time()).isoformat()
 
     def usage(self, access: Access, days: int = 1) -> "list[Usage]":
         """Return tokens by day, the newest day first, and by identity, who spent most first.
@@ -214,7 +216,7 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        first = _date((self._clock or time.time)()) - datetime.timedelta(days=days - 1)
+        first = _date(self._time()) - datetime.timedelta(days=days - 1)
         rows = self.database.all(
             "SELECT identity, day, spent FROM tokens WHERE day >= :first "
             "ORDER BY day DESC, spent DESC, identity",
@@ -228,7 +230,7 @@ class Counts:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        wait = 86400 - (self._clock or time.time)() % 86400
+        wait = 86400 - self._time() % 86400
         hours, minutes = divmod(int(wait // 60), 60)
         spent = self.spent(name)
         asks = f", this question may take {wanted}" if wanted else ""
@@ -312,11 +314,17 @@ class Counts:
 
     def _now(self) -> float:
         if self._clock or not self.database.shared:
-            return (self._clock or time.time)()
+            return self._time()
         query = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
         row = self.database.one(query)
         assert row
-        return float(row[0])
+        now = float(row[0])
+        self._ahead = now - time.time()
+        return now
+
+    def _time(self) -> float:
+        """Return the time without asking the database."""
+        return self._clock() if self._clock else time.time() + self._ahead
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime
 import json
 import shutil
 import threading
@@ -317,6 +318,20 @@ def test_clocks_that_differ_make_no_limit_larger(
         two.admit("laptop", limits)
     for counts in (one, two):
         counts.close()
+
+
+def test_the_day_is_the_databases(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service whose clock is behind counts tokens on the day on which the others do."""
+    real = time.time
+
+    def today() -> str:
+        return datetime.datetime.fromtimestamp(real(), datetime.UTC).date().isoformat()
+
+    monkeypatch.setattr(counts_module.time, "time", lambda: real() - 2 * 86400)
+    counts = counts_of(database)
+    before = today()
+    assert before <= counts.day() <= today()
+    counts.close()
 
 
 @pytest.fixture
