@@ -5,8 +5,8 @@ from pathlib import Path
 
 from duet_device.doctor.check import Finding, Machine
 
-# The process without a model, and its key-value cache.
-_SPARE_BYTES = 100 << 20
+# The process without a model, and its key-value cache: 148 MB in benchmarks (`duet-bench local`).
+_SPARE_BYTES = 150 << 20
 
 
 def check(machine: Machine) -> Finding:

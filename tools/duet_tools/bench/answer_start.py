@@ -61,7 +61,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 server=server.address, budget=length, temperature=0.0, require_cloud=True
             )
             with Client(pair, decoder=decoder, **settings) as client:
-                on_arrival = asked_wait_ms(text, client, decoder)
+                on_arrival = wait_ms(text, client, decoder)
             step = decode_step_ms(decoder)
             return _Waits(on_arrival, step, _whole_ms(text, manifest, recordings[length], decoder))
 
@@ -136,13 +136,13 @@ def short_answers(bench: Bench) -> Pair:
     return Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
 
 
-def asked_wait_ms(text: str, client: Client, decoder: Decoder) -> float:
-    """Ask a question as if for the first time; return `wait_ms` of it."""
+def wait_ms(text: str, client: Client, decoder: Decoder) -> float:
+    """Ask a question that was never asked; return milliseconds from last chunk to first answer token."""
     decoder.keep(0)
-    return wait_ms(client.ask(text).receipt.ms)
+    return waited_ms(client.ask(text).receipt.ms)
 
 
-def wait_ms(moments: Milliseconds) -> float:
+def waited_ms(moments: Milliseconds) -> float:
     """Return the milliseconds from the last chunk to the first answer token."""
     if moments.first_answer is None or moments.signal is None:
         # The model ended its answer with its first token: that token came after `total`.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.settings import ClientSettings
-from duet_tools.bench.answer_start import TOKENS_PER_S, asked_wait_ms, decode_step_ms, short_answers
+from duet_tools.bench.answer_start import TOKENS_PER_S, decode_step_ms, short_answers, wait_ms
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import Recording, ReplayServer, record
 from duet_tools.bench.stats import in_turns, ratios, summarise
@@ -65,7 +65,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             def once(size: int) -> _Measured:
                 server.play(in_chunks(ids, size), TOKENS_PER_S)
                 before = settled(lambda: relay.count)
-                wait = asked_wait_ms(text, client, decoder)
+                wait = wait_ms(text, client, decoder)
                 passed = settled(lambda: relay.count) - before
                 return _Measured(wait, decode_step_ms(decoder), passed.down / len(ids))
 

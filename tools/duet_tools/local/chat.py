@@ -11,7 +11,7 @@ from duet_contract.manifest import Manifest
 from duet_contract.receipt import Tokens
 from duet_device import Client
 from duet_device.conversation import Conversation
-from duet_tools.bench.answer_start import wait_ms
+from duet_tools.bench.answer_start import waited_ms
 from duet_tools.bench.stats import compared, in_turns, summarise
 from duet_tools.errors import BenchError
 from duet_tools.local.asked import QUESTION
@@ -87,5 +87,5 @@ def _conversation(client: Client, manifest: Manifest) -> list[TurnTook]:
         result = client.ask(question, answer_tokens=_ANSWER, require_cloud=True)
         talk.add(question, result)
         prefix = result.timings.prefix or 0.0
-        turns.append(TurnTook(result.receipt.tokens, prefix, wait_ms(result.receipt.ms)))
+        turns.append(TurnTook(result.receipt.tokens, prefix, waited_ms(result.receipt.ms)))
     return turns
