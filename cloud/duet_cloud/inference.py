@@ -51,6 +51,13 @@ class ChunkLimits:
     ms: float
     """Maximum time a token is buffered before it is sent, in milliseconds."""
 
+    def buffer(self, encoding: SignalEncoding.ValueType, request: ReasonRequest) -> ChunkBuffer:
+        """Return the buffer of a signal; its request may ask for smaller chunks."""
+        most = self.tokens
+        if request.HasField("chunk_tokens"):
+            most = min(most, request.chunk_tokens)
+        return ChunkBuffer(encoding, most, self.ms)
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -194,7 +201,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         """Yield the signal's messages; release the slot before the last one."""
         done, metrics = asked.done, self._metrics
         odds: list[float] = []
-        buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
+        buffer = self._chunk_limits.buffer(done.encoding, asked.request)
         made_at: float | None = None
         async with self._charge(job) as charge:
             # Counted before the first token, too: the engine has computed the prompt by then.

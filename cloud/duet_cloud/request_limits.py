@@ -69,6 +69,8 @@ class RequestLimits:
             raise invalid("temperature", f"{request.temperature:g}: {TEMPERATURE_RULE}")
         if request.HasField("seed") and request.seed >= 2**63:
             raise invalid("seed", f"{request.seed}, it must be below 2^63")
+        if request.HasField("chunk_tokens") and request.chunk_tokens < 1:
+            raise invalid("chunk_tokens", "0 tokens, it must be 1 or more")
         if len(request.request_id) > MAX_REQUEST_ID:
             raise invalid("request_id", f"longer than {MAX_REQUEST_ID} characters")
 

@@ -150,7 +150,7 @@ def build_request(
         question: as typed, or with redaction. It is masked here if the pair's quantities are
             private, so that no caller can send them.
         manifest: the pair's.
-        settings: budget, temperature and seed.
+        settings: budget, chunk size, temperature and seed.
     """
     encodings = [SIGNAL_ENCODING_TEXT]
     if manifest.shared_vocabulary:
@@ -160,6 +160,7 @@ def build_request(
     return ReasonRequest(
         question=question.for_pair(manifest).sent,
         budget=settings.budget,
+        chunk_tokens=settings.chunk_tokens,
         encodings=encodings,
         vocabulary=bytes.fromhex(manifest.decoder.vocabulary.sha256),
         request_id=uuid.uuid4().hex,

@@ -16,6 +16,8 @@ CHOICES: tuple[str, ...] = get_args(Choice)
 Stop = Literal["auto", "never"]
 """Whether the device ends a signal that is enough."""
 STOPS: tuple[str, ...] = get_args(Stop)
+MOST_TOKENS = 2**31 - 1
+"""Most tokens that a request can name."""
 MOST_ROUNDS = 16
 """Most signals of one question."""
 DEFAULT_PORT = 50151
@@ -35,6 +37,7 @@ class QuestionSettings(TypedDict, total=False):
     """Fields of `Settings` that may change from question to question."""
 
     budget: int | None
+    chunk_tokens: int | None
     answer_tokens: int | None
     temperature: float | None
     seed: int | None
@@ -77,6 +80,8 @@ class Settings:
     separated by commas."""
     budget: int | None = None
     """Maximum number of signal tokens; None is the pair's default."""
+    chunk_tokens: int | None = None
+    """Maximum number of tokens in a chunk of the signal; at most, and for None, what the service sends."""
     answer_tokens: int | None = None
     """Maximum number of answer tokens; at most, and for None, the pair's default."""
     temperature: float | None = None
@@ -126,6 +131,8 @@ class Settings:
             raise UsageProblem(
                 f"a budget of {self.budget} is not possible: this pair takes 1 to {most}"
             )
+        if self.chunk_tokens is not None and not 1 <= self.chunk_tokens <= MOST_TOKENS:
+            raise UsageProblem(f"chunk_tokens is {self.chunk_tokens}: give 1 to {MOST_TOKENS}")
         if self.answer_tokens is not None and self.answer_tokens < 1:
             raise UsageProblem(f"answer_tokens is {self.answer_tokens}: give 1 or more")
         for name in ("timeout", "connect_timeout"):

@@ -1,12 +1,13 @@
 """Bytes against wait by size of chunks, as a table and as a curve."""
 
 from drawing import Scheme
-from duet_device.settings import Settings
+from duet_cloud.options import ServeOptions
 from duet_report.tables import markdown
 from duet_tools.bench.chunk_size import BYTES
 from duet_tools.results.figures import Figure, Results
 from plotting import plotted
 
+_DEFAULT = ServeOptions.chunk_tokens
 _HEADINGS = (
     "most tokens in a chunk", "bytes down a token", "last chunk to first answer token",
     "in decode steps",
@@ -20,7 +21,7 @@ def chunk_table(results: Results) -> str:
         wait, steps = figure.subject.summary, figure.judged
         rows.append(
             (
-                f"**{size}**" if size == Settings.chunk_tokens else str(size),
+                f"**{size}**" if size == _DEFAULT else str(size),
                 f"{figure.details[BYTES]:.2f}",
                 f"{wait.median:.1f} ms ({wait.min:.1f} to {wait.max:.1f})",
                 f"{steps.median:.2f} ({steps.min:.2f} to {steps.max:.2f})",
@@ -44,16 +45,20 @@ def chunk_plot(results: Results, scheme: Scheme) -> str:
         above = [each.max - each.median for each in steps]
         axes.errorbar(costs, middle, [below, above], fmt="o-", color=scheme.small, capsize=3)
         for (size, _), x, y in zip(sizes, costs, middle, strict=True):
-            chosen = size == Settings.chunk_tokens
+            chosen = size == _DEFAULT
             axes.annotate(
-                f"{size}, the device's default" if chosen else str(size),
-                (x, y), xytext=(7, 6), textcoords="offset points",
-                color=scheme.large if chosen else scheme.ink,
+                f"{size} (default)" if chosen else str(size),
+                (x, y), xytext=(-8, -16) if chosen else (7, 5), textcoords="offset points",
+                ha="right" if chosen else "left", color=scheme.large if chosen else scheme.ink,
             )  # fmt: skip
         axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
+        axes.set_xscale("log")
+        axes.set_xlim(1.9, 26)
+        ticks = (2, 3, 4, 5, 7, 10, 15, 20)
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
         axes.set_xlabel("bytes down the wire per signal token")
-        axes.set_ylabel("decode steps from last chunk to answer")
+        axes.set_ylabel("wait for the answer, decode steps")
     return svg[0]
 
 

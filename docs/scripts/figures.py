@@ -1,6 +1,5 @@
 """What the documents show of the released pairs' results: one plot and one table."""
 
-import io
 import json
 import tomllib
 from collections.abc import Iterator
@@ -8,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from gguf import GGUFReader
-from matplotlib.figure import Figure
 
 from drawing import Scheme
-
-mpl.use("svg")
+from plotting import plotted
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = ROOT / "cloud/pairs/duet_pairs"
@@ -130,16 +126,7 @@ def _points(pair: PairResults) -> Iterator[tuple[str, float, float, tuple[float,
 
 def accuracy_plot(pairs: list[PairResults], scheme: Scheme) -> str:
     """Accuracy on held-out word problems against tokens of the large model, as SVG."""
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none", "svg.hashsalt": "duet", "font.family": "sans-serif",
-        "font.size": 11, "text.color": scheme.ink, "axes.labelcolor": scheme.ink,
-        "axes.edgecolor": scheme.line, "xtick.color": scheme.ink, "ytick.color": scheme.ink,
-        "axes.spines.top": False, "axes.spines.right": False, "grid.color": scheme.line,
-    }  # fmt: skip
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(8.4, 3.4), dpi=72, layout="constrained")
-        axes = figure.subplots()
-        axes.grid(alpha=0.25)
+    with plotted(scheme) as (axes, out):
         for pair, color in zip(pairs, (scheme.small, scheme.large), strict=False):
             points = list(_points(pair))
             axes.plot(*zip(*(each[1:3] for each in points), strict=True), "--", color=color, lw=1.2)
@@ -165,8 +152,4 @@ def accuracy_plot(pairs: list[PairResults], scheme: Scheme) -> str:
         axes.set_yticks([70, 80, 90, 100], ["70%", "80%", "90%", "100%"])
         axes.set_xlabel("large-model tokens per question")
         axes.set_ylabel("right answers")
-        out = io.StringIO()
-        metadata = {"Date": None, "Creator": None}
-        figure.savefig(out, format="svg", transparent=True, metadata=metadata)
-    text = out.getvalue()
-    return text[text.index("<svg") :]
+    return out[0]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import chunks
 import command_help
 import figures
 import pictures
@@ -32,6 +33,7 @@ IMAGES = Path("docs/images")
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
 MARKS = ROOT / "tools/duet_tools/results/marks.json"
 PRIVACY = ROOT / "tools/duet_tools/results/privacy.json"
+CHUNKS = ROOT / "tools/duet_tools/results/chunks.json"
 REPLICAS = ROOT / "tools/duet_tools/results/replicas.json"
 
 
@@ -43,8 +45,10 @@ def documents() -> Iterator[tuple[Path, str]]:
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
     judged = MarksReport.model_validate_json(MARKS.read_text("utf-8"))
+    by_chunks = read_results(CHUNKS)
     blocks = {
         "pairs": table,
+        "chunks": chunks.chunk_table(by_chunks),
         "marks": marks_table(judged),
         "further": further_table(judged),
         "replicas": figures_table(read_results(REPLICAS)),
@@ -65,6 +69,7 @@ def documents() -> Iterator[tuple[Path, str]]:
         for name, draw in pictures.PICTURES.items():
             yield IMAGES / f"{name}-{scheme.name}.svg", draw(scheme)
         yield IMAGES / f"accuracy-{scheme.name}.svg", figures.accuracy_plot(pairs, scheme)
+        yield IMAGES / f"chunks-{scheme.name}.svg", chunks.chunk_plot(by_chunks, scheme)
 
 
 def _with_block(path: str, name: str, text: str) -> tuple[Path, str]:

@@ -15,6 +15,7 @@ from duet_device.settings import (
     MOST_DEFAULT_THREADS,
     MOST_ROUNDS,
     MOST_TIMEOUT,
+    MOST_TOKENS,
     STOPS,
     ClientSettings,
     Settings,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from duet_device.privacy.words import Word
 
 PREFIX = "DUET"
-# What the wire carries; a pair takes far fewer.
-_MOST_BUDGET = 2**31 - 1
 
 
 class Temperature(click.types.FloatParamType):
@@ -56,9 +55,15 @@ SETTINGS = (
     ),
     click.Option(
         ["--budget"],
-        type=Integer(1, _MOST_BUDGET),
+        type=Integer(1, MOST_TOKENS),
         metavar="N",
         help="Maximum number of signal tokens [pair's default].",
+    ),
+    click.Option(
+        ["--chunk-tokens"],
+        type=Integer(1, MOST_TOKENS),
+        metavar="N",
+        help="Maximum number of tokens in a chunk of the signal [what the service sends].",
     ),
     click.Option(
         ["--timeout"],

@@ -39,6 +39,7 @@ _UNSUPPORTED: dict[str, tuple[object, ...]] = {
 }
 _DUET_OPTIONS = {
     "budget": int,
+    "chunk_tokens": int,
     "route": str,
     "force": bool,
     "stop": str,

@@ -71,6 +71,7 @@ class ReasonRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     SIGNAL_PREFIX_FIELD_NUMBER: _builtins.int
     ODDS_FIELD_NUMBER: _builtins.int
+    CHUNK_TOKENS_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question, as the user typed it. UTF-8, never empty. Private context is never part of it."""
     budget: _builtins.int
@@ -91,6 +92,10 @@ class ReasonRequest(_message.Message):
     """Seed of the signal's sampling. Absent: not reproducible above temperature 0."""
     odds: _builtins.bool
     """Whether SignalEnd says how probable the reasoner found the signal."""
+    chunk_tokens: _builtins.int
+    """Most tokens of a chunk: smaller chunks arrive sooner and cost more bytes. Absent, or more than the
+    service allows: what the service allows. 0 is refused.
+    """
     @_builtins.property
     def encodings(self) -> _containers.RepeatedScalarFieldContainer[Global___SignalEncoding.ValueType]:
         """Encodings that the device can read, best first. Empty: text only."""
@@ -116,19 +121,24 @@ class ReasonRequest(_message.Message):
         seed: _builtins.int | None = ...,
         signal_prefix: Global___SignalChunk | None = ...,
         odds: _builtins.bool = ...,
+        chunk_tokens: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_chunk_tokens", b"_chunk_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "chunk_tokens", b"chunk_tokens", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "encodings", b"encodings", "odds", b"odds", "pair", b"pair", "question", b"question", "request_id", b"request_id", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_chunk_tokens", b"_chunk_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "chunk_tokens", b"chunk_tokens", "encodings", b"encodings", "odds", b"odds", "pair", b"pair", "question", b"question", "request_id", b"request_id", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget: _TypeAlias = _typing.Literal["budget"]  # noqa: Y015
     _WhichOneofArgType__budget: _TypeAlias = _typing.Literal["_budget", b"_budget"]  # noqa: Y015
+    _WhichOneofReturnType__chunk_tokens: _TypeAlias = _typing.Literal["chunk_tokens"]  # noqa: Y015
+    _WhichOneofArgType__chunk_tokens: _TypeAlias = _typing.Literal["_chunk_tokens", b"_chunk_tokens"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget) -> _WhichOneofReturnType__budget | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_tokens) -> _WhichOneofReturnType__chunk_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload

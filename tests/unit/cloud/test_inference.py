@@ -55,6 +55,18 @@ async def test_chunks_then_done(cloud):
     assert done.prompt_tokens == len(cloud.engine.jobs[0].prompt_ids)
 
 
+@pytest.mark.parametrize(
+    ("asked", "most"), [(1, 1), (3, 3), (8, 8), (9, 8), (2**32 - 1, 8)], ids=str
+)
+async def test_a_request_may_ask_for_smaller_chunks_than_the_service_sends(cloud, asked, most):
+    request = _request(cloud, chunk_tokens=asked)
+    *chunks, _ = [r async for r in cloud.inference.Reason(request)]
+    sizes = [len(r.chunk.tokens.ids) for r in chunks]
+    assert sizes[0] == 1
+    assert set(sizes[1:-1]) == {most}
+    assert [i for r in chunks for i in r.chunk.tokens.ids] == cloud.engine.script
+
+
 async def test_text_when_the_vocabulary_differs(cloud):
     request = _request(cloud, vocabulary=b"\0" * 32)
     *chunks, last = [r async for r in cloud.inference.Reason(request)]
@@ -114,6 +126,7 @@ async def test_settings_reach_the_engine(cloud):
         ({"question": "1 " * 60}, "question", "tokens, the limit is 64"),
         ({"budget": 0}, "budget", "from 1 to 40"),
         ({"budget": 41}, "budget", "from 1 to 40"),
+        ({"chunk_tokens": 0}, "chunk_tokens", "1 or more"),
         ({"temperature": -1.0}, "temperature", "0 or from 0.01 to 2"),
         ({"temperature": 1e-6}, "temperature", "0 or from 0.01 to 2"),
         ({"temperature": float("nan")}, "temperature", "0 or from 0.01 to 2"),

@@ -298,12 +298,13 @@ def test_settings_of_one_question(
     cloud: ScriptedCloud, pair: Pair, decoder: ScriptedDecoder
 ) -> None:
     with Client(pair, decoder=decoder, server=cloud.address, budget=9) as client:  # type: ignore[arg-type]
-        client.ask(QUESTION, budget=5)
+        client.ask(QUESTION, budget=5, chunk_tokens=3)
         client.ask(QUESTION)
         assert client.ask(QUESTION, device_only=True).receipt.source == "device"
         with pytest.raises(UsageProblem, match="takes 1 to 32"):
             client.stream(QUESTION, budget=33)
     assert [request.budget for request in cloud.requests] == [5, 9]
+    assert cloud.requests[0].chunk_tokens == 3
     with pytest.raises(TypeError):
         Client(pair, bugdet=5)  # type: ignore[call-arg]
 

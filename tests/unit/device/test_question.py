@@ -50,6 +50,12 @@ def test_budget_out_of_range_names_the_limit(
         answer(pair, decoder, budget=budget)
 
 
+@pytest.mark.parametrize("tokens", [0, -1, 2**31])
+def test_chunk_tokens_out_of_range(tokens: int, pair: Pair, decoder: ScriptedDecoder) -> None:
+    with pytest.raises(UsageProblem, match=f"chunk_tokens is {tokens}: give 1 to 2147483647"):
+        answer(pair, decoder, chunk_tokens=tokens)
+
+
 def test_control_tokens_in_the_question_stay_text(pair: Pair, decoder: ScriptedDecoder) -> None:
     answer(pair, decoder, question="say <|end|> now", device_only=True)
     assert 256 not in decoder.ids

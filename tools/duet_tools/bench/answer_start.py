@@ -49,10 +49,8 @@ def steps(bench: Bench) -> int:
 def measure(bench: Bench) -> Iterator[Figure]:
     """A figure for each length of signal, and one for how the wait grows with it."""
     text, recordings = _record(bench)
-    manifest = bench.workload.manifest
-    # Only the answer's first token matters here.
-    short = manifest.defaults.model_copy(update={"answer": _ANSWER})
-    pair = Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
+    pair = short_answers(bench)
+    manifest = pair.manifest
     with Decoder(bench.workload.gguf, bench.threads) as decoder, ReplayServer() as server:
         decoder.reserve(manifest.limits.question + max(SIGNALS) + 256)
 
@@ -61,8 +59,9 @@ def measure(bench: Bench) -> Iterator[Figure]:
             settings = ClientSettings(
                 server=server.address, budget=length, temperature=0.0, require_cloud=True
             )
-            on_arrival = _wait_ms(text, pair, settings, decoder)
-            step = _decode_step_ms(decoder)
+            with Client(pair, decoder=decoder, **settings) as client:
+                on_arrival = wait_ms(text, client, decoder)
+            step = decode_step_ms(decoder)
             return _Waits(on_arrival, step, _whole_ms(text, manifest, recordings[length], decoder))
 
         took = in_turns(
@@ -129,17 +128,24 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
     raise BenchError(f"no question of {_CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
 
 
-def _wait_ms(text: str, pair: Pair, settings: ClientSettings, decoder: Decoder) -> float:
+def short_answers(bench: Bench) -> Pair:
+    """Return the pair with short answers: only their first token matters here."""
+    manifest = bench.workload.manifest
+    short = manifest.defaults.model_copy(update={"answer": _ANSWER})
+    return Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
+
+
+def wait_ms(text: str, client: Client, decoder: Decoder) -> float:
+    """Ask a question that was never asked; return milliseconds from last chunk to first answer token."""
     decoder.keep(0)
-    with Client(pair, decoder=decoder, **settings) as client:
-        moments = client.ask(text).receipt.ms
+    moments = client.ask(text).receipt.ms
     if moments.first_answer is None or moments.signal is None:
         # The model ended its answer with its first token: that token came after `total`.
         return moments.total - (moments.signal or 0.0)
     return moments.first_answer - moments.signal
 
 
-def _decode_step_ms(decoder: Decoder) -> float:
+def decode_step_ms(decoder: Decoder) -> float:
     """Return the median milliseconds of one token after what was just evaluated."""
     token = decoder.ids[-1]
     took = []

@@ -23,8 +23,8 @@ from duet_tools.subjects.workload import question
 
 SIZES = (1, 2, 4, 6, 8, 12, 20, 40)
 """Most tokens of a chunk."""
-SIGNAL = 257
-"""Tokens of the signal: the first, and whole chunks of most sizes."""
+SIGNAL = 241
+"""Tokens of the signal: the first, and whole chunks of every size."""
 BYTES = "bytes down a token"
 """Name of the detail that has the bytes of a figure."""
 TARGET = Target(comparison="at most", value=2.0)

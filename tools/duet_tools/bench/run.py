@@ -25,9 +25,10 @@ GROUPS = {
     "first-token": "first_token",
     "throughput": "throughput",
     "bytes": "wire_bytes",
+    "chunks": "chunk_size",
 }
-# Of the split and its peers; `overhead` is of the bench itself, and separate.
-USUAL = tuple(name for name in GROUPS if name != "overhead")
+# Of the split and its peers; `overhead` is of the bench itself, and `chunks` a curve.
+USUAL = tuple(name for name in GROUPS if name not in ("overhead", "chunks"))
 
 
 def steps(bench: "Bench", groups: Sequence[str]) -> int:
