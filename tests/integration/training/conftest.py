@@ -1,10 +1,14 @@
 """What real runs start from. Without VERL (another environment) nothing is collected."""
 
+import os
 from importlib.util import find_spec
 
 import pytest
 
 collect_ignore_glob = [] if find_spec("verl") else ["test_*.py"]
+if find_spec("verl"):
+    # Before anything imports torch: threads of models so small mostly wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -35,9 +35,13 @@ def results(tmp_path_factory):
         done.write(name, tried | {"minutes": 0.0, "whole": True, "result": result})
     where = ["--results", str(done.directory), "--work", str(done.work)]
     where += ["--to", str(root / "EXPERIMENTS.md"), "--scale", "reduced", "--jobs", "1"]
-    # What signals carry, and greedy answers, are other tests' (`test_the_whole_loop`).
-    names = ("mechanism", "start", "duet-0", "duet-0@easy")
-    assert main([*where, *chain.from_iterable(("--only", name) for name in names)]) == 0
+    # Evaluations are other tests' (`test_the_whole_loop`, and the plan's own).
+    names = ("start", "duet-0")
+    with pytest.MonkeyPatch.context() as patch:
+        # As on one core: of models so small, threads wait for each other ten times as long as they
+        # compute.
+        patch.setattr("duet_training.experiments.runner.os.sched_getaffinity", lambda _: {0})
+        assert main([*where, *chain.from_iterable(("--only", name) for name in names)]) == 0
     return done
 
 
@@ -52,14 +56,14 @@ def test_the_start_learns(results):
 
 
 def test_signals_shorten_under_the_price(results):
-    lengths = results.read("duet-0")["result"]["curves"]["tokens/length"]
+    curves = results.read("duet-0")["result"]["curves"]
+    lengths = curves["tokens/length"]
     assert [step for step, _ in lengths] == list(range(1, REDUCED.steps + 1))
     assert lengths[-1][1] < 0.5 * lengths[0][1]
-    # On questions that it was not trained on, too, and not to nothing. The first step's signals are
-    # the start's own.
-    after = results.read("duet-0@easy")["result"]
-    assert after["questions"] == REDUCED.questions
-    assert 1 < after["reasoner_tokens"] < 0.7 * lengths[0][1]
+    # On questions that it was not trained on, too, and not to nothing.
+    ((step, held_out),) = curves["validation/response_tokens"]
+    assert step == REDUCED.steps
+    assert 1 < held_out < 0.5 * lengths[0][1]
 
 
 def test_the_report_tells_what_was_run_and_what_was_not(results):
