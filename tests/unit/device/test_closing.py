@@ -34,6 +34,7 @@ from pathlib import Path
 from duet_contract.manifest import load_manifest
 from duet_device import AsyncClient, Client, DeviceError, Pair
 from duet_device.identity.channel import open_channel
+from tests.doubles.decoder import ScriptedDecoder
 
 def follows(ids):
     time.sleep(0.002)

@@ -15,7 +15,7 @@ from duet_tools.errors import BenchError
 from duet_tools.local import asked, chat, memory, run, served
 from duet_tools.local.asked import Redacted
 from duet_tools.local.chat import TurnTook
-from duet_tools.local.served import Device, Run
+from duet_tools.local.served import DeviceCommands, Run
 from duet_tools.results.figures import Figure, read_results
 from tests.doubles.commands import bench
 from tests.doubles.small_pairs import write_pair
@@ -171,16 +171,16 @@ _PROGRAM = textwrap.dedent(
 
 
 @pytest.fixture
-def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeviceCommands:
     """A device whose commands print a receipt."""
     (tmp_path / "receipt").write_text(json.dumps({**_receipt().model_dump(), "stored": "a1"}))
     monkeypatch.setenv("RECEIPT", str(tmp_path / "receipt"))
     command = [sys.executable, "-S", "-c", _PROGRAM]
     monkeypatch.setattr(served, "_command", lambda *arguments: [*command, *arguments])
-    return Device(tmp_path / "home", tmp_path, "127.0.0.1:1", 1)
+    return DeviceCommands(tmp_path / "home", tmp_path, "127.0.0.1:1", 1)
 
 
-def test_a_command_is_measured_with_its_processor_time(device: Device) -> None:
+def test_a_command_is_measured_with_its_processor_time(device: DeviceCommands) -> None:
     took = device.ask("why?")
     assert took.receipt == _receipt()
     assert took.cpu_ms > 0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from duet_device.privacy.identifiers import spacy_model
 from duet_tools.bench.stats import compared, differences, in_turns, ratios, summarise
-from duet_tools.local.served import Device, LocalServer, Program, Run
+from duet_tools.local.served import ClientProgram, DeviceCommands, LocalServer, Run
 from duet_tools.results.figures import Figure, Summary, Target
 from duet_tools.subjects.workload import question
 
@@ -47,7 +47,7 @@ def personal(number: int) -> str:
     )
 
 
-def ask(repeats: int, served: Device, alone: Device) -> Iterator[Figure]:
+def ask(repeats: int, served: DeviceCommands, alone: DeviceCommands) -> Iterator[Figure]:
     """Measure `duet-device ask` with a local server, and without.
 
     Args:
@@ -93,7 +93,7 @@ def ask_figures(warm: Sequence[Run], cold: Sequence[Run], least: Sequence[Run]) 
     )
 
 
-def api(repeats: int, server: LocalServer, program: Program) -> Iterator[Figure]:
+def api(repeats: int, server: LocalServer, program: ClientProgram) -> Iterator[Figure]:
     """Measure OpenAI's API against a program with the same client.
 
     Without the cloud, whose double would share the bench's process. A request has one answer token,
@@ -163,7 +163,9 @@ class Redacted(NamedTuple):
     """With redaction again; None where every question has a process of its own."""
 
 
-def redact(repeats: int, start: Callable[[], Device], alone: Device) -> Iterator[Figure]:
+def redact(
+    repeats: int, start: Callable[[], DeviceCommands], alone: DeviceCommands
+) -> Iterator[Figure]:
     """Measure what `--redact` adds until the first answer token.
 
     Args:

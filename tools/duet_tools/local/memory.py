@@ -9,7 +9,7 @@ from duet_device import Client
 from duet_device.decoder.llama import Decoder
 from duet_tools.bench.stats import compared, differences
 from duet_tools.local.asked import QUESTION
-from duet_tools.local.served import Device
+from duet_tools.local.served import DeviceCommands
 from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.workload import Workload
 
@@ -20,7 +20,7 @@ _VALUE_BYTES = 2
 
 
 def measure(
-    repeats: int, workload: Workload, device: Device, cloud: str, threads: int
+    repeats: int, workload: Workload, device: DeviceCommands, cloud: str, threads: int
 ) -> Iterator[Figure]:
     """Measure a new local server after each of its answers.
 

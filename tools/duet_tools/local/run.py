@@ -11,7 +11,7 @@ from pathlib import Path
 from duet_device import Client
 from duet_tools.bench.replay import Recording, ReplayServer
 from duet_tools.local import asked, chat, memory
-from duet_tools.local.served import Device, Program
+from duet_tools.local.served import ClientProgram, DeviceCommands
 from duet_tools.results.figures import Figure
 from duet_tools.subjects.workload import Workload
 
@@ -34,8 +34,8 @@ def measure(
     with ReplayServer() as cloud, tempfile.TemporaryDirectory(prefix="duet-") as scratch:
         homes = (Path(scratch, str(number)) for number in itertools.count())
 
-        def device() -> Device:
-            return Device(next(homes), workload.directory, cloud.address, threads)
+        def device() -> DeviceCommands:
+            return DeviceCommands(next(homes), workload.directory, cloud.address, threads)
 
         def client() -> Client:
             return Client(workload.pair, server=cloud.address, threads=threads)
@@ -48,7 +48,7 @@ def measure(
                 if "ask" in wanted:
                     yield from asked.ask(repeats, served, alone)
                 if "api" in wanted:
-                    yield from asked.api(repeats, server, Program(own))
+                    yield from asked.api(repeats, server, ClientProgram(own))
         if "redact" in wanted:
             yield from asked.redact(repeats, device, alone)
         if "memory" in wanted:

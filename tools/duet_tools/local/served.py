@@ -55,7 +55,7 @@ class Run(NamedTuple):
         return self.receipt.tokens.answer / self.wall_ms * 1e3
 
 
-class Device:
+class DeviceCommands:
     """The commands of a device.
 
     Args:
@@ -165,7 +165,7 @@ class LocalServer:
         return run._replace(receipt=_receipt(parse_json(data.removeprefix("data: "))["duet"]))
 
 
-class Program:
+class ClientProgram:
     """A program that holds a client.
 
     Args:

@@ -188,7 +188,7 @@ def test_a_command_that_is_suspended_does_not_hold_the_server(
     request_to: Requests,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(socket_server, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(socket_server, "_PATIENCE_S", 4.0)
     suspended, other = (connect(request_to(), Deadline(60), print) for _ in range(2))
     assert suspended
     assert other
