@@ -36,16 +36,7 @@ def test_context_stays_and_neither_question_nor_signal_is_logged(service, tmp_pa
     run("logs", "on")
     asked = run(
         *("ask", "--json", "--quiet", "--show-sent", "--server", service.address),
-        *(
-            "--require-cloud",
-            "--budget",
-            "64",
-            "--context",
-            str(notes),
-            "--redact-words",
-            str(words),
-            question,
-        ),
+        *("--require-cloud", "--context", str(notes), "--redact-words", str(words), question),
     )
     receipt = json.loads(asked.stdout)
     assert receipt["source"] == "duet"
