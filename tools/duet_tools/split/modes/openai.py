@@ -162,7 +162,7 @@ def connect(near: str, server: OpenAIModel, common: ModeSettings) -> None:
 
 
 def complete(
-    requests: CompletionRequests, prompt: str, limit: int, stop_id: int | None = None
+    completions: CompletionRequests, prompt: str, limit: int, stop_id: int | None = None
 ) -> Completion:
     """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
 
@@ -170,11 +170,11 @@ def complete(
         DeviceError: see `CompletionRequests.post`.
     """
     body: dict[str, Any] = {
-        "model": requests.model,
+        "model": completions.model,
         "prompt": prompt,
         "max_tokens": limit,
-        "temperature": requests.common.temperature,
-        "seed": requests.seed,
+        "temperature": completions.common.temperature,
+        "seed": completions.seed,
         # The end of reasoning must be visible.
         "skip_special_tokens": False,
         "stream": True,
@@ -184,7 +184,7 @@ def complete(
         body["stop_token_ids"] = [stop_id]
     text, marks, reason, tokens = "", [], "", 0
     times = None
-    for at, event in requests.post(body):
+    for at, event in completions.post(body):
         if "error" in event:
             raise CloudRefused(f"the server failed: {str(event['error'])[:200]}")
         for choice in event.get("choices") or ():
