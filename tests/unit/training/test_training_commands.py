@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from duet_training.commands import experiments, options, release, sft
 from duet_training.commands.options import Resumable
 from duet_training.commands.program import PROGRAM
-from duet_training.data.story_problems.draw import SCOPES, Split
+from duet_training.data.story_problems.draw import Split
 from duet_training.errors import ConfigError, DataError, ParityError
 from duet_training.experiments.plan import SCALES
 from duet_training.release import private_sums, stories
@@ -46,7 +46,6 @@ def test_whatever_is_raised_is_one_line(raised, code, said, capsys):
 def test_choices_are_those_of_what_runs_behind_them():
     assert sorted(SIZES) == list(sft.SIZES)
     assert sorted(LESSONS) == list(sft.LESSONS)
-    assert sorted(SCOPES) == list(sft.SCOPES)
     assert sorted(SCALES) == list(experiments.SCALES)
     assert sorted(known_sets()) == list(release.REAL_SETS)
     assert (stories.NAME, private_sums.NAME) == (release.STORIES, release.PRIVATE_SUMS)

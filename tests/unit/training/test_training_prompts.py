@@ -67,7 +67,7 @@ def test_empty_question_is_refused(prompts):
     ("change", "says"),
     [
         ({"path": "nowhere"}, "config.json"),
-        ({"prompt": [{"template": "x"}]}, "slot 'question'"),
+        ({"prompt": [{"template": "x"}]}, "must have 'question' as slots"),
         ({"surprise": 1}, "surprise"),
         ({"end_of_text": []}, "end_of_text"),
     ],
