@@ -4,6 +4,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ _DIED = "the engine died; vLLM's log on the server says why"
 _POLL_S = 0.5
 # Until a process that was killed has ended.
 _ENDS_S = 2.0
+# Of a Unix socket's path (unix(7)), without vLLM's name of a socket: a slash and a UUID.
+_MOST_DIRECTORY_BYTES = 107 - 37
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ class VllmEngine:
         # A service that receives questions sends no usage reports unless its operator wants that.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        _bound_socket_paths()
         if (chosen := os.environ.get("VLLM_PLUGINS")) is not None:
             # The operator chooses among other plugins; this one is the service's own.
             os.environ["VLLM_PLUGINS"] = ",".join(filter(None, {*chosen.split(","), PLUGIN}))
@@ -235,6 +239,12 @@ class VllmEngine:
         # vLLM kills a core that does not stop, and leaves it a zombie.
         for process in self._processes:
             process.join(_ENDS_S)
+
+
+def _bound_socket_paths() -> None:
+    """Have vLLM's sockets in /tmp where they do not fit the directory for temporary files."""
+    if len(os.fsencode(tempfile.gettempdir())) > _MOST_DIRECTORY_BYTES:
+        os.environ.setdefault("VLLM_RPC_BASE_PATH", "/tmp")  # noqa: S108  # nosec B108
 
 
 def _step(output: Any) -> Step:

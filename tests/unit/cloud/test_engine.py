@@ -7,16 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+import zmq
+from vllm.utils.network_utils import get_open_zmq_ipc_path
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from duet_cloud.engine import Job, VllmEngine, _processor_defaults
+from duet_cloud.engine import Job, VllmEngine, _bound_socket_paths, _processor_defaults
 from duet_cloud.errors import EngineError
 
 JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)
@@ -157,6 +161,19 @@ def test_a_processor_that_emulates_bfloat16_gets_float32(
     defaults = _processor_defaults(tmp_path)
     assert defaults["enforce_eager"] is True
     assert defaults.get("dtype") == dtype
+
+
+@pytest.mark.parametrize("directory", ["/tmp", "/tmp/" + "temporary/" * 12])
+def test_sockets_of_vllm_have_short_paths_whatever_the_directory_for_temporary_files(
+    directory, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", directory)
+    monkeypatch.setenv("VLLM_RPC_BASE_PATH", "")
+    monkeypatch.delenv("VLLM_RPC_BASE_PATH")
+    _bound_socket_paths()
+    path = get_open_zmq_ipc_path().removeprefix("ipc://")
+    assert len(path) <= zmq.IPC_PATH_MAX_LEN
+    assert Path(path).parent.is_dir()
 
 
 # In a process of its own: here, what multiprocessing starts once may have been started already.
