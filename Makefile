@@ -167,6 +167,8 @@ lock: $(READY) ## resolve every environment again
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update docs/benchmarks.md
 	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json
 	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md
+	$(BIN)/python -m duet_tools local --repeats 8 --out tools/duet_tools/results/local.json
+	$(BIN)/python docs/scripts/generate.py
 
 FAULTS ?= tools/duet_tools/results/faults.json
 faults: $(READY) reported-pair ## break links, processes, disks and peers, update docs/faults.md

@@ -30,6 +30,7 @@ from duet_training.pair.differences import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
+LOCAL = ROOT / "tools/duet_tools/results/local.json"
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
 MARKS = ROOT / "tools/duet_tools/results/marks.json"
 PRIVACY = ROOT / "tools/duet_tools/results/privacy.json"
@@ -51,6 +52,7 @@ def documents() -> Iterator[tuple[Path, str]]:
         "chunks": chunks.chunk_table(by_chunks),
         "marks": marks_table(judged),
         "further": further_table(judged),
+        "local": figures_table(read_results(LOCAL)),
         "replicas": figures_table(read_results(REPLICAS)),
     }
     yield _with_blocks("docs/benchmarks.md", blocks)
