@@ -4,44 +4,47 @@
 # source: duet_contract/v1/inference.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "duet_contract/v1/inference.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'duet_contract/v1/inference.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n duet_contract/v1/inference.proto\x12\x07\x64uet.v1"\xd0\x02\n\rReasonRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x13\n\x06\x62udget\x18\x02 \x01(\rH\x00\x88\x01\x01\x12*\n\tencodings\x18\x03 \x03(\x0e\x32\x17.duet.v1.SignalEncoding\x12\x12\n\nvocabulary\x18\x04 \x01(\x0c\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0c\n\x04pair\x18\x06 \x01(\t\x12\x18\n\x0btemperature\x18\x07 \x01(\x02H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12+\n\rsignal_prefix\x18\t \x01(\x0b\x32\x14.duet.v1.SignalChunk\x12\x0c\n\x04odds\x18\n \x01(\x08\x12\x19\n\x0c\x63hunk_tokens\x18\x0b \x01(\rH\x03\x88\x01\x01\x42\t\n\x07_budgetB\x0e\n\x0c_temperatureB\x07\n\x05_seedB\x0f\n\r_chunk_tokens"c\n\x0eReasonResponse\x12%\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x14.duet.v1.SignalChunkH\x00\x12!\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x12.duet.v1.SignalEndH\x00\x42\x07\n\x05\x65vent"M\n\x0bSignalChunk\x12#\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.duet.v1.TokenIdsH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\t\n\x07\x63ontent"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r"\x95\x03\n\tSignalEnd\x12,\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x15.duet.v1.FinishReason\x12)\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x17.duet.v1.SignalEncoding\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\x12\x15\n\rcached_tokens\x18\x04 \x01(\r\x12\x15\n\rsignal_tokens\x18\x05 \x01(\r\x12\x10\n\x08queue_ms\x18\x06 \x01(\x02\x12\x12\n\nprefill_ms\x18\x07 \x01(\x02\x12\x11\n\tdecode_ms\x18\x08 \x01(\x02\x12\x0c\n\x04pair\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x15\n\rprefix_tokens\x18\x0b \x01(\r\x12"\n\x15least_log_probability\x18\x0c \x01(\x02H\x00\x88\x01\x01\x12!\n\x14mean_log_probability\x18\r \x01(\x02H\x01\x88\x01\x01\x42\x18\n\x16_least_log_probabilityB\x17\n\x15_mean_log_probability*j\n\x0eSignalEncoding\x12\x1f\n\x1bSIGNAL_ENCODING_UNSPECIFIED\x10\x00\x12\x1d\n\x19SIGNAL_ENCODING_TOKEN_IDS\x10\x01\x12\x18\n\x14SIGNAL_ENCODING_TEXT\x10\x02*k\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12"\n\x1e\x46INISH_REASON_END_OF_REASONING\x10\x01\x12\x18\n\x14\x46INISH_REASON_BUDGET\x10\x02\x32O\n\x10InferenceService\x12;\n\x06Reason\x12\x16.duet.v1.ReasonRequest\x1a\x17.duet.v1.ReasonResponse0\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n duet_contract/v1/inference.proto\x12\x07\x64uet.v1\"\xd0\x02\n\rReasonRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x13\n\x06\x62udget\x18\x02 \x01(\rH\x00\x88\x01\x01\x12*\n\tencodings\x18\x03 \x03(\x0e\x32\x17.duet.v1.SignalEncoding\x12\x12\n\nvocabulary\x18\x04 \x01(\x0c\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0c\n\x04pair\x18\x06 \x01(\t\x12\x18\n\x0btemperature\x18\x07 \x01(\x02H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12+\n\rsignal_prefix\x18\t \x01(\x0b\x32\x14.duet.v1.SignalChunk\x12\x0c\n\x04odds\x18\n \x01(\x08\x12\x19\n\x0c\x63hunk_tokens\x18\x0b \x01(\rH\x03\x88\x01\x01\x42\t\n\x07_budgetB\x0e\n\x0c_temperatureB\x07\n\x05_seedB\x0f\n\r_chunk_tokens\"c\n\x0eReasonResponse\x12%\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x14.duet.v1.SignalChunkH\x00\x12!\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x12.duet.v1.SignalEndH\x00\x42\x07\n\x05\x65vent\"M\n\x0bSignalChunk\x12#\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.duet.v1.TokenIdsH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\t\n\x07\x63ontent\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\x95\x03\n\tSignalEnd\x12,\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x15.duet.v1.FinishReason\x12)\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x17.duet.v1.SignalEncoding\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\x12\x15\n\rcached_tokens\x18\x04 \x01(\r\x12\x15\n\rsignal_tokens\x18\x05 \x01(\r\x12\x10\n\x08queue_ms\x18\x06 \x01(\x02\x12\x12\n\nprefill_ms\x18\x07 \x01(\x02\x12\x11\n\tdecode_ms\x18\x08 \x01(\x02\x12\x0c\n\x04pair\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x15\n\rprefix_tokens\x18\x0b \x01(\r\x12\"\n\x15least_log_probability\x18\x0c \x01(\x02H\x00\x88\x01\x01\x12!\n\x14mean_log_probability\x18\r \x01(\x02H\x01\x88\x01\x01\x42\x18\n\x16_least_log_probabilityB\x17\n\x15_mean_log_probability*j\n\x0eSignalEncoding\x12\x1f\n\x1bSIGNAL_ENCODING_UNSPECIFIED\x10\x00\x12\x1d\n\x19SIGNAL_ENCODING_TOKEN_IDS\x10\x01\x12\x18\n\x14SIGNAL_ENCODING_TEXT\x10\x02*k\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x46INISH_REASON_END_OF_REASONING\x10\x01\x12\x18\n\x14\x46INISH_REASON_BUDGET\x10\x02\x32O\n\x10InferenceService\x12;\n\x06Reason\x12\x16.duet.v1.ReasonRequest\x1a\x17.duet.v1.ReasonResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "duet_contract.v1.inference_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'duet_contract.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_SIGNALENCODING"]._serialized_start = 997
-    _globals["_SIGNALENCODING"]._serialized_end = 1103
-    _globals["_FINISHREASON"]._serialized_start = 1105
-    _globals["_FINISHREASON"]._serialized_end = 1212
-    _globals["_REASONREQUEST"]._serialized_start = 46
-    _globals["_REASONREQUEST"]._serialized_end = 382
-    _globals["_REASONRESPONSE"]._serialized_start = 384
-    _globals["_REASONRESPONSE"]._serialized_end = 483
-    _globals["_SIGNALCHUNK"]._serialized_start = 485
-    _globals["_SIGNALCHUNK"]._serialized_end = 562
-    _globals["_TOKENIDS"]._serialized_start = 564
-    _globals["_TOKENIDS"]._serialized_end = 587
-    _globals["_SIGNALEND"]._serialized_start = 590
-    _globals["_SIGNALEND"]._serialized_end = 995
-    _globals["_INFERENCESERVICE"]._serialized_start = 1214
-    _globals["_INFERENCESERVICE"]._serialized_end = 1293
+  DESCRIPTOR._loaded_options = None
+  _globals['_SIGNALENCODING']._serialized_start=997
+  _globals['_SIGNALENCODING']._serialized_end=1103
+  _globals['_FINISHREASON']._serialized_start=1105
+  _globals['_FINISHREASON']._serialized_end=1212
+  _globals['_REASONREQUEST']._serialized_start=46
+  _globals['_REASONREQUEST']._serialized_end=382
+  _globals['_REASONRESPONSE']._serialized_start=384
+  _globals['_REASONRESPONSE']._serialized_end=483
+  _globals['_SIGNALCHUNK']._serialized_start=485
+  _globals['_SIGNALCHUNK']._serialized_end=562
+  _globals['_TOKENIDS']._serialized_start=564
+  _globals['_TOKENIDS']._serialized_end=587
+  _globals['_SIGNALEND']._serialized_start=590
+  _globals['_SIGNALEND']._serialized_end=995
+  _globals['_INFERENCESERVICE']._serialized_start=1214
+  _globals['_INFERENCESERVICE']._serialized_end=1293
 # @@protoc_insertion_point(module_scope)
