@@ -7,21 +7,27 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import grpc
+import psutil
 import pytest
 from grpc._channel import _Rendezvous as Call
 
 from duet_contract.console import signals_go_to
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.client import Client
 from duet_device.deadline import Deadline
-from duet_device.errors import Interrupted
+from duet_device.errors import DeviceError, Interrupted
 from duet_device.identity.channel import open_channel
 from duet_device.link import Link
 from duet_device.pairs.pair import Pair
 from duet_device.servers import Server
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import ScriptedDecoder
 from tests.doubles.tcp import NOWHERE, serving
 
 pytestmark = pytest.mark.slow
@@ -155,3 +161,47 @@ def test_a_signal_that_arrives_within_grpc_leaves_no_thread(
             link.cancel()
         assert "duet-link" not in [thread.name for thread in threading.enumerate()]
         server.close()
+
+
+class Garbage(grpc.GenericRpcHandler):
+    """Sends one message that is none, and leaves the call open."""
+
+    def service(self, _: object) -> "grpc.RpcMethodHandler[Any, Any]":
+        def serve(_: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            yield b"\xff\xff\xff"
+            while context.is_active():
+                time.sleep(0.01)
+
+        return grpc.unary_stream_rpc_method_handler(serve)
+
+
+@contextmanager
+def garbage() -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(4), handlers=[Garbage()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait()
+
+
+def test_calls_that_end_early_are_freed_with_their_sockets(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    """Cancelled by the device, or with a message that is none."""
+    process = psutil.Process()
+
+    def ask(client: Client) -> None:
+        with pytest.raises(DeviceError):
+            client.ask("why?", timeout=0.05, require_cloud=True)
+
+    with ScriptedCloud(drips) as slow, garbage() as broken:
+        for address in (slow.address, broken):
+            with Client(pair, decoder=decoder, server=address) as client:  # type: ignore[arg-type]
+                ask(client)
+            before = process.num_fds()
+            for _ in range(10):
+                with Client(pair, decoder=decoder, server=address) as client:  # type: ignore[arg-type]
+                    ask(client)
+            assert process.num_fds() < before + 10
