@@ -272,8 +272,9 @@ def _ask_on_terminal(setting: Setting, address: str) -> None:
         raise Unheld(f"the device's process ends by {signal.Signals(-code).name}")
     if code not in (0, 3, 4, 5, 6):
         raise Unheld(f"exit code {code}")
-    if any(not (char.isprintable() or char == "\n") for char in text):
-        raise Unheld("an unescaped control character on the terminal")
+    # Tabs stay, as `duet_contract.terminal.printable` says.
+    if found := [char for char in text if not (char.isprintable() or char in "\n\t")]:
+        raise Unheld(f"an unescaped U+{ord(found[0]):04X} on the terminal")
 
 
 ROWS = (
