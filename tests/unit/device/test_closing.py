@@ -164,7 +164,7 @@ def test_a_signal_that_arrives_within_grpc_leaves_no_thread(
 
 
 class Garbage(grpc.GenericRpcHandler):
-    """Sends one message that is none, and leaves the call open."""
+    """Sends one unreadable message, and leaves the call open."""
 
     def service(self, _: object) -> "grpc.RpcMethodHandler[Any, Any]":
         def serve(_: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -189,7 +189,7 @@ def garbage() -> Iterator[str]:
 def test_calls_that_end_early_are_freed_with_their_sockets(
     pair: Pair, decoder: ScriptedDecoder
 ) -> None:
-    """Cancelled by the device, or with a message that is none."""
+    """Cancelled by the device, or with an unreadable message."""
     process = psutil.Process()
 
     def ask(client: Client) -> None:
