@@ -2,18 +2,13 @@
 
 import asyncio
 import json
-import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 import zmq
@@ -109,15 +104,33 @@ async def test_a_check_whose_sockets_close_is_no_answer():
         await VllmEngine(llm).check()
 
 
+# In a process of its own: multiprocessing starts another one, which stays.
+KILLED = """
+import multiprocessing, os, signal, time
+from types import SimpleNamespace as Config
+import psutil
+from duet_cloud.engine import VllmEngine
+
+core = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+core.start()
+process = psutil.Process(core.pid)
+os.kill(core.pid, signal.SIGSTOP)
+config = Config(
+    scheduler_config=Config(max_num_seqs=4),
+    model_config=Config(max_model_len=100),
+    device_config=Config(device_type="cpu"),
+)
+llm = Config(vllm_config=config, shutdown=lambda: os.kill(core.pid, signal.SIGKILL))
+VllmEngine(llm, [core]).shutdown()
+print(process.is_running())
+"""
+
+
 def test_a_core_that_vllm_kills_is_no_zombie_after_the_end():
-    core = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
-    core.start()
-    process = psutil.Process(core.pid)
-    os.kill(core.pid, signal.SIGSTOP)
-    llm = FakeLlm()
-    llm.shutdown = lambda: os.kill(core.pid, signal.SIGKILL)
-    VllmEngine(llm, [core]).shutdown()
-    assert not process.is_running()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "False\n", done.stderr
 
 
 async def _steps(llm):
