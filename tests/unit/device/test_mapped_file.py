@@ -30,9 +30,9 @@ def test_pages_of_a_mapped_file_are_given_back_and_read_again(tmp_path: Path) ->
         each.write_bytes(content)
     with (
         path.open("rb") as file,
-        other.open("rb") as beside,
+        other.open("rb") as untouched,
         mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped,
-        mmap.mmap(beside.fileno(), 0, prot=mmap.PROT_READ) as kept,
+        mmap.mmap(untouched.fileno(), 0, prot=mmap.PROT_READ) as kept,
     ):
         assert mapped[:] == kept[:] == content
         whole = PAGES * mmap.PAGESIZE // 1024

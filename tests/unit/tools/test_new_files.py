@@ -15,6 +15,7 @@ from tests.doubles.commands import bench
         ["replicas"],
         ["tls"],
         ["figures"],
+        ["local"],
     ],
 )
 def test_a_directory_that_is_missing(

@@ -31,7 +31,8 @@ TARGET = Target(comparison="at most", value=2.0)
 FLAT = Target(comparison="at most", value=1.5)
 _ANSWER = 8
 _STEPS = 16
-_CANDIDATES = 8
+CANDIDATES = 8
+"""Questions that are tried for a signal of the wanted length."""
 
 
 class _Waits(NamedTuple):
@@ -115,7 +116,7 @@ def _figure(
 
 def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
     """Return a question with a signal of the longest length, and its signals of every length."""
-    for _ in range(_CANDIDATES):
+    for _ in range(CANDIDATES):
         text = question(bench.fresh_numbers(1)[0])
         recordings: dict[int, Recording] = {}
         for length in reversed(SIGNALS):
@@ -126,7 +127,7 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
             bench.step(f"recording a signal of {length}")
         else:
             return text, dict(sorted(recordings.items()))
-    raise BenchError(f"no question of {_CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
+    raise BenchError(f"no question of {CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
 
 
 def short_answers(bench: Bench) -> Pair:

@@ -12,13 +12,20 @@ from typing import NamedTuple
 from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.settings import ClientSettings
-from duet_tools.bench.answer_start import TOKENS_PER_S, decode_step_ms, short_answers, wait_ms
+from duet_tools.bench.answer_start import (
+    CANDIDATES,
+    TARGET,
+    TOKENS_PER_S,
+    decode_step_ms,
+    short_answers,
+    wait_ms,
+)
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import Recording, ReplayServer, record
 from duet_tools.bench.stats import in_turns, ratios, summarise
 from duet_tools.errors import BenchError
 from duet_tools.link.relay import Relay, settled
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.results.figures import Figure, Series
 from duet_tools.subjects.workload import question
 
 SIZES = (1, 2, 4, 6, 8, 12, 20, 40)
@@ -27,8 +34,6 @@ SIGNAL = 241
 """Tokens of the signal: the first, and whole chunks of every size."""
 BYTES = "bytes down a token"
 """Name of the detail that has the bytes of a figure."""
-TARGET = Target(comparison="at most", value=2.0)
-_CANDIDATES = 8
 
 
 class _Measured(NamedTuple):
@@ -100,9 +105,9 @@ def in_chunks(ids: list[int], size: int) -> Recording:
 
 
 def _record(bench: Bench) -> tuple[str, list[int]]:
-    for _ in range(_CANDIDATES):
+    for _ in range(CANDIDATES):
         text = question(bench.fresh_numbers(1)[0])
         ids = record(bench.service.address, bench.workload.request(text, SIGNAL)).ids
         if len(ids) == SIGNAL:
             return text, ids
-    raise BenchError(f"no question of {_CANDIDATES} gave a signal of {SIGNAL} tokens")
+    raise BenchError(f"no question of {CANDIDATES} gave a signal of {SIGNAL} tokens")

@@ -9,7 +9,6 @@ from rich.console import Console
 from duet_contract.commands import Integer
 from duet_tools import options
 from duet_tools.bench.run import GROUPS, USUAL, measured, record, steps
-from duet_tools.errors import UsageProblem
 from duet_tools.progress import progress_bar
 
 
@@ -43,8 +42,6 @@ def figures(
     ENGINE_FLAGS, after --, are vLLM's and go to every engine. Ctrl-C writes the results so far.
     """
     groups = [name for name in GROUPS if name in figures]
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
     # Imported here, so that --help and errors of usage come at once.
     from duet_device.settings import default_threads
     from duet_tools.bench.bench import Bench

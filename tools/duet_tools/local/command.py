@@ -6,7 +6,6 @@ import click
 
 from duet_tools import options
 from duet_tools.bench.run import record
-from duet_tools.errors import UsageProblem
 
 FIGURES = ("ask", "api", "chat", "redact", "memory")
 
@@ -21,8 +20,6 @@ def local(
     figures: tuple[str, ...], repeats: int, threads: int | None, pair: str, out: Path | None
 ) -> None:
     """Measure the device's local server: ask, API, chat, redaction, memory."""
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
     # Imported here, so that --help and errors of usage come at once.
     from duet_device.settings import default_threads
     from duet_tools.local.run import measure
