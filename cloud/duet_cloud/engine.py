@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DIED = "the engine died; vLLM's log on the server says why"
 _POLL_S = 0.5
+_WARM_UP_TOKENS = 64
 # Until a process that was killed has ended.
 _ENDS_S = 2.0
 # Of a Unix socket's path (unix(7)), without vLLM's name of a socket: a slash and a UUID.
@@ -213,6 +214,24 @@ class VllmEngine:
         except EngineGenerateError as error:
             raise EngineError(f"the engine failed: {error}") from error
 
+    async def warm_up(self) -> None:
+        """Generate once: what the engine sets up for that is not for the first question to wait for.
+
+        Raises:
+            EngineError: see `generate`.
+        """
+        job = Job(
+            request_id="warm-up",
+            prompt_ids=[0] * min(_WARM_UP_TOKENS, self.max_context - 2),
+            budget=2,
+            stop_id=0,
+            temperature=0.0,
+            seed=None,
+            text=False,
+        )
+        async for _ in self.generate(job):
+            pass
+
     async def check(self) -> None:
         """See `Engine`."""
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -276,10 +295,20 @@ def _step(output: Any) -> Step:
 async def load_in_background(
     model: Path, arguments: dict[str, Any], max_context: int, name: str
 ) -> VllmEngine:
-    """`VllmEngine.load` in a thread, so that health checks are answered meanwhile."""
+    """`VllmEngine.load` in a thread, so that health checks are answered meanwhile; then warm it up.
+
+    Raises:
+        EngineError: vLLM refuses the model or the arguments, or cannot generate.
+    """
 
     def load() -> VllmEngine:
         with starting_processes():
             return VllmEngine.load(model, arguments, max_context, name)
 
-    return await asyncio.to_thread(load)
+    engine = await asyncio.to_thread(load)
+    try:
+        await engine.warm_up()
+    except BaseException:
+        engine.shutdown()
+        raise
+    return engine

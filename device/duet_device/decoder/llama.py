@@ -39,6 +39,19 @@ def _log(level: int, text: bytes, _: ctypes.c_void_p) -> None:
 llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
 
 
+def model_params() -> Any:
+    """Return llama.cpp's parameters for a model, without what ends the process on this processor.
+
+    A build with AMX, such as a native one on a recent Xeon, may execute its tile instructions
+    without a configuration of the tiles: SIGILL at the first token. GCC drops the stores of it
+    (ggml-org/llama.cpp#26954). Only models whose weights are repacked when they are loaded use AMX.
+    """
+    params = llama_cpp.llama_model_default_params()
+    if b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info():
+        params.use_extra_bufts = False
+    return params
+
+
 def _because() -> str:
     return f": {_last_error}" if _last_error else ""
 
@@ -72,9 +85,7 @@ class Decoder:
         self._view_key: tuple[int | None, int] = (None, 0)
         _last_error = ""
         llama_cpp.llama_backend_init()
-        self._model = llama_cpp.llama_model_load_from_file(
-            os.fsencode(path), llama_cpp.llama_model_default_params()
-        )
+        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), model_params())
         if not self._model:
             raise ModelProblem(f"cannot load {path}{_because()}")
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)

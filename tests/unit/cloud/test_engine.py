@@ -15,7 +15,13 @@ import zmq
 from vllm.utils.network_utils import get_open_zmq_ipc_path
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from duet_cloud.engine import Job, VllmEngine, _bound_socket_paths, _processor_defaults
+from duet_cloud.engine import (
+    Job,
+    VllmEngine,
+    _bound_socket_paths,
+    _processor_defaults,
+    load_in_background,
+)
 from duet_cloud.errors import EngineError
 
 JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)
@@ -147,6 +153,28 @@ async def test_generation_is_to_stop_at_the_closing_token_and_at_the_budget():
     assert not sampling.include_stop_str_in_output
 
 
+async def test_what_cannot_generate_is_not_served(monkeypatch):
+    class Dying(FakeLlm):
+        ended = False
+
+        def shutdown(self):
+            self.ended = True
+
+    llm = Dying(([], "error"))
+    monkeypatch.setattr(VllmEngine, "load", lambda *_: VllmEngine(llm))
+    with pytest.raises(EngineError, match="error"):
+        await load_in_background(Path(), {}, 1024, "name")
+    assert llm.ended
+
+
+async def test_an_engine_is_warm_before_the_first_question(monkeypatch):
+    llm = FakeLlm(([5, 6], "length"))
+    monkeypatch.setattr(VllmEngine, "load", lambda *_: VllmEngine(llm))
+    await load_in_background(Path(), {}, 1024, "name")
+    prompt, sampling, _ = llm.asked
+    assert (len(prompt), sampling.max_tokens) == (64, 2)
+
+
 async def test_the_closing_token_is_not_part_of_the_signal():
     assert await _steps(FakeLlm(([5], None), ([6, 7], "stop"))) == [([5], None), ([6], "stop")]
     assert await _steps(FakeLlm(([5, 6], "length"))) == [([5, 6], "length")]
@@ -198,7 +226,11 @@ from duet_cloud import engine
 
 def load(*_):
     with ProcessPoolExecutor(1, mp_context=get_context("{method}")) as pool:
-        return pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+        return Loaded(pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result())
+
+class Loaded(set):
+    async def warm_up(self):
+        pass
 
 engine.VllmEngine.load = load
 blocked = asyncio.run(engine.load_in_background(None, {{}}, 1, "name"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import llama_cpp
 
+from duet_device.decoder.llama import model_params
 from duet_tools.errors import BenchError
 
 
@@ -19,9 +20,7 @@ class BareLlama:
 
     def __init__(self, path: Path, threads: int, context: int, *, like_device: bool) -> None:
         llama_cpp.llama_backend_init()
-        self._model: Any = llama_cpp.llama_model_load_from_file(
-            str(path).encode(), llama_cpp.llama_model_default_params()
-        )
+        self._model: Any = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params())
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = context
         params.n_threads = params.n_threads_batch = threads

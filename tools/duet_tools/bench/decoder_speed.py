@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from unittest.mock import patch
 
-from llama_cpp import Llama
+import llama_cpp
 
 from duet_contract.manifest import Decoder as Description
 from duet_contract.prompts import encode_text, prompt_ids
 from duet_device.decoder.generation import Generation
-from duet_device.decoder.llama import Decoder
+from duet_device.decoder.llama import Decoder, model_params
 from duet_tools.bench.bare_llama import BareLlama
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.stats import compared, in_turns
@@ -40,13 +41,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             BareLlama(bench.workload.gguf, bench.threads, CONTEXT, like_device=like_device)
             for like_device in (True, False)
         )
-        library = Llama(
-            str(bench.workload.gguf),
-            n_ctx=CONTEXT,
-            n_threads=bench.threads,
-            n_threads_batch=bench.threads,
-            verbose=False,
-        )
+        library = _library(bench)
         try:
             yield from _measure(bench, decoder, description, bare, default, library)
         finally:
@@ -55,13 +50,25 @@ def measure(bench: Bench) -> Iterator[Figure]:
             bare.close()
 
 
+def _library(bench: Bench) -> llama_cpp.Llama:
+    """Return the model in llama-cpp-python's own class, which cannot be given `model_params()`."""
+    with patch.object(llama_cpp.llama_cpp, "llama_model_default_params", model_params):
+        return llama_cpp.Llama(
+            str(bench.workload.gguf),
+            n_ctx=CONTEXT,
+            n_threads=bench.threads,
+            n_threads_batch=bench.threads,
+            verbose=False,
+        )
+
+
 def _measure(
     bench: Bench,
     decoder: Decoder,
     description: Description,
     bare: BareLlama,
     default: BareLlama,
-    library: Llama,
+    library: llama_cpp.Llama,
 ) -> Iterator[Figure]:
     story, told = _long_story(bench, decoder, description)
     task = _prompt(decoder, description, _SUM)
@@ -144,7 +151,7 @@ def _generate(decoder: Decoder, prompt: Sequence[int]) -> list[int]:
     return list(_start(decoder, prompt, prompt_lookup=False))
 
 
-def _library_tokens(library: Llama, prompt: Sequence[int], count: int) -> Iterator[int]:
+def _library_tokens(library: llama_cpp.Llama, prompt: Sequence[int], count: int) -> Iterator[int]:
     library.reset()
     tokens = library.generate(list(prompt), temp=0.0)
     for _ in range(count):

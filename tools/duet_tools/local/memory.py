@@ -6,7 +6,7 @@ from pathlib import Path
 import llama_cpp
 
 from duet_device import Client
-from duet_device.decoder.llama import Decoder
+from duet_device.decoder.llama import Decoder, model_params
 from duet_tools.bench.stats import compared, differences
 from duet_tools.local.asked import QUESTION
 from duet_tools.local.served import DeviceCommands
@@ -60,9 +60,7 @@ def figure(resident: Sequence[int], model: int, cache: int) -> Figure:
 
 def cache_bytes(path: Path, tokens: int) -> int:
     """Return the bytes of a model's key-value cache for a number of tokens."""
-    model = llama_cpp.llama_model_load_from_file(
-        str(path).encode(), llama_cpp.llama_model_default_params()
-    )
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params())
     try:
         layers, heads = (
             int(of(model)) for of in (llama_cpp.llama_model_n_layer, llama_cpp.llama_model_n_head)

@@ -50,6 +50,8 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         options = llama_cpp.llama_model_default_params()
         options.vocab_only = tokenizer_only
+        # llama.cpp's AMX code may end the process: see `model_params` of `duet_device.decoder.llama`.
+        options.use_extra_bufts = b"AMX_INT8 = 1" not in llama_cpp.llama_print_system_info()
         with llama_error() as because:
             self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), options)
             if not self._model:
