@@ -84,7 +84,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         async for message in messages:
                             await bounded.write(message)
             except Refusal as refusal:
-                await refusal.abort(context)
+                try:
+                    await refusal.abort(context)
+                except grpc.aio.AbortError as ended:
+                    _forget_frames(ended)
+                    raise
 
         if handler.request_streaming:
             return handler._replace(**{kind: serve})
@@ -96,6 +100,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if self._authorizer is None:
             return nullcontext()
         return self._authorizer.authorize(method, context)
+
+
+def _forget_frames(ended: grpc.aio.AbortError) -> None:
+    """Clear where an error was raised, once the call's task has ended.
+
+    gRPC's call holds the error that ended it, and the error's frames hold the call: 4 kB a refused
+    call, which wait for a collection of the oldest generation.
+    """
+
+    def forget(_: asyncio.Task[Any]) -> None:
+        ended.__traceback__ = ended.__context__ = None
+
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(forget)
 
 
 async def _only(requests: AsyncIterator[Any]) -> Any:
