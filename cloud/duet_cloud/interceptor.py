@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from inspect import isasyncgen
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -17,24 +17,12 @@ from google.protobuf.message import DecodeError
 from duet_cloud.end_call import WRITE_PENDING
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 
+if TYPE_CHECKING:
+    from duet_cloud.identity.authorizer import CallAuthorizer
+
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 # Of a call, for its request: 70 kB at 9.6 kbit/s.
 _REQUEST_S = 60.0
-
-
-class Authorizer(Protocol):
-    """Decides which calls are served."""
-
-    def authorize(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
-        """Check identity, role and limits of a call, and terminate it when it loses a right.
-
-        Args:
-            method: `/SERVICE/METHOD`.
-            context: the call's.
-
-        Raises:
-            Refusal: the caller may not make the call, or may not any more.
-        """
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -45,7 +33,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         authorizer: checks each call; None serves every caller.
     """
 
-    def __init__(self, write_s: float, authorizer: Authorizer | None = None) -> None:
+    def __init__(self, write_s: float, authorizer: "CallAuthorizer | None" = None) -> None:
         self._write_s = write_s
         self._authorizer = authorizer
 

@@ -13,22 +13,10 @@ from prometheus_client.registry import Collector
 from duet_cloud.admission import Admission
 from duet_cloud.errors import ListenError
 from duet_cloud.probes import bound_endpoint
-from duet_contract.v1.control_pb2 import (
-    SERVING_STATE_DRAINING,
-    SERVING_STATE_FAILED,
-    SERVING_STATE_LOADING,
-    SERVING_STATE_READY,
-    ServingState,
-)
+from duet_contract.v1.control_pb2 import SERVING_STATE_UNSPECIFIED, ServingState
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, ReasonResponse
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-_STATES = {
-    SERVING_STATE_LOADING: "loading",
-    SERVING_STATE_READY: "ready",
-    SERVING_STATE_DRAINING: "draining",
-    SERVING_STATE_FAILED: "failed",
-}
 _TOKENS = (1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
@@ -143,8 +131,10 @@ class Metrics:
         self._running.labels(pair).set_function(lambda: admission.running)
         self._waiting.labels(pair).set_function(lambda: admission.waiting)
         self._slots.labels(pair).set_function(lambda: admission.max_running)
-        for state, name in _STATES.items():
-            self._state.labels(pair, name).set_function(partial(_is_in, admission, state))
+        for name, state in ServingState.items():
+            if state != SERVING_STATE_UNSPECIFIED:
+                label = name.removeprefix("SERVING_STATE_").lower()
+                self._state.labels(pair, label).set_function(partial(_is_in, admission, state))
         for metric in self._of_pairs:
             metric.labels(pair)
 

@@ -87,10 +87,10 @@ class CloudServer:
         self._watches: dict[str, asyncio.Task[None]] = {}
         self.engine_failed = asyncio.Event()
         self.security: Security | None = open_security(options, self.metrics.refused)
-        if self.security:
-            for name, ends in self.security.certificates().items():
+        if security := self.security:
+            for name, ends in security.certificates().items():
                 self.metrics.watch_certificate(name, ends)
-            self.metrics.watch_database(self.security.database_up)
+            self.metrics.watch_database(lambda: security.database_up)
         self.inference = InferenceService(
             self.routes,
             self.metrics,
@@ -173,7 +173,7 @@ class CloudServer:
             for route in self.routes.all
             if (state := route.admission.why_not) is not None
         ]
-        if self.security and not self.security.database_up():
+        if self.security and not self.security.database_up:
             reasons.append("the database of identities and counts cannot be used")
         return reasons
 

@@ -52,7 +52,7 @@ def device(
     now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=begins)
     uri = f"spiffe://test/device/{name}"
     certificate = certificates.device_certificate(
-        authority.certificate, authority.key, key.public_key(), uri, ends - begins, now
+        authority.certificate, authority.key, key.public_key(), [uri], ends - begins, now
     )
     if register:
         registry = authority.registry

@@ -1,9 +1,7 @@
 """Options, name checks and warnings that several commands share."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 from cryptography import x509
@@ -28,39 +26,29 @@ def usual_directory() -> Path:
     return data_directory("DUET_AUTHORITY") / "authority"
 
 
-def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--dir`: the authority's directory."""
-    return option(
-        "--dir",
-        click.Path(path_type=Path, file_okay=False),
-        "DIR",
-        "Directory of the authority (--tls-dir of duet-cloud serve).",
-        usual_directory,
-        show_default="the user's data directory",
-        envvar="DUET_AUTHORITY",
-        to="directory",
-    )(function)
-
-
-def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--database`."""
-    return option(
-        "--database",
-        None,
-        "URL",
-        "PostgreSQL database that replicas share [SQLite in the directory].",
-        envvar=DATABASE_VARIABLE,
-    )(function)
-
-
-def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--passphrase-file`."""
-    return option(
-        "--passphrase-file",
-        click.Path(path_type=Path, dir_okay=False),
-        "FILE",
-        "Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
-    )(function)
+directory_option = option(
+    "--dir",
+    click.Path(path_type=Path, file_okay=False),
+    "DIR",
+    "Directory of the authority (--tls-dir of duet-cloud serve).",
+    usual_directory,
+    show_default="the user's data directory",
+    envvar="DUET_AUTHORITY",
+    to="directory",
+)
+database_option = option(
+    "--database",
+    None,
+    "URL",
+    "PostgreSQL database that replicas share [SQLite in the directory].",
+    envvar=DATABASE_VARIABLE,
+)
+passphrase_option = option(
+    "--passphrase-file",
+    click.Path(path_type=Path, dir_okay=False),
+    "FILE",
+    "Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
+)
 
 
 def check_name(name: str, *, domain: bool = False) -> str:

@@ -365,7 +365,7 @@ class Authority:
         uri = certificates.spiffe_id(self.registry.setting("domain"), "device", name)
         days = float(self.registry.setting("device_days"))
         certificate = certificates.device_certificate(
-            self.certificate, self.key, public_key, uri, days, _now()
+            self.certificate, self.key, public_key, [uri], days, _now()
         )
         self.registry.add_certificate(
             certificates.serial_text(certificate),

@@ -31,10 +31,7 @@ _QUESTIONS = "/duet.v1.InferenceService/"
 
 
 class CallAuthorizer:
-    """Admits calls by the certificate of their connection; terminates those that lose a right.
-
-    See `duet_cloud.interceptor.Authorizer`.
-    """
+    """Admits calls by the certificate of their connection; terminates those that lose a right."""
 
     def __init__(self, callers: Callers, quotas: Quotas, refusals: Refusals) -> None:
         self._callers = callers
@@ -48,7 +45,15 @@ class CallAuthorizer:
 
     @asynccontextmanager
     async def authorize(self, method: str, context: Context) -> AsyncIterator[None]:
-        """See `duet_cloud.interceptor.Authorizer`."""
+        """Check identity, role and limits of a call, and terminate it when it loses a right.
+
+        Args:
+            method: `/SERVICE/METHOD`.
+            context: the call's.
+
+        Raises:
+            Refusal: the caller may not make the call, or may not any more.
+        """
         async with AsyncExitStack() as held:
             try:
                 caller = await self._identify(context)

@@ -11,6 +11,7 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
+from functools import partial
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -88,40 +89,14 @@ def authority_certificate(
     )
 
 
-def server_certificate(
-    issuer: x509.Certificate,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    public_key: ec.EllipticCurvePublicKey,
-    hosts: Sequence[str],
-    days: float,
-    now: datetime.datetime,
-) -> x509.Certificate:
-    """Return a certificate that proves to devices that they talk to the cloud at one of `hosts`."""
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH
-    return _end_entity(issuer, issuer_key, public_key, hosts, days, now, purpose)
-
-
-def device_certificate(
-    issuer: x509.Certificate,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    public_key: ec.EllipticCurvePublicKey,
-    uri: str,
-    days: float,
-    now: datetime.datetime,
-) -> x509.Certificate:
-    """Return a certificate that proves to the cloud that a device is the one named `uri`."""
-    purpose = ExtendedKeyUsageOID.CLIENT_AUTH
-    return _end_entity(issuer, issuer_key, public_key, [uri], days, now, purpose)
-
-
 def _end_entity(
+    purpose: x509.ObjectIdentifier,
     issuer: x509.Certificate,
     issuer_key: ec.EllipticCurvePrivateKey,
     public_key: ec.EllipticCurvePublicKey,
     names: Sequence[str],
     days: float,
     now: datetime.datetime,
-    purpose: x509.ObjectIdentifier,
 ) -> x509.Certificate:
     ends = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
     return (
@@ -131,6 +106,12 @@ def _end_entity(
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
+
+
+server_certificate = partial(_end_entity, ExtendedKeyUsageOID.SERVER_AUTH)
+"""Return a certificate that proves to devices that they talk to the cloud at one of `names`."""
+device_certificate = partial(_end_entity, ExtendedKeyUsageOID.CLIENT_AUTH)
+"""Return a certificate that proves to the cloud that a device has the URI in `names`."""
 
 
 def signing_request_key(data: bytes) -> ec.EllipticCurvePublicKey:

@@ -35,6 +35,8 @@ _FOR_EVER = 1e300
 class Counts:
     """Counts of one service. Its methods block; they may be called from any thread.
 
+    Those that read or write raise `DatabaseError` if the database cannot be used.
+
     Args:
         database: where the counts are; `Database.migrate` was called.
         clock: seconds since 1970; of a shared database, the database's own unless this is given.
@@ -59,11 +61,7 @@ class Counts:
             self.lock.close()
 
     def begin(self) -> None:
-        """Begin to count for this service.
-
-        Raises:
-            DatabaseError: the database cannot be used.
-        """
+        """Begin to count for this service."""
         change = self.database.change
         with self.database.transaction():
             now = self._now()
@@ -85,9 +83,6 @@ class Counts:
 
         Numbers of running questions that could not be stored, or that another service deleted while
         this one had no database, are stored again.
-
-        Raises:
-            DatabaseError: the database cannot be used.
         """
         if self.database.shared:
             self._extend(self._now() + LEASE_S)
@@ -114,7 +109,6 @@ class Counts:
 
         Raises:
             Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets; nothing is counted.
-            DatabaseError: the database cannot be used.
         """
         if limits.concurrency is None and limits.rate is None:
             if limits.tokens is not None:
@@ -149,21 +143,13 @@ class Counts:
                 del self._running[name]
 
     def store(self, name: str) -> None:
-        """Store how many questions of an identity this service runs; may be repeated.
-
-        Raises:
-            DatabaseError: the database cannot be used.
-        """
+        """Store how many questions of an identity this service runs; may be repeated."""
         with self.database.transaction():
             self._lock(name)
             self._store(name)
 
     def charge(self, name: str, day: str, tokens: int, limit: int) -> bool:
-        """Charge tokens; return whether the limit has room for them.
-
-        Raises:
-            DatabaseError: the database cannot be used.
-        """
+        """Charge tokens; return whether the limit has room for them."""
         row = self.database.one(
             "INSERT INTO tokens (identity, day, spent) "
             "SELECT CAST(:name AS TEXT), CAST(:day AS TEXT), CAST(:tokens AS BIGINT) "
@@ -178,11 +164,7 @@ class Counts:
         return row is not None
 
     def add(self, name: str, day: str, tokens: int) -> None:
-        """Add tokens, or take them back if negative, whatever the limit.
-
-        Raises:
-            DatabaseError: the database cannot be used.
-        """
+        """Add tokens, or take them back if negative, whatever the limit."""
         self.database.change(
             "INSERT INTO tokens (identity, day, spent) VALUES (:name, :day, :tokens) "
             "ON CONFLICT (identity, day) DO UPDATE SET spent = tokens.spent + excluded.spent",
@@ -192,11 +174,7 @@ class Counts:
         )
 
     def spent(self, name: str) -> int:
-        """Return the tokens that an identity used today.
-
-        Raises:
-            DatabaseError: the database cannot be used.
-        """
+        """Return the tokens that an identity used today."""
         row = self.database.one(
             "SELECT spent FROM tokens WHERE identity = :name AND day = :day",
             name=name,
@@ -212,11 +190,8 @@ class Counts:
         """Return tokens by day, the newest day first, and by identity, who spent most first.
 
         `days`: how many, today the last.
-
-        Raises:
-            DatabaseError: the database cannot be used.
         """
-        first = _date(self._time()) - datetime.timedelta(days=days - 1)
+        first = _date(self._now()) - datetime.timedelta(days=days - 1)
         rows = self.database.all(
             "SELECT identity, day, spent FROM tokens WHERE day >= :first "
             "ORDER BY day DESC, spent DESC, identity",
@@ -225,11 +200,7 @@ class Counts:
         return [Usage(name, day, spent, access.limits_of(name).tokens) for name, day, spent in rows]
 
     def out_of_tokens(self, name: str, limit: int, wanted: int) -> Refusal:
-        """Return the refusal of a question that may take `wanted` tokens; 0: not known yet.
-
-        Raises:
-            DatabaseError: the database cannot be used.
-        """
+        """Return the refusal of a question that may take `wanted` tokens; 0: not known yet."""
         wait = 86400 - self._time() % 86400
         hours, minutes = divmod(int(wait // 60), 60)
         spent = self.spent(name)

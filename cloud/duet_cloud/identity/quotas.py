@@ -7,7 +7,7 @@ a limit are counted when their questions end.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -92,10 +92,7 @@ class Quotas:
             if running:
                 # Once, here; storing the new number may fail, or succeed late.
                 self.counts.leave(name)
-                await self._finish(partial(self._store, name))
-
-    async def _store(self, name: str) -> None:
-        await self.counts.database.call(partial(self.counts.store, name))
+                await self._finish(partial(self.counts.store, name))
 
     def charge(self, job: Job) -> AbstractAsyncContextManager[Charge]:
         """Charge a job to the caller of the call that is being served; see `tokens`."""
@@ -123,7 +120,7 @@ class Quotas:
             yield counted
         finally:
             if difference := counted.spent - charged:
-                await self._finish(partial(self._add, name, day, difference))
+                await self._finish(partial(self.counts.add, name, day, difference))
 
     async def _charge(self, name: str, day: str, most: int, limit: int) -> None:
         def undo(charged: bool) -> None:
@@ -132,9 +129,6 @@ class Quotas:
 
         if not await self._counted(partial(self.counts.charge, name, day, most, limit), undo):
             raise await self._counted(partial(self.counts.out_of_tokens, name, limit, most))
-
-    async def _add(self, name: str, day: str, tokens: int) -> None:
-        await self.counts.database.call(partial(self.counts.add, name, day, tokens))
 
     async def _counted(
         self, count: Callable[[], _Result], undo: Callable[[_Result], None] | None = None
@@ -150,16 +144,16 @@ class Quotas:
             self._log(error)
             raise database_away("the service cannot count questions at present") from error
 
-    async def _finish(self, count: Callable[[], Awaitable[None]]) -> None:
+    async def _finish(self, count: Callable[[], None]) -> None:
         """Count the end of a question, also of one that is cancelled; wait for it only briefly."""
         task = asyncio.create_task(self._counted_if_possible(count))
         self._refunds.add(task)
         task.add_done_callback(self._refunds.discard)
         await asyncio.wait({task}, timeout=_REFUND_S)
 
-    async def _counted_if_possible(self, count: Callable[[], Awaitable[None]]) -> None:
+    async def _counted_if_possible(self, count: Callable[[], None]) -> None:
         try:
-            await count()
+            await self.counts.database.call(count)
         except DatabaseError as error:
             self._log(error)
 

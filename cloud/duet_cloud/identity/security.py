@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -12,7 +12,6 @@ from cryptography import x509
 from prometheus_client import Counter
 
 from duet_cloud import logs
-from duet_cloud.engine import Job
 from duet_cloud.errors import CloudError, CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import Access, AccessFile
@@ -23,7 +22,7 @@ from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
 from duet_cloud.identity.database import Database, DatabaseError
 from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
-from duet_cloud.identity.quotas import Charge, Quotas
+from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.registry import Registry
 from duet_cloud.identity.replicas import Replicas
@@ -161,7 +160,9 @@ class Security:
         self._replicas.check(credentials.certificate)
         self._root = root
         self._registry = registry
-        self._database_up = True
+        self.database_up = True
+        """Whether the registry and the counts can be read."""
+        self.charge = self._quotas.charge
         self._warned: datetime.date | None = None
         self._enrollment: EnrollmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -234,14 +235,6 @@ class Security:
             )
         return bound
 
-    def database_up(self) -> bool:
-        """Return whether the registry and the counts can be read."""
-        return self._database_up
-
-    def charge(self, job: Job) -> AbstractAsyncContextManager[Charge]:
-        """Charge a job's tokens to the caller; see `Quotas.tokens`."""
-        return self._quotas.charge(job)
-
     async def start(self, report_ready: Callable[[], Awaitable[None]]) -> None:
         """Start enrollment and the tasks that watch certificates, rights and the database.
 
@@ -278,13 +271,13 @@ class Security:
                     await self._registry.database.call(self._registry.database.ping)
                 await self._quotas.extend()
             except DatabaseError as error:
-                if self._database_up:
-                    self._database_up, away_since = False, time.monotonic()
+                if self.database_up:
+                    self.database_up, away_since = False, time.monotonic()
                     logs.get().error("database away", reason=str(error))
                     await report_ready()
                 continue
-            if not self._database_up:
-                self._database_up = True
+            if not self.database_up:
+                self.database_up = True
                 seconds = round(time.monotonic() - away_since, 1)
                 logs.get().info("database back", seconds=seconds)
                 await report_ready()

@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 from duet_cloud import logs
 from duet_cloud.identity import certificates
 from duet_cloud.identity import counts as counts_module
-from duet_cloud.identity.access import IdentityLimits
+from duet_cloud.identity.access import Access, IdentityLimits
 from duet_cloud.identity.authority import Authority, invite
 from duet_cloud.identity.certificates import pem, serial_text
 from duet_cloud.identity.counts import LEASE_S, Counts
@@ -256,7 +256,7 @@ async def test_the_database_away_and_back(
             assert caught.value.details() == "the authority's registry cannot be read"
             status = rpc_status.from_call(caught.value)
             assert [detail.TypeName() for detail in status.details] == ["google.rpc.RetryInfo"]
-            await until(lambda up=replica.server.security.database_up: not up())  # type: ignore[union-attr,misc]
+            await until(lambda security=replica.server.security: not security.database_up)  # type: ignore[union-attr,misc]
             assert replica.metric("duet_database_up") == 0
             assert replica.metric("duet_refused_total", reason="database") == 1
             (reason,) = replica.server.reasons()
@@ -266,7 +266,7 @@ async def test_the_database_away_and_back(
     finally:
         await asyncio.to_thread(postgres.start)
     for replica, stub in zip(replicas, stubs, strict=True):
-        await until(replica.server.security.database_up)  # type: ignore[union-attr]
+        await until(lambda security=replica.server.security: security.database_up)  # type: ignore[union-attr]
         assert replica.metric("duet_database_up") == 1
         assert replica.server.reasons() == []
         assert await replica.health() == serving
@@ -333,7 +333,14 @@ def test_the_day_is_the_databases(database: str, monkeypatch: pytest.MonkeyPatch
     counts = counts_of(database)
     before = today()
     assert before <= counts.day() <= today()
+    counts.add("laptop", counts.day(), 7)
     counts.close()
+    # As a command of the operator's opens them, which counts nothing.
+    asked = Counts(Database.postgresql(database))
+    assert [each.day for each in asked.usage(Access(), days=1)] == [counts.day()]
+    monkeypatch.setattr(counts_module.time, "time", lambda: real() + 2 * 86400)
+    assert [each.tokens for each in asked.usage(Access(), days=1)] == [7]
+    asked.close()
 
 
 @pytest.fixture
