@@ -22,16 +22,12 @@ from duet_contract.v1.control_pb2 import (
     ServingState,
 )
 
-# Short, since another address may serve the device at once.
-_RETRY_AFTER_S = {
-    SERVING_STATE_LOADING: 5.0,
-    SERVING_STATE_DRAINING: 2.0,
-    SERVING_STATE_FAILED: 2.0,
-}
-_WHY_NOT = {
-    SERVING_STATE_LOADING: "the service is loading its model",
-    SERVING_STATE_DRAINING: "the service is stopping",
-    SERVING_STATE_FAILED: "the service's engine has failed",
+# Why no request is admitted, and seconds until a retry: few, since another address may serve the
+# device at once.
+_NOT_ADMITTED = {
+    SERVING_STATE_LOADING: ("the service is loading its model", 5.0),
+    SERVING_STATE_DRAINING: ("the service is stopping", 2.0),
+    SERVING_STATE_FAILED: ("the service's engine has failed", 2.0),
 }
 # Complete signals of one identity that it may always leave unread, however many others ask.
 _MOST_UNREAD = 16
@@ -115,7 +111,7 @@ class Admission:
     @property
     def why_not(self) -> str | None:
         """Why no request is admitted; None while they are."""
-        return _WHY_NOT.get(self.state)
+        return _NOT_ADMITTED.get(self.state, (None,))[0]
 
     def open(self, max_running: int) -> None:
         """Start admitting, `max_running` at a time; called when the engine is loaded."""
@@ -145,7 +141,7 @@ class Admission:
                 that may also happen while the request waits.
         """
         if self.state != SERVING_STATE_READY:
-            raise unavailable(_WHY_NOT[self.state], _RETRY_AFTER_S[self.state])
+            raise unavailable(*_NOT_ADMITTED[self.state])
         if request_id in self._in_flight:
             raise duplicate(request_id)
         place = self._enter(identity)

@@ -55,7 +55,7 @@ def invite(
     if name in known and known[name].state == "enrolled" and not again:
         raise UsageError(f"{name} is enrolled: give another name, or --again to replace it")
     # A code that could not be printed is not registered, and voids no earlier one.
-    with registry.transaction():
+    with registry.database.transaction():
         code = authorities.invite(certificate, registry, name, given, hours)
         click.echo(str(code))
     click.echo(

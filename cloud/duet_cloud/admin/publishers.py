@@ -26,7 +26,7 @@ def add(key: Path, name: str | None, directory: Path, database: str | None) -> N
     raw = load_public_key(key)
     given = check_name(name or key.stem)
     registry = authorities.open_registry(directory, database)
-    with registry.transaction():
+    with registry.database.transaction():
         registry.add_publisher(given, raw, int(time.time()))
         click.echo(f"{given}  {fingerprint(raw)}")
 

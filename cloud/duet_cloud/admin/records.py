@@ -38,7 +38,7 @@ def move(directory: Path, database: str | None) -> None:
         if _rows(target):
             raise CredentialsError(f"{target.name} is not empty: give an empty database")
         rows = _copy(registry.database, target) + _copy(counts.database, target)
-    registry.close()
+    registry.database.close()
     counts.close()
     target.close()
     for path in (directory / authorities.REGISTRY_NAME, counts_path):

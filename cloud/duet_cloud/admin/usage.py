@@ -55,7 +55,7 @@ def _counts(directory: Path, database: str | None, access: Path | None) -> Path 
         return counts_beside(access)  # your own PKI: there is no authority's directory
     path = directory / COUNTS_NAME
     if database is None:
-        authorities.open_registry(directory).close()
+        authorities.open_registry(directory).database.close()
         return path if path.is_file() else None
     return path
 

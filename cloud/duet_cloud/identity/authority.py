@@ -218,7 +218,7 @@ def _create(
         database = Database.sqlite(path) if url is None else Database.postgresql(url)
         database.migrate()
         authority = Authority(directory, certificate, key, Registry(database))
-        with authority.registry.transaction():
+        with authority.registry.database.transaction():
             if authority.registry.setting_or_none("domain") is not None:
                 raise CredentialsError(
                     f"{database.name} has the records of another authority: give an empty database"
@@ -237,7 +237,7 @@ def _create(
 def discard(authority: "Authority") -> None:
     """Remove an authority that `create` has just made."""
     authority.registry.clear_settings()
-    authority.registry.close()
+    authority.registry.database.close()
     shutil.rmtree(authority.directory, ignore_errors=True)
 
 
@@ -281,7 +281,7 @@ class Authority:
         Raises:
             ValueError: the signing request cannot be used; the code is not spent.
         """
-        with self.registry.transaction():
+        with self.registry.database.transaction():
             name = self.registry.spend(secret, int(_now().timestamp()))
             if name is None:
                 return None
@@ -319,7 +319,7 @@ class Authority:
         Raises:
             ValueError: the signing request cannot be used.
         """
-        with self.registry.transaction():
+        with self.registry.database.transaction():
             known = self.registry.certificate(serial)
             if known is None:
                 return None

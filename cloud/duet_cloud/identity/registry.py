@@ -6,11 +6,10 @@ calls that run. Several processes may share them. Times are seconds since 1970 (
 
 import hashlib
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, text
+from sqlalchemy import Row, Text, bindparam, text
 from sqlalchemy.exc import IntegrityError
 
 from duet_cloud.errors import CredentialsError
@@ -59,14 +58,6 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def close(self) -> None:
-        """Close the database."""
-        self.database.close()
-
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """Everything inside happens, or nothing; see `Database.transaction`."""
-        return self.database.transaction()
-
     def setting(self, name: str) -> str:
         """Return a setting that `init` wrote.
 
@@ -102,7 +93,7 @@ class Registry:
         self, name: str, roles: Iterable[str], secret: bytes, now: int, expires: int
     ) -> None:
         """Store a code's hash for a device, new or known; its earlier codes are void."""
-        with self.transaction():
+        with self.database.transaction():
             self.database.change(
                 "INSERT INTO devices (name, roles, since) VALUES (:name, :roles, :now) "
                 "ON CONFLICT (name) DO UPDATE SET roles = excluded.roles",
@@ -124,7 +115,7 @@ class Registry:
         """Spend a code exactly once among all callers; return its device's name, None if invalid.
 
         What was issued to the name before is revoked: a name belongs to one device. Call inside
-        `transaction`, with what the code is spent for.
+        `Database.transaction`, with what the code is spent for.
         """
         found = self.database.one("SELECT device FROM codes WHERE hash = :hash", hash=_hash(secret))
         if found is None:
@@ -188,7 +179,7 @@ class Registry:
         Raises:
             CredentialsError: there is no device of that name.
         """
-        with self.transaction():
+        with self.database.transaction():
             if not self.lock(name):
                 raise CredentialsError(f"there is no device {name!r}: duet-cloud admin devices")
             codes = self.database.change(
@@ -255,7 +246,7 @@ class Registry:
 
         Whoever issues or revokes its certificates locks it first, and reads the certificates after
         that: otherwise PostgreSQL would let a renewal read, a revocation commit, and the renewal
-        add a certificate that is not revoked. Call inside `transaction`.
+        add a certificate that is not revoked. Call inside `Database.transaction`.
         """
         return bool(
             self.database.change("UPDATE devices SET since = since WHERE name = :name", name=name)

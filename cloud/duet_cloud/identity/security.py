@@ -259,7 +259,7 @@ class Security:
             await self._enrollment.stop()
         await self._quotas.close()
         if self._registry:
-            self._registry.close()
+            self._registry.database.close()
 
     async def _watch_database(self, report_ready: Callable[[], Awaitable[None]]) -> None:
         """Notice when the database goes and comes; run until cancelled."""

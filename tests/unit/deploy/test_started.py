@@ -77,7 +77,7 @@ def _chart(directory, pair):
 def command(request, postgres, tmp_path, toy_pair, monkeypatch):
     url = postgres.database()
     directory = tmp_path / "authority"
-    identities.make_authority(directory, url).registry.close()
+    identities.make_authority(directory, url).registry.database.close()
     write_private(directory / "passphrase", identities.PASSPHRASE.encode())
     monkeypatch.setenv(DATABASE_VARIABLE, url.replace("duet@", f"duet:{PASSWORD}@"))
     monkeypatch.setenv("SCRIPT_TOKENS", "8")

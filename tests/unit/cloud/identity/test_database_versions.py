@@ -89,7 +89,7 @@ def test_a_registry_of_before_versions_keeps_its_records(
     authority: authorities.Authority, column: bool
 ) -> None:
     path = authority.directory / "registry.db"
-    authority.registry.close()
+    authority.registry.database.close()
     new = columns(path)
     script(path, OLD_REGISTRY if column else OLD_REGISTRY.replace(", certificate BLOB", ""))
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_a_registry_of_before_versions_keeps_its_records(
         assert issued
         assert (issued.device, issued.not_after) == ("laptop", 99999999999)
         assert registry.publishers() == {"us": b"\2"}
-        registry.close()
+        registry.database.close()
     assert columns(path) == new
 
 
@@ -188,7 +188,7 @@ def test_a_later_version_of_a_file_is_refused_and_unchanged(
     authority: authorities.Authority, options: ServeOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = authority.directory
-    authority.registry.close()
+    authority.registry.database.close()
     later(directory / "registry.db")
     before = files(directory)
     with pytest.raises(CredentialsError, match=LATER):
@@ -205,7 +205,7 @@ def test_a_later_version_of_a_file_is_refused_and_unchanged(
 def test_a_later_version_of_a_shared_database(postgres, tmp_path, options) -> None:  # type: ignore[no-untyped-def]
     url = postgres.database()
     authority = identities.make_authority(tmp_path / "authority", url)
-    with authority.registry.transaction() as connection:
+    with authority.registry.database.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
     served = ServeOptions(tls_dir=authority.directory, database=url)
     for use in (
@@ -215,7 +215,7 @@ def test_a_later_version_of_a_shared_database(postgres, tmp_path, options) -> No
     ):
         with pytest.raises(CredentialsError, match=LATER):
             use()
-    authority.registry.close()
+    authority.registry.database.close()
 
 
 def test_two_services_with_one_directory(
@@ -302,11 +302,11 @@ def test_a_check_describes_a_database_and_changes_nothing(postgres, tmp_path) ->
 
 def test_a_database_of_another_authority(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]
     url = postgres.database()
-    identities.make_authority(tmp_path / "one", url).registry.close()
+    identities.make_authority(tmp_path / "one", url).registry.database.close()
     with pytest.raises(CredentialsError, match="has the records of another authority"):
         identities.make_authority(tmp_path / "two", url)
     assert not (tmp_path / "two").exists()
-    identities.make_authority(tmp_path / "three").registry.close()
+    identities.make_authority(tmp_path / "three").registry.database.close()
     with pytest.raises(CredentialsError, match="has the records of another authority"):
         authorities.open_registry(tmp_path / "three", url)
 
@@ -330,7 +330,7 @@ def test_records_move_to_a_shared_database(  # type: ignore[no-untyped-def]
     counts.add("laptop", counts.day(), 7)
     counts.close()
     before = authority.registry.devices(0)
-    authority.registry.close()
+    authority.registry.database.close()
     assert cloud_admin(["move", "--dir", str(directory)]) == Exit.USAGE
     served = open_security(ServeOptions(tls_dir=directory), Metrics().refused)
     assert served
@@ -343,7 +343,7 @@ def test_records_move_to_a_shared_database(  # type: ignore[no-untyped-def]
     registry = authorities.open_registry(directory, url)
     assert registry.devices(0) == before
     assert registry.publishers() == {"us": b"k" * 32}
-    registry.close()
+    registry.database.close()
     assert cloud_admin(["usage", "--dir", str(directory)]) == Exit.OK
     assert "7 " in capsys.readouterr().out
     # Nothing reads the old records by mistake.
@@ -352,7 +352,7 @@ def test_records_move_to_a_shared_database(  # type: ignore[no-untyped-def]
     assert cloud_admin(["devices", "--dir", str(directory)]) == Exit.CREDENTIALS
     assert "was moved to a database: give --database" in capsys.readouterr().err
     # A database that holds records is not added to.
-    identities.make_authority(tmp_path / "other").registry.close()
+    identities.make_authority(tmp_path / "other").registry.database.close()
     other = ["move", "--dir", str(tmp_path / "other"), "--database", url]
     assert cloud_admin(other) == Exit.CREDENTIALS
     assert "is not empty" in capsys.readouterr().err
@@ -387,4 +387,4 @@ def test_settings_of_a_registry_are_replaced(opened: Database) -> None:
     registry.clear_settings()
     with pytest.raises(CredentialsError, match="has no 'domain'"):
         registry.setting("domain")
-    registry.close()
+    registry.database.close()

@@ -66,7 +66,7 @@ def start(toy_pair, options):
 @pytest.mark.parametrize("name", ["authority.pem", "authority.key", "registry.db", "server.pem"])
 @pytest.mark.parametrize("content", [None, b"", b"nonsense"])
 async def test_a_damaged_authority(toy_pair, secure_options, authority, name, content):
-    authority.registry.close()
+    authority.registry.database.close()
     (authority.directory / name).unlink()
     if content is not None:
         (authority.directory / name).write_bytes(content)

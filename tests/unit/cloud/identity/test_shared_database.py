@@ -407,7 +407,7 @@ def test_a_renewal_that_begins_while_a_revocation_commits_is_refused(
 ) -> None:
     waiting = statement("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
     with ThreadPoolExecutor() as threads:
-        with authority.registry.transaction() as connection:
+        with authority.registry.database.transaction() as connection:
             left = revocation()
             renewal = threads.submit(authority.renew, serial, identities.signing_request())
             deadline = time.monotonic() + 60
