@@ -6,7 +6,8 @@ frees what it holds at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from inspect import isasyncgen
 from typing import Any, Protocol, cast
@@ -65,10 +66,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 return deserialize(data)
             except (DecodeError, UnicodeDecodeError) as error:
-                # Raised here, gRPC would report INTERNAL.
-                return error
+                # Raised here, gRPC would report INTERNAL. Its frames keep the call, as below.
+                return error.with_traceback(None)
 
-        async def serve(request: Any, context: Context) -> Any:
+        async def answer(request: Any, context: Context) -> Any:
             bounded = cast(Context, _BoundedContext(context, self._write_s))
             try:
                 async with self._authorized(method, context):
@@ -86,6 +87,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             except Refusal as refusal:
                 await refusal.abort(context)
 
+        async def serve(request: Any, context: Context) -> Any:
+            try:
+                return await answer(request, context)
+            except grpc.aio.AbortError as error:
+                _clear_frames(error)
+                raise
+            finally:
+                del request, context
+
         if handler.request_streaming:
             return handler._replace(**{kind: serve})
         # gRPC itself leaves a call without a request open, with no status, and tells no one.
@@ -98,15 +108,29 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return self._authorizer.authorize(method, context)
 
 
-async def _only(requests: AsyncIterator[Any]) -> Any:
+def _clear_frames(error: BaseException | None) -> None:
+    """Have an error keep nothing of the call that it ended.
+
+    The call's state in gRPC keeps the error, its traceback the frames, and these the call and its
+    request: megabytes of cycles, if nothing but the garbage collector ends them.
+    """
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+async def _only(requests: AsyncIterable[Any]) -> Any:
     """Return the one request of a call.
+
+    gRPC's generator that reads it is closed: it is part of a cycle with the call, too.
 
     Raises:
         Refusal: INVALID_ARGUMENT, as the client sends none; UNAVAILABLE, as it takes too long.
     """
+    reading = cast(AsyncGenerator[Any], aiter(requests))
     try:
-        async with asyncio.timeout(_REQUEST_S):
-            async for request in requests:
+        async with asyncio.timeout(_REQUEST_S), aclosing(reading) as received:
+            async for request in received:
                 return request
     except TimeoutError as error:
         raise unavailable(f"the device has sent no request for {_REQUEST_S:g} s", 0.0) from error
