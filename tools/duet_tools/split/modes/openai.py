@@ -22,15 +22,6 @@ _FULL = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True)
-class CloudTimes:
-    """Durations by the server's own clock, in milliseconds."""
-
-    queue_ms: float
-    prefill_ms: float
-    decode_ms: float
-
-
-@dataclass(frozen=True)
 class Completion:
     """A completion as it was received."""
 
@@ -40,8 +31,11 @@ class Completion:
     """`end` or `limit`."""
     events: tuple[tuple[int, float], ...]
     """Characters so far, and the milliseconds at which they arrived."""
-    times: CloudTimes | None = None
-    """None if the server does not report times (vLLM: `--enable-per-request-metrics`)."""
+    times: tuple[float, ...] = ()
+    """Milliseconds of queue, prefill and decoding by the server's clock.
+
+    Empty if the server does not report times (vLLM: `--enable-per-request-metrics`).
+    """
 
     @property
     def first_ms(self) -> float | None:
@@ -72,10 +66,9 @@ class CompletionRequests:
         index: int,
         stop: threading.Event,
     ) -> None:
-        self._endpoint, self.model = server
-        self.common = common
-        self.seed = common.seed + index
-        self.deadline = Deadline(common.timeout, None, stop)
+        self._endpoint, self._model = server
+        self._temperature, self._seed = common.temperature, common.seed + index
+        self._deadline = Deadline(common.timeout, None, stop)
         self._address = near
         self._up = self._down = 0
         self._connected: float | None = None
@@ -90,15 +83,28 @@ class CompletionRequests:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
-        """Post a completion's request; return its events and when each came.
+    def complete(self, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
+        """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
 
         Raises:
             CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded: it failed.
             Interrupted: the run ends.
         """
+        body: dict[str, Any] = {
+            "model": self._model,
+            "prompt": prompt,
+            "max_tokens": limit,
+            "temperature": self._temperature,
+            "seed": self._seed,
+            # The end of reasoning must be visible.
+            "skip_special_tokens": False,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if stop_id is not None:
+            body["stop_token_ids"] = [stop_id]
         try:
-            return self._post(body)
+            return _completion(self._post(body))
         except httpx.ConnectTimeout as error:
             raise CloudUnreachable(f"no server at {self._address}: no link in time") from error
         except httpx.TimeoutException as error:
@@ -111,6 +117,7 @@ class CompletionRequests:
         return Record(app_up=self._up, app_down=self._down, connect_ms=self._connected)
 
     def _post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+        """Return the events of a request and when each came."""
         extensions = {"trace": self._on_event, **self._endpoint.extensions}
         request = self._client.build_request(
             "POST", "/completions", json=body, extensions=extensions
@@ -128,8 +135,8 @@ class CompletionRequests:
     def _events(self, response: httpx.Response) -> list[tuple[float, dict[str, Any]]]:
         found, rest, done = [], b"", False
         for data in response.iter_raw():
-            at = self.deadline.elapsed_ms()
-            self.deadline.check()
+            at = self._deadline.elapsed_ms()
+            self._deadline.check()
             self._down += len(data)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
@@ -144,7 +151,7 @@ class CompletionRequests:
         # With TLS, a connection is open once its handshake is done.
         last = "start_tls" if self._endpoint.tls else "connect_tcp"
         if name == f"connection.{last}.complete" and self._connected is None:
-            self._connected = self.deadline.elapsed_ms()
+            self._connected = self._deadline.elapsed_ms()
 
 
 def connect(near: str, server: OpenAIModel, common: ModeSettings) -> None:
@@ -161,30 +168,10 @@ def connect(near: str, server: OpenAIModel, common: ModeSettings) -> None:
         raise CloudUnreachable(f"no server at {near}: {error}") from error
 
 
-def complete(
-    completions: CompletionRequests, prompt: str, limit: int, stop_id: int | None = None
-) -> Completion:
-    """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
-
-    Raises:
-        DeviceError: see `CompletionRequests.post`.
-    """
-    body: dict[str, Any] = {
-        "model": completions.model,
-        "prompt": prompt,
-        "max_tokens": limit,
-        "temperature": completions.common.temperature,
-        "seed": completions.seed,
-        # The end of reasoning must be visible.
-        "skip_special_tokens": False,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if stop_id is not None:
-        body["stop_token_ids"] = [stop_id]
+def _completion(events: list[tuple[float, dict[str, Any]]]) -> Completion:
     text, marks, reason, tokens = "", [], "", 0
-    times = None
-    for at, event in completions.post(body):
+    times: tuple[float, ...] = ()
+    for at, event in events:
         if "error" in event:
             raise CloudRefused(f"the server failed: {str(event['error'])[:200]}")
         for choice in event.get("choices") or ():
@@ -199,13 +186,11 @@ def complete(
     return Completion(text, tokens - ended, "end" if ended else "limit", tuple(marks), times)
 
 
-def _times(metrics: dict[str, Any]) -> CloudTimes | None:
+def _times(metrics: dict[str, Any]) -> tuple[float, ...]:
     """Return the times in vLLM's request metrics; its first-token time excludes the queue."""
     names = ("queue_time_ms", "time_to_first_token_ms", "generation_time_ms")
     values = [metrics.get(name) for name in names]
-    if any(value is None for value in values):
-        return None
-    return CloudTimes(*map(float, values))  # type: ignore[arg-type]
+    return () if None in values else tuple(map(float, values))  # type: ignore[arg-type]
 
 
 def _timeout(common: ModeSettings) -> httpx.Timeout:
