@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_tools.link.errors import BadLink
-from duet_tools.link.profiles import PRESETS, Direction, link_named, parse_rate
+from duet_tools.link.profiles import PRESETS, BadLink, Direction, link_named, parse_rate
 
 
 def test_every_link_that_is_promised_has_values_and_a_source() -> None:
