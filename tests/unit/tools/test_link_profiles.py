@@ -17,13 +17,6 @@ def test_every_link_that_is_promised_has_values_and_a_source() -> None:
             assert link.rtt_ms > 0
 
 
-def test_slower_generations_are_slower() -> None:
-    order = [PRESETS[name] for name in ("2g", "3g", "4g", "5g")]
-    assert [link.rtt_ms for link in order] == sorted((link.rtt_ms for link in order), reverse=True)
-    rates = [link.down.rate_bit_s or 0 for link in order]
-    assert rates == sorted(rates)
-
-
 def test_an_unknown_link_names_those_that_are_known() -> None:
     with pytest.raises(BadLink, match="no link named '6g'; there are: none, 2g, 3g") as caught:
         link_named("6g")

@@ -48,10 +48,6 @@ def test_targets(comparison: str, value: float, met: bool) -> None:
     assert target.met_by(value) is met
 
 
-def test_figure_without_target_is_neither_met_nor_missed(figure: Figure) -> None:
-    assert figure.model_copy(update={"target": None}).met is None
-
-
 def test_measuring_again_replaces_in_place_and_keeps_the_rest(
     results: Results, figure: Figure
 ) -> None:

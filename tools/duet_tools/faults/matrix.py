@@ -46,18 +46,10 @@ def run(
     seed: int,
     say: Callable[[str], None],
 ) -> Iterator[FaultResult]:
-    """Run rows of the matrix.
+    """Run rows of the matrix; yield the result of each.
 
-    Args:
-        workload: the pair.
-        rows: those to run.
-        quick: whether to run the short version.
-        vllm: whether rows about the engine start vLLM.
-        seed: what random choices follow from.
-        say: is given a line at the start of each row.
-
-    Yields:
-        The result of each row.
+    `quick`: the short version. `vllm`: whether rows about the engine start vLLM. `say`: is given the
+    name of each row at its start.
     """
     for row in rows:
         say(row.name)

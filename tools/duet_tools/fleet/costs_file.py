@@ -15,12 +15,7 @@ from duet_tools.results.report import CellReport, Metric, Report, read_report
 
 
 def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Costs:
-    """Read costs, or make them from the bench's report or its results.
-
-    Args:
-        path: the file.
-        signal_tokens: of questions; only where the file does not say.
-        answer_tokens: likewise, of their answers.
+    """Read costs, or make them from the bench's report or its results, where these lengths are used.
 
     Raises:
         UsageProblem: it is missing, malformed, too large, or lacks a figure.

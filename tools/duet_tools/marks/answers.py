@@ -48,13 +48,7 @@ class JudgedAnswer:
 
 
 class Answerer:
-    """Answers with a loaded decoder.
-
-    Args:
-        pair: the pair.
-        decoder: its decoder.
-        calibration: its calibration.
-    """
+    """Answers with a loaded decoder, by a pair's calibration."""
 
     def __init__(self, pair: Pair, decoder: Decoder, calibration: Calibration) -> None:
         self._manifest, self._decoder, self._calibration = pair.manifest, decoder, calibration
@@ -98,11 +92,7 @@ class Answerer:
 
 
 def with_rounds(tries: list[JudgedAnswer], rounds: int) -> tuple[bool, int]:
-    """Replay `--rounds`: ask again while the answer is doubtful, give the best.
-
-    Args:
-        tries: the greedy answer, then sampled ones.
-        rounds: most signals.
+    """Replay `--rounds` (at most `rounds` signals): ask again while in doubt, give the best answer.
 
     Returns:
         Whether the given answer is right, and signal tokens spent.
