@@ -18,8 +18,8 @@ from duet_tools.link.timeline import BadTimeline, read_timeline
 from duet_tools.options import flags
 from duet_tools.progress import plain
 from duet_tools.report.readme_tables import read_measured
-from duet_tools.results.figures import read_results
-from duet_tools.results.report import read_report
+from duet_tools.results.figures import Results
+from duet_tools.results.report import Report
 from duet_tools.split.command import ObjectiveType
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)
@@ -92,8 +92,8 @@ def test_text_is_shown_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        read_report,
-        read_results,
+        Report.read,
+        Results.read,
         read_measured,
         read_timeline,
         lambda path: read_costs(path, (1.0,), (1.0,)),

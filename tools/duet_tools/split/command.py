@@ -208,9 +208,9 @@ def split(
 
 def _compare(a: Path, b: Path) -> None:
     from duet_tools.report.compare import compare, comparison_table
-    from duet_tools.results.report import read_report
+    from duet_tools.results.report import Report
 
-    first, second = read_report(a), read_report(b)
+    first, second = Report.read(a), Report.read(b)
     found = compare(first, second)
     click.echo(printable(comparison_table(first, second, found)))
     noise = sum(each.verdict == "noise" for each in found)

@@ -22,7 +22,7 @@ from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.build import FILES, build, write
 from duet_tools.report.text import terminal
 from duet_tools.results.cells import Plan
-from duet_tools.results.figures import Figure, read_results
+from duet_tools.results.figures import Figure, Results
 from duet_tools.results.folder import Folder
 from duet_tools.results.machine import commit, describe_machine, today
 from duet_tools.results.questions import QuestionRow, have_answers, read_questions
@@ -93,7 +93,7 @@ def run(options: Options) -> None:
     has_answers = have_answers(questions)
     check = find_check(options.verifier) if has_answers else None
     common = _common(options, workload)
-    figures = read_results(options.figures_file).figures if options.figures_file else ()
+    figures = Results.read(options.figures_file).figures if options.figures_file else ()
     if options.server:
         check_pair(options.server, workload.manifest.reference, common.credentials)
     openai = None
