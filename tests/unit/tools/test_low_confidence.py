@@ -35,9 +35,7 @@ def run(bench: Bench, service: ScriptedService, *more: str) -> list[Record]:
 
 
 def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
-    bench: Bench,
-    service: ScriptedService,
-    completions: ScriptedCompletions,
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions
 ) -> None:
     name_threshold(bench, 0.5)
     bench.decoder.sure = sure

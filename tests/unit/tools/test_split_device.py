@@ -279,9 +279,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
         Folder(tmp_path / "other", settings(), resume=True)
 
 
-def test_energy_is_read_by_package_and_survives_a_counter_that_starts_anew(
-    tmp_path: Path,
-) -> None:
+def test_energy_is_read_by_package_and_survives_a_counter_that_starts_anew(tmp_path: Path) -> None:
     def zone(zone_name: str, **files: object) -> Path:
         path = tmp_path / zone_name
         path.mkdir(exist_ok=True)

@@ -57,10 +57,7 @@ def test_no_service_is_told(
     ],
 )
 def test_bad_options_are_one_line_and_code_2(
-    bench: Bench,
-    service: ScriptedService,
-    more: list[str],
-    capsys: pytest.CaptureFixture[str],
+    bench: Bench, service: ScriptedService, more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(bench, service, *more) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "━" not in line]

@@ -178,10 +178,7 @@ class RetryingClient:
         self._loads: Counter[int] = Counter()
 
     async def ask(
-        self,
-        budget: int,
-        began: float | None = None,
-        got: Callable[[int], None] = lambda _: None,
+        self, budget: int, began: float | None = None, got: Callable[[int], None] = lambda _: None
     ) -> TimedRequest:
         """Ask once, and again when refused; call `got` with the tokens of each chunk."""
         self._asked += 1

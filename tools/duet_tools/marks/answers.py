@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from duet_contract.answers import is_right
 from duet_contract.calibration import Calibration
 from duet_contract.v1.inference_pb2 import SignalEnd
-from duet_device.attempt import (
-    candidate,
-    chance,
-    is_doubtful,
-    judged_attempt,
-    wants_more,
-)
+from duet_device.attempt import candidate, chance, is_doubtful, judged_attempt, wants_more
 from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import build_prompts

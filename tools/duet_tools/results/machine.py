@@ -32,12 +32,7 @@ def new_results(pair: str, out: Path | None) -> Results:
     Raises:
         UsageProblem: the file is of another machine or pair, or cannot be written.
     """
-    results = Results(
-        machine=describe_machine(),
-        pair=pair,
-        commit=commit(),
-        date=today(),
-    )
+    results = Results(machine=describe_machine(), pair=pair, commit=commit(), date=today())
     if not out or not out.exists():
         return results
     earlier = Results.read(out)

@@ -318,10 +318,7 @@ def _facts(
 
 
 def _notes(
-    plan: Plan,
-    workload: Workload,
-    settings: RunSettings,
-    has_answers: bool,
+    plan: Plan, workload: Workload, settings: RunSettings, has_answers: bool
 ) -> tuple[str, ...]:
     """Return what a reader must know to read the figures right."""
     notes = []
