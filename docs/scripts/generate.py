@@ -57,7 +57,10 @@ def documents() -> Iterator[tuple[Path, str]]:
     }
     yield _with_blocks("docs/benchmarks.md", blocks)
     yield _with_block("docs/faults.md", "faults", fault_table(FaultMatrix.read(FAULTS)))
-    captured = {"captured": privacy_table(PrivacyResults.read(PRIVACY)), "relations": relations_table()}
+    captured = {
+        "captured": privacy_table(PrivacyResults.read(PRIVACY)),
+        "relations": relations_table(),
+    }
     yield _with_blocks("docs/privacy.md", captured)
     yield _with_block("docs/training.md", "released", differences())
     tables = {
