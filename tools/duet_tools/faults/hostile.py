@@ -24,7 +24,7 @@ from duet_contract.v1.inference_pb2 import ReasonResponse, SignalChunk, SignalEn
 from duet_tools.faults.devices import QUESTION, SPLIT, UNREACHED, Asked, Device
 from duet_tools.faults.garbage import check_flat, frame, mutated
 from duet_tools.faults.homes import Home
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 
 # What a terminal would obey, or show as something else.
 _ESCAPES = (
@@ -195,6 +195,12 @@ def _bytes_server(draws: random.Random) -> Iterator[str]:
         thread.join()
 
 
+@row(
+    "hostile cloud",
+    "random, malformed and endless signals, statuses and bytes towards a device",
+    "an answer or a defined error in time; memory flat, nothing unescaped on the terminal",
+    "none",
+)
 def _hostile(setting: Setting, trials: Trials) -> None:
     process = psutil.Process()
     with (
@@ -267,12 +273,4 @@ def _ask_on_terminal(setting: Setting, address: str) -> None:
         raise Unheld(f"an unescaped U+{ord(found[0]):04X} on the terminal")
 
 
-ROWS = (
-    Row(
-        "hostile cloud",
-        "random, malformed and endless signals, statuses and bytes towards a device",
-        "an answer or a defined error in time; memory flat, nothing unescaped on the terminal",
-        _hostile,
-        "none",
-    ),
-)
+ROWS = (_hostile,)
