@@ -65,7 +65,9 @@ def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(real_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real engine, one for the whole session (40 s to start)."""
     log = tmp_path_factory.mktemp("service") / "log"
+    # Where a processor has bfloat16, what the models say would differ from one that has not.
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", REAL_PAIR]
+    command += ["--dtype", "float32"]
     command += ["--max-running", "4", "--max-waiting", "2"]
     with Service.started(command, log) as running:
         running.wait_ready(180)

@@ -6,7 +6,8 @@ frees what it holds at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any, cast
@@ -53,10 +54,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 return deserialize(data)
             except (DecodeError, UnicodeDecodeError) as error:
-                # Raised here, gRPC would report INTERNAL.
-                return error
+                # Raised here, gRPC would report INTERNAL. Its frames keep the call, as below.
+                return error.with_traceback(None)
 
-        async def serve(request: Any, context: Context) -> Any:
+        async def answer(request: Any, context: Context) -> Any:
             bounded = cast(Context, _BoundedContext(context, self._write_s))
             try:
                 async with self._authorized(method, context):
@@ -72,11 +73,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         async for message in messages:
                             await bounded.write(message)
             except Refusal as refusal:
-                try:
-                    await refusal.abort(context)
-                except grpc.aio.AbortError as ended:
-                    _forget_frames(ended)
-                    raise
+                await refusal.abort(context)
+
+        async def serve(request: Any, context: Context) -> Any:
+            try:
+                return await answer(request, context)
+            except grpc.aio.AbortError as error:
+                _clear_frames(error)
+                raise
+            finally:
+                del request, context
 
         if handler.request_streaming:
             return handler._replace(**{kind: serve})
@@ -90,30 +96,29 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return self._authorizer.authorize(method, context)
 
 
-def _forget_frames(ended: grpc.aio.AbortError) -> None:
-    """Clear where an error was raised, once the call's task has ended.
+def _clear_frames(error: BaseException | None) -> None:
+    """Have an error keep nothing of the call that it ended.
 
-    gRPC's call holds the error that ended it, and the error's frames hold the call: 4 kB a refused
-    call, which wait for a collection of the oldest generation.
+    The call's state in gRPC keeps the error, its traceback the frames, and these the call and its
+    request: megabytes of cycles, if nothing but the garbage collector ends them.
     """
-
-    def forget(_: asyncio.Task[Any]) -> None:
-        ended.__traceback__ = ended.__context__ = None
-
-    task = asyncio.current_task()
-    assert task is not None
-    task.add_done_callback(forget)
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
-async def _only(requests: AsyncIterator[Any]) -> Any:
+async def _only(requests: AsyncIterable[Any]) -> Any:
     """Return the one request of a call.
+
+    gRPC's generator that reads it is closed: it is part of a cycle with the call, too.
 
     Raises:
         Refusal: INVALID_ARGUMENT, as the client sends none; UNAVAILABLE, as it takes too long.
     """
+    reading = cast(AsyncGenerator[Any], aiter(requests))
     try:
-        async with asyncio.timeout(_REQUEST_S):
-            async for request in requests:
+        async with asyncio.timeout(_REQUEST_S), aclosing(reading) as received:
+            async for request in received:
                 return request
     except TimeoutError as error:
         raise unavailable(f"the device has sent no request for {_REQUEST_S:g} s", 0.0) from error

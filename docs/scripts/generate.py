@@ -23,9 +23,9 @@ from duet_tools.privacy.table import privacy_table, relations_table
 from duet_tools.report.fault_table import fault_table
 from duet_tools.report.figures import markdown as figures_table
 from duet_tools.report.marks_table import further_table, marks_table
-from duet_tools.results.faults import read_matrix
-from duet_tools.results.figures import read_results
-from duet_tools.results.privacy import read_privacy
+from duet_tools.results.faults import FaultMatrix
+from duet_tools.results.figures import Results
+from duet_tools.results.privacy import PrivacyResults
 from duet_training.pair.differences import differences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,18 +46,21 @@ def documents() -> Iterator[tuple[Path, str]]:
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
     judged = MarksReport.model_validate_json(MARKS.read_text("utf-8"))
-    by_chunks = read_results(CHUNKS)
+    by_chunks = Results.read(CHUNKS)
     blocks = {
         "pairs": table,
         "chunks": chunks.chunk_table(by_chunks),
         "marks": marks_table(judged),
         "further": further_table(judged),
-        "local": figures_table(read_results(LOCAL)),
-        "replicas": figures_table(read_results(REPLICAS)),
+        "local": figures_table(Results.read(LOCAL)),
+        "replicas": figures_table(Results.read(REPLICAS)),
     }
     yield _with_blocks("docs/benchmarks.md", blocks)
-    yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
-    captured = {"captured": privacy_table(read_privacy(PRIVACY)), "relations": relations_table()}
+    yield _with_block("docs/faults.md", "faults", fault_table(FaultMatrix.read(FAULTS)))
+    captured = {
+        "captured": privacy_table(PrivacyResults.read(PRIVACY)),
+        "relations": relations_table(),
+    }
     yield _with_blocks("docs/privacy.md", captured)
     yield _with_block("docs/training.md", "released", differences())
     tables = {

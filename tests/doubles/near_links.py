@@ -10,20 +10,17 @@ from duet_tools.split.link_pool import DeviceLink, LinkPool
 
 
 class NearLinkPool(LinkPool):
-    """Opens a relay for any link; `opened`: the links that were asked for, with their seeds."""
+    """Opens a relay for any link."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.opened: list[tuple[str, int]] = []
-        self._relays: dict[int, Relay] = {}
+        self._relays: list[Relay] = []
 
     @contextmanager
     def open(self, target: str, link: LinkProfile, seed: int) -> Iterator[DeviceLink]:
-        self.opened.append((link.name, seed))
-        number = len(self.opened)
         with Relay(target) as relay:
-            self._relays[number] = relay
-            yield DeviceLink(self, number, relay.address)
+            self._relays.append(relay)
+            yield DeviceLink(self, self._relays.index(relay), relay.address)
 
     def tell(self, **command: object) -> dict[str, Any]:
         count = self._relays[int(str(command["number"]))].count

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet_tools.results.report import Report, read_report
+from duet_tools.results.report import Report
 from tests.doubles.commands import bench_split
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -30,7 +30,7 @@ class Bench:
 
     @property
     def report(self) -> Report:
-        return read_report(self.out / "report.json")
+        return Report.read(self.out / "report.json")
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.results.report import read_report
+from duet_tools.results.report import Report
 from tests.doubles.commands import cloud_pairs as pairs
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
@@ -51,7 +51,7 @@ def test_a_pair_is_measured_by_every_mode_over_links(tmp_path):
     command += ["--warm-up", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr
-    report = read_report(out / "report.json")
+    report = Report.read(out / "report.json")
     assert report.partial is None
     cells = {cell.id: cell for cell in report.cells}
     assert len(cells) == 1 + 2 * 2 * (2 + 1 + 2)

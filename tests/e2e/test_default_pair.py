@@ -59,6 +59,7 @@ def served(tmp_path_factory):
     shutil.copytree(find_pair(DEFAULT_PAIR), place / DEFAULT_PAIR)
     sign_pair(place / DEFAULT_PAIR, KEY)
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", str(place / DEFAULT_PAIR)]
+    command += ["--dtype", "float32"]
     with Service.started(command, place / "log") as running:
         running.wait_ready(180)
         yield running

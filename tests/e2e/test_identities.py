@@ -52,7 +52,7 @@ def operator(real_pair, tmp_path_factory):
     _admin(directory, "init", "--passphrase-file", str(passphrase))
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", "smollm2-135m"]
     command += ["--tls-dir", str(directory), "--passphrase-file", str(passphrase)]
-    command += ["--enrollment-port", "0", "--no-enable-prefix-caching"]
+    command += ["--enrollment-port", "0", "--no-enable-prefix-caching", "--dtype", "float32"]
     with Service.started(command, root / "log") as service:
         yield Operator(directory, service)
 

@@ -1,16 +1,13 @@
 """The tools' JSON: bounded when read, finite when written, and a file read back and validated."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from duet_contract import json_data
 from duet_tools.errors import UsageProblem
-
-_File = TypeVar("_File", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -44,40 +41,39 @@ def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
         raise UsageProblem(f"cannot read {path}: {error}") from error
 
 
-def read(
-    path: Path,
-    model: type[_File],
-    kind: str,
-    schema: int,
-    prepare: Callable[[Any], None] = lambda _: None,
-) -> _File:
-    """Read a file.
+class SchemaFile(Strict):
+    """Content of a file that names the number of its schema."""
 
-    Args:
-        path: the file.
-        model: what it holds.
-        kind: what such a file is called in messages.
-        schema: the number that it must name under `schema`.
-        prepare: changes the content before it is validated.
+    schema_: Annotated[int, Field(alias="schema")] = 1
+    kind: ClassVar[str] = "file"
+    """What such a file is called in messages."""
 
-    Raises:
-        UsageProblem: it is missing, malformed, or of another schema.
-    """
-    text = read_text(path)
-    try:
-        data = json_data.parse_json(text)
-        found = data["schema"]
-        if found != schema:
-            raise UsageProblem(f"{path.name} has schema {found}, this bench writes {schema}")
-        prepare(data)
-        return model.model_validate(data)
-    except ValidationError as error:
-        fault = json_data.faults(error, kind, 1)
-        raise UsageProblem(f"{path.name} is not a valid {kind}: {fault}") from error
-    except KeyError as error:
-        raise UsageProblem(f"{path.name} is not a valid {kind}: it has no {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageProblem(f"{path.name} is not a valid {kind}: {error}") from error
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises:
+            UsageProblem: it is missing, malformed, or of another schema.
+        """
+        text, wanted = read_text(path), cls.model_fields["schema_"].default
+        try:
+            data = json_data.parse_json(text)
+            if data["schema"] != wanted:
+                found = data["schema"]
+                raise UsageProblem(f"{path.name} has schema {found}, this bench writes {wanted}")
+            cls.prepare(data)
+            return cls.model_validate(data)
+        except ValidationError as error:
+            fault = json_data.faults(error, cls.kind, 1)
+        except KeyError as error:
+            fault = f"it has no {error}"
+        except (ValueError, TypeError, AttributeError) as error:
+            fault = str(error)
+        raise UsageProblem(f"{path.name} is not a valid {cls.kind}: {fault}")
+
+    @classmethod
+    def prepare(cls, data: Any) -> None:
+        """Change content as an earlier version wrote it, before it is validated."""
 
 
 def rows(path: Path) -> list[Any]:

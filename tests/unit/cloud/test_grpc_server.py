@@ -4,6 +4,7 @@ import asyncio
 import gc
 import struct
 
+import grpc
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -63,3 +64,43 @@ async def test_a_path_that_is_not_utf8_ends_neither_calls_nor_the_service(
     await asyncio.sleep(0.2)
     assert "Traceback" not in capsys.readouterr().err
     assert not [record for record in caplog.records if record.exc_info]
+
+
+REFUSED = [
+    ("/duet.v1.InferenceService/Reason", ReasonRequest(question="x" * 60_000).SerializeToString()),
+    (
+        "/duet.v1.InferenceService/Reason",
+        ReasonRequest(question="?", pair="no").SerializeToString(),
+    ),
+    ("/duet.v1.InferenceService/Reason", b"\xff"),
+    ("/duet.v1.ControlService/DescribePair", b"\xff"),
+]
+
+
+@pytest.mark.parametrize(("method", "request_bytes"), REFUSED)
+async def test_refused_calls_leave_nothing_to_the_garbage_collector(
+    cloud, method, request_bytes
+) -> None:
+    """Their requests are of any size: what waits for the collector is megabytes."""
+
+    async def refuse(count: int) -> None:
+        call = cloud.channel.unary_unary(method)
+        for _ in range(count):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(request_bytes)
+        await asyncio.sleep(0.1)
+
+    await refuse(1)
+    gc.collect()
+    gc.disable()
+    try:
+        before = contexts()
+        await refuse(10)
+        # The last call may still be ending.
+        assert contexts() - before <= 1
+    finally:
+        gc.enable()
+
+
+def contexts() -> int:
+    return sum(type(each).__name__ == "_ServicerContext" for each in gc.get_objects())

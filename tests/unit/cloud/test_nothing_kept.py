@@ -98,20 +98,6 @@ async def test_nothing_of_it_stays_in_the_service(name, cloud):
     assert not numbers & set(SIGNAL)
 
 
-@pytest.mark.parametrize("name", ["refused", "malformed", "of another pair", "failed"])
-async def test_a_refused_call_leaves_no_frames_for_the_collector(name, cloud):
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(3):
-            await _ask(cloud, name)
-        await cloud.server.admission.idle(1)
-        frames = [item for item in gc.get_objects() if isinstance(item, types.FrameType)]
-        assert not [each for each in frames if each.f_code.co_name == "serve"]
-    finally:
-        gc.enable()
-
-
 def _reachable(root):
     """Objects that the service holds, without code and without what the event loop runs."""
     seen, queue = {id(root)}, [root]

@@ -26,8 +26,6 @@ from tests.doubles.commands import bench
         ["--repeats", "0"],
         ["--repeats", "many"],
         ["--pair", "no-such-pair"],
-        ["--out", "no/such/directory/file.json"],
-        ["--price-gib", "nan"],
         ["--no-such-option"],
     ],
 )
@@ -45,13 +43,6 @@ def test_unknown_figures_are_answered_with_the_known_ones(
 ) -> None:
     bench(["figures", "--figures", "bytes,nothing"])
     assert "no figure 'nothing'; there are: startup, overhead, decoder" in capsys.readouterr().err
-
-
-def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench(["figures", "--help"]) == 0
-    said = capsys.readouterr().out
-    for option in ("--figures", "--repeats", "--pair", "--out", "--service-flags"):
-        assert option in said
 
 
 def test_commands_in_results_hold_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:

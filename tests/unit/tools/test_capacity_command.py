@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.fleet.check import replay
 from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed
-from duet_tools.fleet.measured import TimedRequest
 from duet_tools.fleet.patterns import KINDS, Pattern
 from duet_tools.fleet.report import Capacity, FleetPrices, estimate, sampled, simulate
 from duet_tools.fleet.simulation import Setup
@@ -145,12 +143,6 @@ def test_an_interval_is_students() -> None:
     assert estimate([5.0]).within is None
 
 
-def test_a_replay_asks_when_it_was_asked() -> None:
-    seen = [TimedRequest(at=0.0, tokens=50), TimedRequest(at=100.0, tokens=25)]
-    model = replay(seen, EngineCosts(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5))
-    assert sorted(model.reason) == [pytest.approx(1.0), pytest.approx(1.5)]
-
-
 def test_the_command_writes_what_it_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +179,6 @@ def test_the_command_writes_what_it_says(
         (["--hours", ",".join(["nan"] * 24)], "'--hours': 'nan' is not a finite number"),
         (["--signal-tokens", "inf"], "'inf' is not a finite number"),
         (["--signal-tokens", "1e300"], "signal_tokens"),
-        (["--out", "no/such/file.json"], "there is no directory no/such"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(

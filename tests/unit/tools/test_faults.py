@@ -17,7 +17,7 @@ from duet_tools.faults.cutting import Cut, CuttingRelay, Frames
 from duet_tools.faults.homes import Said
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld, Void
 from duet_tools.report.fault_table import fault_table
-from duet_tools.results.faults import FaultMatrix, FaultResult, read_matrix
+from duet_tools.results.faults import FaultMatrix, FaultResult
 from duet_tools.results.figures import Machine
 from tests.doubles.commands import bench_faults
 from tests.doubles.small_pairs import write_pair
@@ -140,14 +140,14 @@ def test_rows_are_run_counted_written_and_read_again(
     arguments = ["--pair", str(tmp_path / "pair"), "--out", str(out)]
     assert bench_faults([*arguments, "--quick"]) == 1
     assert not settings[0].scratch.exists()
-    found = read_matrix(out)
+    found = FaultMatrix.read(out)
     first, absent = found.rows
     assert (first.trials, first.held, first.otherwise) == (2, 1, {"a | b": 1})
     assert (first.engine, first.quick) == ("scripted", True)
     assert (absent.trials, absent.not_run) == (0, "no disk")
     # A row that is run again takes the place of the earlier one, the others stay.
     assert bench_faults([*arguments, "--rows", "first"]) == 1
-    first, absent = read_matrix(out).rows
+    first, absent = FaultMatrix.read(out).rows
     assert (first.trials, first.engine, absent.not_run) == (9, "vLLM", "no disk")
     assert str(tmp_path) not in out.read_text()
 

@@ -13,15 +13,14 @@ from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import Pattern
-from duet_tools.link.errors import BadLink, BadTimeline
-from duet_tools.link.profiles import Direction, link_named
-from duet_tools.link.timeline import read_timeline
+from duet_tools.link.profiles import BadLink, Direction, link_named
+from duet_tools.link.timeline import BadTimeline, read_timeline
 from duet_tools.options import flags
 from duet_tools.progress import plain
 from duet_tools.report.readme_tables import read_measured
-from duet_tools.results.figures import read_results
-from duet_tools.results.report import read_report
-from duet_tools.split.options import ObjectiveType
+from duet_tools.results.figures import Results
+from duet_tools.results.report import Report
+from duet_tools.split.command import ObjectiveType
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)
 NUMBERS = st.one_of(ANY_FLOAT, st.integers(-(10**400), 10**400))
@@ -93,8 +92,8 @@ def test_text_is_shown_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        read_report,
-        read_results,
+        Report.read,
+        Results.read,
         read_measured,
         read_timeline,
         lambda path: read_costs(path, (1.0,), (1.0,)),

@@ -11,8 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from duet_tools.link.emulator import LinkEmulator, parse_address
-from duet_tools.link.errors import ListenFailed
+from duet_tools.link.emulator import LinkEmulator, ListenFailed, parse_address
 from duet_tools.link.profiles import Direction, LinkProfile
 from duet_tools.link.timeline import LinkChange, Timeline
 from tests.doubles.tcp import echo, read_all, serving

@@ -29,7 +29,6 @@ from tests.doubles.tcp import serving
         (["--target", "a:1", "--loss", "1"], 2, "--loss needs --kernel"),
         (["--target", "a:1", "--kernel", "--slice-up", "9"], 2, "--kernel makes delay, jitter"),
         (["--target", "a:1", "--kernel", "--listen", "a:2"], 2, "--kernel takes neither"),
-        (["--check", "--out", "no/such/folder.json"], 2, "there is no directory"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_an_exit_code(

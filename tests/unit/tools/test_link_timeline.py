@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.link.errors import BadTimeline
 from duet_tools.link.profiles import link_named
-from duet_tools.link.timeline import read_timeline
+from duet_tools.link.timeline import BadTimeline, read_timeline
 
 TOML = """
 [[at]]

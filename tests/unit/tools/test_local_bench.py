@@ -16,7 +16,7 @@ from duet_tools.local import asked, chat, memory, run, served
 from duet_tools.local.asked import Redacted
 from duet_tools.local.chat import TurnTook
 from duet_tools.local.served import DeviceCommands, Run
-from duet_tools.results.figures import Figure, read_results
+from duet_tools.results.figures import Figure, Results
 from tests.doubles.commands import bench
 from tests.doubles.small_pairs import write_pair
 
@@ -206,7 +206,7 @@ def test_figures_are_written_and_chosen(
     monkeypatch.setattr(sys, "argv", ["duet-bench", *given])
     assert bench(given) == 0
     assert chosen == [("memory",), 3, 2]
-    (figure,) = read_results(out).figures
+    (figure,) = Results.read(out).figures
     assert (figure.id, figure.met) == ("memory.serve", True)
     assert figure.command.startswith("duet-bench local --pair pair --out local.json")
     assert "resident set after answers" in capsys.readouterr().err

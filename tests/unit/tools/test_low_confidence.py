@@ -7,7 +7,7 @@ from pathlib import Path
 
 from duet_tools.report.compare import compare
 from duet_tools.results.record import Record
-from duet_tools.results.report import MarkedLow, read_report
+from duet_tools.results.report import MarkedLow, Report
 from tests.doubles.reports import LARGE, SPLIT, large_records, records, report, summary
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 from tests.doubles.split_bench import Bench
@@ -35,9 +35,7 @@ def run(bench: Bench, service: ScriptedService, *more: str) -> list[Record]:
 
 
 def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
-    bench: Bench,
-    service: ScriptedService,
-    completions: ScriptedCompletions,
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions
 ) -> None:
     name_threshold(bench, 0.5)
     bench.decoder.sure = sure
@@ -92,6 +90,6 @@ def test_a_report_without_the_counts_is_read_and_compared(tmp_path: Path) -> Non
     }  # fmt: skip
     path = tmp_path / "report.json"
     path.write_text(json.dumps(data), "utf-8")
-    old = read_report(path)
+    old = Report.read(path)
     assert old.cells[0].marked_low is None
     assert {each.verdict for each in compare(old, new)} == {"noise"}

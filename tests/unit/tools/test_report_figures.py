@@ -18,15 +18,7 @@ from duet_tools.report.verdicts import (
 from duet_tools.report.waterfall import waterfall
 from duet_tools.results.record import Record
 from duet_tools.results.report import Objective, Prices, Untrained
-from tests.doubles.reports import (
-    ALONE,
-    LARGE,
-    SPLIT,
-    large_records,
-    records,
-    report,
-    summary,
-)
+from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
 
 def test_percentiles_are_interpolated() -> None:

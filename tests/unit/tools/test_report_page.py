@@ -19,7 +19,7 @@ from duet_tools.report.text import as_markdown
 from duet_tools.report.waterfall import waterfall
 from duet_tools.results.figures import Results
 from duet_tools.results.questions import QuestionRow
-from duet_tools.results.report import Metric, Report, read_report
+from duet_tools.results.report import Metric, Report
 from tests.doubles.commands import bench_split
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
@@ -53,7 +53,7 @@ def html(full: Report) -> str:
 def test_a_report_survives_writing_and_reading(full: Report, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(full.to_json(), "utf-8")
-    assert read_report(path).to_json() == full.to_json()
+    assert Report.read(path).to_json() == full.to_json()
     # A series of a cell is one line, not one line a question.
     assert len(full.to_json().splitlines()) < 150 * len(full.cells)
 
@@ -67,7 +67,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: st
     path = tmp_path / "report.json"
     path.write_text(text, "utf-8")
     with pytest.raises(UsageProblem, match=said) as caught:
-        read_report(path)
+        Report.read(path)
     assert "\n" not in str(caught.value)
 
 
@@ -216,7 +216,7 @@ def test_two_reports_are_compared_on_the_terminal(
 def test_committed_reports_can_be_read_and_name_no_machine() -> None:
     directory = Path(__file__).parents[3] / "tools/duet_tools/results"
     for path in directory.glob("report_*.json"):
-        found = read_report(path)
+        found = Report.read(path)
         assert found.cells
         assert found.partial is None
         text = path.read_text("utf-8")

@@ -9,7 +9,7 @@ from duet_tools.report.build import link_facts
 from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
 from duet_tools.results.figures import Results
-from duet_tools.results.report import Report, read_report
+from duet_tools.results.report import Report
 from tests.doubles.commands import bench_tables as main
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
@@ -146,8 +146,8 @@ def test_one_command_keeps_a_report_and_puts_it_into_the_readme(
     assert page.read_text("utf-8") == (
         f"{START}\nfigures\n{END}\n{REPORT_START}\n{readme(measured)}{REPORT_END}\n"
     )
-    assert all(cell.series for cell in read_report(whole).cells)
-    assert not any(cell.series for cell in read_report(kept).cells)
+    assert all(cell.series for cell in Report.read(whole).cells)
+    assert not any(cell.series for cell in Report.read(kept).cells)
     assert kept.stat().st_size < 0.7 * whole.stat().st_size
     # What is committed says the same as what was measured.
     assert main([str(kept), "--update", str(page), "--check"]) == 0

@@ -7,7 +7,7 @@ import pytest
 from duet_contract.commands import Integer, Number
 from duet_tools.errors import UsageProblem
 from duet_tools.options import Listed
-from duet_tools.results.cells import Cell, Plan, sweep_between
+from duet_tools.results.cells import Plan, sweep_between
 from duet_tools.split.load import offsets
 from tests.doubles.commands import bench_split
 
@@ -105,8 +105,3 @@ def test_poisson_arrivals_follow_the_seed_and_keep_the_rate() -> None:
     mean = sum(gaps) / len(gaps)
     # Of an exponential distribution, deviation and mean are the same.
     assert (sum((g - mean) ** 2 for g in gaps) / len(gaps)) ** 0.5 == pytest.approx(mean, rel=0.1)
-
-
-def test_one_cell_is_answered_live() -> None:
-    assert Cell(mode="duet", link="none", budget=8, streams=1).live
-    assert not Cell(mode="duet", link="none", budget=8, streams=2).live

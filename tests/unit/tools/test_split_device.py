@@ -54,6 +54,12 @@ def arrived(*chunks: tuple[float, str], done_ms: float) -> Arrived:
     )
 
 
+def answer(device: ReplayedDevice, question: str, signal: Arrived) -> Record:
+    record = Record()
+    record.late_ms = device.answer(record, question, signal, 0)
+    return record
+
+
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> SlowDecoder:
     made = SlowDecoder(answering("it is 7", " A:"))
@@ -75,27 +81,27 @@ def test_a_pair_that_computes_is_asked_without_numbers_and_judged_by_its_value(
     decoder = ScriptedDecoder(answering("She has {=} pens.", " A:"))
     device = ReplayedDevice(decoder, ModeSettings(private, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     asked = "Ann has 3 pens and buys 4 more. How many pens has she?"
-    answered = device.answer(asked, arrived((1.0, "a+b"), done_ms=2.0), 0)
-    assert (answered.value, answered.text) == ("7", "She has 7 pens.")
+    answered = answer(device, asked, arrived((1.0, "a+b"), done_ms=2.0))
+    assert (answered.value, answered.answer) == ("7", "She has 7 pens.")
     assert answered.low_confidence is False
     prompt = bytes(token for token in decoder.ids if token < 256)
     assert b"[a] pens and buys [b] more" in prompt
 
 
 def test_what_arrives_late_is_waited_for_on_the_recorded_clock(device: ReplayedDevice) -> None:
-    answered = device.answer("What?", arrived((500.0, "a"), (900.0, "b" * 20), done_ms=901.0), 0)
-    assert answered.text == "it is 7"
+    answered = answer(device, "What?", arrived((500.0, "a"), (900.0, "b" * 20), done_ms=901.0))
+    assert answered.answer == "it is 7"
     # 20 tokens and the prompt's end behind the last chunk, a millisecond each.
-    assert answered.first_ms == pytest.approx(900 + 23)
-    assert answered.total_ms > answered.first_ms
+    assert answered.first_answer_ms == pytest.approx(900 + 23)
+    assert answered.total_ms > answered.first_answer_ms
     # Behind the last chunk at once: the whole signal and the prompt's end.
     assert answered.late_ms == pytest.approx(24)
 
 
 def test_evaluating_begins_once_the_prompt_is_evaluated(device: ReplayedDevice) -> None:
-    answered = device.answer("What?" * 10, arrived((0.0, "abc"), done_ms=0.1), 0)
+    answered = answer(device, "What?" * 10, arrived((0.0, "abc"), done_ms=0.1))
     assert answered.prefix_ms == pytest.approx(len("Q:" + "What?" * 10 + " S:"))
-    assert answered.first_ms == pytest.approx(answered.prefix_ms + len("abc A:"))
+    assert answered.first_answer_ms == pytest.approx(answered.prefix_ms + len("abc A:"))
 
 
 @pytest.mark.parametrize("done_ms", [901.0, 1400.0])
@@ -103,9 +109,9 @@ def test_what_evaluating_on_arrival_saves_does_not_depend_on_when_the_end_comes(
     device: ReplayedDevice, done_ms: float
 ) -> None:
     signal = arrived((500.0, "a" * 20), (900.0, "b"), done_ms=done_ms)
-    answered = device.answer("What?", signal, 0)
+    answered = answer(device, "What?", signal)
     record = Record(
-        prefix_ms=answered.prefix_ms, signal_ms=900.0, first_answer_ms=answered.first_ms
+        prefix_ms=answered.prefix_ms, signal_ms=900.0, first_answer_ms=answered.first_answer_ms
     )
     add_saving(record, answered.late_ms, done_ms)
     assert record.late_ms == pytest.approx(done_ms - 900 + 24)
@@ -118,7 +124,7 @@ def test_the_sequence_is_what_a_live_device_evaluates(
 ) -> None:
     sequences = []
     decoder.follows = lambda ids: sequences.append(bytes(ids)) or 256  # type: ignore[func-returns-value]
-    device.answer("What?", arrived((1.0, "si"), (2.0, "gnal"), done_ms=3.0), 0)
+    answer(device, "What?", arrived((1.0, "si"), (2.0, "gnal"), done_ms=3.0))
     assert sequences[0] == b"Q:What? S:signal A:"
 
 
@@ -126,10 +132,10 @@ def test_the_same_signal_of_the_same_question_is_answered_once(
     device: ReplayedDevice, decoder: SlowDecoder
 ) -> None:
     signal = arrived((1.0, "signal"), done_ms=2.0)
-    first = device.answer("What?", signal, 0)
+    first = answer(device, "What?", signal)
     evaluated = len(decoder.evaluations)
-    again = device.answer("What?", signal, 0)
-    assert (again.text, again.late_ms) == (first.text, first.late_ms)
+    again = answer(device, "What?", signal)
+    assert (again.answer, again.late_ms) == (first.answer, first.late_ms)
     # The prompt before the signal, and the signal with what follows it; no answer.
     assert len(decoder.evaluations) == evaluated + 2
 
@@ -147,8 +153,8 @@ def test_an_answer_is_judged_where_a_device_judges_it(
     device = ReplayedDevice(decoder, ModeSettings(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     signal = arrived((1.0, "signal"), done_ms=2.0)
     # The second time it is not generated again.
-    first, again = (device.answer("What?", signal, 0) for _ in range(2))
-    assert first.text == "it is 7"
+    first, again = (answer(device, "What?", signal) for _ in range(2))
+    assert first.answer == "it is 7"
     assert (first.low_confidence, again.low_confidence) == (low, low)
     assert bool(judged) == (confidence is not None)
 
@@ -161,7 +167,7 @@ def test_a_calibrated_pair_marks_as_its_calibration_says(
     fitted = calibration(mark=threshold("least_probability", at_least))
     asking = ModeSettings(manifest, 64, 0.0, 0, 60.0, 5.0, 1)
     device = ReplayedDevice(decoder, asking, fitted)  # type: ignore[arg-type]
-    assert device.answer("What?", arrived((1.0, "s"), done_ms=2.0), 0).low_confidence is low
+    assert answer(device, "What?", arrived((1.0, "s"), done_ms=2.0)).low_confidence is low
 
 
 @pytest.mark.parametrize(
@@ -181,8 +187,8 @@ def test_an_answer_that_is_not_the_signals_result_is_marked(
     device = ReplayedDevice(decoder, ModeSettings(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     came = arrived((1.0, signal), done_ms=2.0)
     came.done.finish_reason = reason  # type: ignore[assignment]
-    answered = device.answer("What?", came, 0)
-    assert answered.text == "it is 7"
+    answered = answer(device, "What?", came)
+    assert answered.answer == "it is 7"
     assert answered.low_confidence is low
 
 
@@ -193,13 +199,13 @@ def test_a_signal_that_cannot_be_read_is_told(device: ReplayedDevice) -> None:
         2.0,
     )
     with pytest.raises(CloudUnreachable, match="cannot be read"):
-        device.answer("What?", broken, 0)
+        answer(device, "What?", broken)
     text = Arrived(
         ((1.0, SignalChunk(text="two words")),),
         SignalEnd(encoding=SIGNAL_ENCODING_TEXT, signal_tokens=2),
         2.0,
     )
-    assert device.answer("What?", text, 0).text == "it is 7"
+    assert answer(device, "What?", text).answer == "it is 7"
 
 
 def settings(**changes: object) -> RunSettings:
@@ -273,9 +279,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
         Folder(tmp_path / "other", settings(), resume=True)
 
 
-def test_energy_is_read_by_package_and_survives_a_counter_that_starts_anew(
-    tmp_path: Path,
-) -> None:
+def test_energy_is_read_by_package_and_survives_a_counter_that_starts_anew(tmp_path: Path) -> None:
     def zone(zone_name: str, **files: object) -> Path:
         path = tmp_path / zone_name
         path.mkdir(exist_ok=True)

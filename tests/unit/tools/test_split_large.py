@@ -16,9 +16,9 @@ from duet_tools.link.profiles import Direction, LinkProfile
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record, failed
 from duet_tools.split.endpoint import Endpoint
-from duet_tools.split.link_time import tell_link_from_cloud
 from duet_tools.split.modes.base import ModeSettings
 from duet_tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
+from duet_tools.split.modes.openai import tell_link_from_cloud
 from tests.doubles.service import ScriptedCompletions
 
 QUESTION = QuestionRow("1", "What?", "7")

@@ -65,10 +65,7 @@ def test_the_link_that_was_asked_for_is_in_every_time(
 
 @pytest.mark.parametrize("load", [("--concurrency", "1"), ("--concurrency", "3"), RATE])
 def test_a_kept_connection_is_open_before_the_first_question(
-    bench: Bench,
-    service: ScriptedService,
-    completions: ScriptedCompletions,
-    load: tuple[str, ...],
+    bench: Bench, service: ScriptedService, completions: ScriptedCompletions, load: tuple[str, ...]
 ) -> None:
     more = ["--modes", "duet,large-alone", "--openai", completions.address, "--link", "satellite"]
     more += ["--warm-up", "0", "--limit", "4", "--connections", "kept", *load]

@@ -43,13 +43,10 @@ def test_no_service_is_told(
 @pytest.mark.parametrize(
     "more",
     [
-        ["--modes", "gated"],
-        ["--concurrency", "0"],
         ["--profile", "constant"],
         ["--budgets", "65"],
         ["--large-limit", "5000"],
         ["--verifier", "math"],
-        ["--objective", "speed=1"],
         ["--tls-cert", "x.pem"],
         ["--tls-ca", "/no/such/file"],
         ["--figures", "/no/such/file"],
@@ -60,10 +57,7 @@ def test_no_service_is_told(
     ],
 )
 def test_bad_options_are_one_line_and_code_2(
-    bench: Bench,
-    service: ScriptedService,
-    more: list[str],
-    capsys: pytest.CaptureFixture[str],
+    bench: Bench, service: ScriptedService, more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(bench, service, *more) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "━" not in line]
@@ -74,13 +68,6 @@ def test_bad_options_are_one_line_and_code_2(
 def test_what_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_split([]) == 2
     assert "give --data FILE and --out FOLDER" in capsys.readouterr().err
-
-
-def test_help_names_modes_links_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split(["--help"]) == 0
-    said = capsys.readouterr().out
-    for word in ("truncated", "satellite", "--compare", "--resume", "130  interrupted", "figures"):
-        assert word in said
 
 
 def test_the_committed_schema_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from duet_tools.errors import UsageProblem
 from duet_tools.results.questions import QuestionRow, have_answers, read_questions
-from duet_tools.split.checking import RULE, by_rule, find_check
+from duet_tools.split.checking import by_rule, find_check
 from tests.doubles.growth import assert_no_slower
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from tests.doubles.verifiers import DigitVerifier
@@ -122,7 +122,3 @@ def test_a_verifier_can_be_named() -> None:
 def test_what_is_no_verifier_is_told(name: str, said: str) -> None:
     with pytest.raises(UsageProblem, match=said):
         find_check(name)
-
-
-def test_the_rule_has_a_name() -> None:
-    assert find_check(RULE) is by_rule

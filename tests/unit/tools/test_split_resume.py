@@ -22,10 +22,7 @@ def main(bench: Bench, service: ScriptedService, *more: str) -> int:
 
 @pytest.mark.parametrize("streams", ["1", "2"])
 def test_a_service_that_dies_halfway_gives_a_partial_report_and_can_be_resumed(
-    bench: Bench,
-    service: ScriptedService,
-    streams: str,
-    capsys: pytest.CaptureFixture[str],
+    bench: Bench, service: ScriptedService, streams: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alive, script = threading.Semaphore(3 + 6), service.script
 

@@ -122,16 +122,6 @@ def test_a_path_that_looks_like_markup_is_printed_as_it_is(
     assert f"written: {bench.out}/report.json, report.md" in capsys.readouterr().err
 
 
-def test_every_file_that_is_written_is_named(
-    bench: Bench, service: ScriptedService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(bench, service, "--modes", "duet", "--limit", "1") == 0
-    said = next(line for line in capsys.readouterr().err.splitlines() if "written: " in line)
-    for name in said.partition(f"{bench.out}/")[2].split(", "):
-        assert (bench.out / name).is_file()
-    assert "questions.jsonl" in said
-
-
 def test_refusals_of_a_full_service_are_counted(bench: Bench, service: ScriptedService) -> None:
     running, refused = threading.Semaphore(1), threading.Event()
     script = service.script

@@ -8,7 +8,7 @@ import pytest
 
 from duet_tools import tls
 from duet_tools.bench.stats import summarise
-from duet_tools.results.figures import Figure, Series, read_results
+from duet_tools.results.figures import Figure, Results, Series
 from tests.doubles.commands import bench_tls
 from tests.doubles.small_pairs import write_pair
 
@@ -45,7 +45,7 @@ def test_figures_that_are_not_measured_now_are_kept(
         found = [_figure(name, number + 1.0) for name in figures]
         monkeypatch.setattr(tls, "_measure", lambda *_, found=found: iter(found))
         assert _run(monkeypatch, pair, out, "--figures", "start,engine") == 0
-    figures = {figure.id: figure for figure in read_results(out).figures}
+    figures = {figure.id: figure for figure in Results.read(out).figures}
     assert [figure.judged.median for figure in figures.values()] == [1.0, 2.0]
     assert figures["tls.a"].command.endswith("--out out.json --figures start,engine")
     assert str(tmp_path) not in out.read_text()

@@ -6,7 +6,7 @@ recorded from the service, chunks included, and replayed at a steady pace.
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -31,8 +31,8 @@ TARGET = Target(comparison="at most", value=2.0)
 FLAT = Target(comparison="at most", value=1.5)
 _ANSWER = 8
 _STEPS = 16
-CANDIDATES = 8
-"""Questions that are tried for a signal of the wanted length."""
+# Questions that are tried for a signal of the wanted length.
+_CANDIDATES = 8
 
 
 class _Waits(NamedTuple):
@@ -50,7 +50,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """A figure for each length of signal, and one for how the wait grows with it."""
-    text, recordings = _record(bench)
+    text, recordings = recorded(bench, SIGNALS)
     pair = short_answers(bench)
     manifest = pair.manifest
     with Decoder(bench.workload.gguf, bench.threads) as decoder, ReplayServer() as server:
@@ -114,12 +114,12 @@ def _figure(
     )
 
 
-def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
-    """Return a question with a signal of the longest length, and its signals of every length."""
-    for _ in range(CANDIDATES):
+def recorded(bench: Bench, lengths: Sequence[int]) -> tuple[str, dict[int, Recording]]:
+    """Return a question with a signal of the last length, and its signals of every length."""
+    for _ in range(_CANDIDATES):
         text = question(bench.fresh_numbers(1)[0])
         recordings: dict[int, Recording] = {}
-        for length in reversed(SIGNALS):
+        for length in reversed(lengths):
             recording = record(bench.service.address, bench.workload.request(text, length))
             if len(recording.ids) < length:
                 break
@@ -127,7 +127,7 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
             bench.step(f"recording a signal of {length}")
         else:
             return text, dict(sorted(recordings.items()))
-    raise BenchError(f"no question of {CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
+    raise BenchError(f"no question of {_CANDIDATES} gave a signal of {lengths[-1]} tokens")
 
 
 def short_answers(bench: Bench) -> Pair:

@@ -13,20 +13,18 @@ from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.settings import ClientSettings
 from duet_tools.bench.answer_start import (
-    CANDIDATES,
     TARGET,
     TOKENS_PER_S,
     decode_step_ms,
+    recorded,
     short_answers,
     wait_ms,
 )
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.replay import Recording, ReplayServer, record
+from duet_tools.bench.replay import Recording, ReplayServer
 from duet_tools.bench.stats import in_turns, ratios, summarise
-from duet_tools.errors import BenchError
 from duet_tools.link.relay import Relay, settled
 from duet_tools.results.figures import Figure, Series
-from duet_tools.subjects.workload import question
 
 SIZES = (1, 2, 4, 6, 8, 12, 20, 40)
 """Most tokens of a chunk."""
@@ -49,12 +47,13 @@ class _Measured(NamedTuple):
 
 def steps(bench: Bench) -> int:
     """Return measurements that `measure` takes."""
-    return len(SIZES) * (bench.repeats + 1)
+    return len(SIZES) * (bench.repeats + 1) + 1
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """A figure for each size of chunks."""
-    text, ids = _record(bench)
+    text, recordings = recorded(bench, (SIGNAL,))
+    ids = recordings[SIGNAL].ids
     pair = short_answers(bench)
     with (
         Decoder(bench.workload.gguf, bench.threads) as decoder,
@@ -102,12 +101,3 @@ def in_chunks(ids: list[int], size: int) -> Recording:
     """Cut a signal into its first token and chunks of `size`, the last of what remains."""
     rest = range(1, len(ids), size)
     return Recording((tuple(ids[:1]), *(tuple(ids[at : at + size]) for at in rest)))
-
-
-def _record(bench: Bench) -> tuple[str, list[int]]:
-    for _ in range(CANDIDATES):
-        text = question(bench.fresh_numbers(1)[0])
-        ids = record(bench.service.address, bench.workload.request(text, SIGNAL)).ids
-        if len(ids) == SIGNAL:
-            return text, ids
-    raise BenchError(f"no question of {CANDIDATES} gave a signal of {SIGNAL} tokens")

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from unittest.mock import patch
 
 import llama_cpp
@@ -34,80 +36,66 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Plain against both peers, and prompt lookup against plain."""
-    description = bench.workload.manifest.decoder
-    with Decoder(bench.workload.gguf, bench.threads) as decoder:
+    description, gguf = bench.workload.manifest.decoder, bench.workload.gguf
+    threads = bench.threads
+    with (
+        Decoder(gguf, threads) as decoder,
+        closing(BareLlama(gguf, threads, CONTEXT, like_device=True)) as bare,
+        closing(BareLlama(gguf, threads, CONTEXT, like_device=False)) as default,
+        closing(_library(gguf, threads)) as library,
+    ):
         decoder.reserve(CONTEXT)
-        bare, default = (
-            BareLlama(bench.workload.gguf, bench.threads, CONTEXT, like_device=like_device)
-            for like_device in (True, False)
+        story, told = _long_story(bench, decoder, description)
+        task = _prompt(decoder, description, _SUM)
+        # In a pair's answer, much of the signal comes back: reason first, then answer behind it.
+        reasoned = [*task, *_generate(decoder, task)]
+        last: dict[str, float] = {}
+
+        def look_up() -> float:
+            generation = _start(decoder, reasoned, prompt_lookup=True)
+            speed = paced(generation)
+            last["tokens guessed"], last["of them right"] = generation.guesses
+            last["tokens answered"] = len(decoder.ids) - len(reasoned)
+            return speed
+
+        measures: dict[str, Callable[[], float]] = {
+            "plain": lambda: paced(_start(decoder, story, prompt_lookup=False)),
+            "bare": lambda: bare.tokens_per_s(story, told[: TOKENS - 1]),
+            "default": lambda: default.tokens_per_s(story, told[: TOKENS - 1]),
+            "library": lambda: paced(_library_tokens(library, story, len(told))),
+            "behind": lambda: paced(_start(decoder, reasoned, prompt_lookup=False)),
+            "lookup": look_up,
+        }
+        speeds = in_turns(bench.repeats, measures, lambda name: bench.step(f"decoder, {name}"))
+        for name, peer, target in (
+            ("bare", "llama.cpp's benchmark loop", TARGET),
+            ("default", "the same loop, llama.cpp's flash attention", None),
+            ("library", "llama-cpp-python", TARGET),
+        ):
+            yield _figure(
+                name,
+                "Decoder, plain",
+                speeds["plain"],
+                (peer, speeds[name]),
+                target,
+                tokens=len(told),
+            )
+        yield _figure(
+            "drafting",
+            "Decoder, prompt lookup, answer behind a signal",
+            speeds["lookup"],
+            ("the same without", speeds["behind"]),
+            None,
+            **last,
         )
-        library = _library(bench)
-        try:
-            yield from _measure(bench, decoder, description, bare, default, library)
-        finally:
-            library.close()
-            default.close()
-            bare.close()
 
 
-def _library(bench: Bench) -> llama_cpp.Llama:
+def _library(gguf: Path, threads: int) -> llama_cpp.Llama:
     """Return the model in llama-cpp-python's own class, which cannot be given `model_params()`."""
     with patch.object(llama_cpp.llama_cpp, "llama_model_default_params", model_params):
         return llama_cpp.Llama(
-            str(bench.workload.gguf),
-            n_ctx=CONTEXT,
-            n_threads=bench.threads,
-            n_threads_batch=bench.threads,
-            verbose=False,
+            str(gguf), n_ctx=CONTEXT, n_threads=threads, n_threads_batch=threads, verbose=False
         )
-
-
-def _measure(
-    bench: Bench,
-    decoder: Decoder,
-    description: Description,
-    bare: BareLlama,
-    default: BareLlama,
-    library: llama_cpp.Llama,
-) -> Iterator[Figure]:
-    story, told = _long_story(bench, decoder, description)
-    task = _prompt(decoder, description, _SUM)
-    # In a pair's answer, much of the signal comes back: reason first, then answer behind it.
-    reasoned = [*task, *_generate(decoder, task)]
-    last: dict[str, float] = {}
-
-    def look_up() -> float:
-        generation = _start(decoder, reasoned, prompt_lookup=True)
-        speed = paced(generation)
-        last["tokens guessed"], last["of them right"] = generation.guesses
-        last["tokens answered"] = len(decoder.ids) - len(reasoned)
-        return speed
-
-    measures: dict[str, Callable[[], float]] = {
-        "plain": lambda: paced(_start(decoder, story, prompt_lookup=False)),
-        "bare": lambda: bare.tokens_per_s(story, told[: TOKENS - 1]),
-        "default": lambda: default.tokens_per_s(story, told[: TOKENS - 1]),
-        "library": lambda: paced(_library_tokens(library, story, len(told))),
-        "behind": lambda: paced(_start(decoder, reasoned, prompt_lookup=False)),
-        "lookup": look_up,
-    }
-    speeds = in_turns(bench.repeats, measures, lambda name: bench.step(f"decoder, {name}"))
-    for name, peer, target in (
-        ("bare", "llama.cpp's benchmark loop", TARGET),
-        ("default", "the same loop, llama.cpp's flash attention", None),
-        ("library", "llama-cpp-python", TARGET),
-    ):
-        yield _figure(
-            name, "Decoder, plain", speeds["plain"], (peer, speeds[name]), target, tokens=len(told)
-        )
-    yield _figure(
-        "drafting",
-        "Decoder, prompt lookup, answer behind a signal",
-        speeds["lookup"],
-        ("the same without", speeds["behind"]),
-        None,
-        **last,
-    )
 
 
 def _figure(

@@ -52,8 +52,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     manifest = bench.workload.manifest
     mode = Signals(ModeSettings(manifest, TOKENS, 0.0, 0, 300.0, 10.0, bench.threads))
     cell = Cell(mode="duet", link="none", budget=None, streams=STREAMS)
-    command = [sys.executable, "-m", "duet_tools.bench.scripted"]
-    command += ["--tokens", str(TOKENS), "--pace", str(PACE)]
+    command = [sys.executable, "-m", "duet_tools.bench.scripted", str(TOKENS), str(PACE)]
     counted = []
     with Child("the scripted service", command, talks=True) as child, LinkPool() as pool:
         load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, pool=pool)

@@ -1,21 +1,19 @@
-"""A service with a scripted engine, as a process: tokens come at a fixed pace whatever asks.
+"""`python -m duet_tools.bench.scripted TOKENS PACE`: a service with a scripted engine.
 
-    python -m duet_tools.bench.scripted --tokens 4000 --pace 2000
-
-Takes vLLM's place where the bench itself is measured. A line of JSON on stdout says where it
-listens. The first token comes at once, then 16 at a time: smaller chunks than the service's, and so
-more of them for the bench to take.
+Each signal has TOKENS tokens, which come at PACE tokens a second whatever asks. Takes vLLM's place
+where the bench itself is measured. A line of JSON on stdout says where it listens. The first token
+comes at once, then 16 at a time: smaller chunks than the service's, and so more of them to take.
 """
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
-import click
 import grpc
 
-from duet_contract.commands import Integer, Number
 from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -32,13 +30,13 @@ _GATHER = 16
 
 class _Scripted(inference_pb2_grpc.InferenceServiceServicer):
     def __init__(self, tokens: int, pace: float) -> None:
-        sizes = [1, *[_GATHER] * ((tokens - 1) // _GATHER)]
-        if rest := tokens - sum(sizes):
-            sizes.append(rest)
-        ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
+        ends = [0, *range(1, tokens, _GATHER), tokens]
         self._chunks = [
-            (end / pace, ReasonResponse(chunk=SignalChunk(tokens=TokenIds(ids=[7] * size))))
-            for size, end in zip(sizes, ends, strict=True)
+            (
+                end / pace,
+                ReasonResponse(chunk=SignalChunk(tokens=TokenIds(ids=[7] * (end - begin)))),
+            )
+            for begin, end in pairwise(ends)
         ]
         self._done = ReasonResponse(
             end=SignalEnd(
@@ -70,13 +68,5 @@ async def _serve(tokens: int, pace: float) -> None:
     await server.wait_for_termination()
 
 
-@click.command()
-@click.option("--tokens", type=Integer(1), required=True, help="Tokens of each signal.")
-@click.option("--pace", type=Number(0, min_open=True), required=True, help="Tokens per second.")
-def main(tokens: int, pace: float) -> None:
-    """Serve until the process is ended."""
-    asyncio.run(_serve(tokens, pace))
-
-
 if __name__ == "__main__":
-    main()
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2])))

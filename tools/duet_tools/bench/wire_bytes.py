@@ -5,10 +5,12 @@ frames, acknowledgements, goodbyes. The count of a cold connection includes its 
 that of a reused one does not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import httpx
@@ -32,6 +34,7 @@ from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.openai_server import signal_tokens
 from duet_tools.subjects.workload import question
 
+_Asked = TypeVar("_Asked")
 SIGNAL_TOKENS = 256
 TARGETS = {
     "ids": Target(comparison="at most", value=4.0),
@@ -148,15 +151,7 @@ def _request(bench: Bench, text: str, encoding: SignalEncoding.ValueType) -> Rea
 
 def _grpc(proxy: Relay, requests: Sequence[ReasonRequest]) -> Pairing:
     channel = open_channel(proxy.address)
-    try:
-        stub = InferenceServiceStub(channel)
-        cold = _ask(stub, requests[0])
-        opened = settled(lambda: proxy.count)
-        kept = _ask(stub, requests[1])
-        asked = settled(lambda: proxy.count)
-    finally:
-        channel.close()
-    return _pairing(cold, kept, opened, asked, settled(lambda: proxy.count))
+    return _paired(proxy, channel, partial(_ask, InferenceServiceStub(channel)), requests)
 
 
 def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count]:
@@ -172,12 +167,8 @@ def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count
 
 
 def _sse(proxy: Relay, bodies: Sequence[dict[str, object]]) -> Pairing:
-    with httpx.Client(base_url=f"http://{proxy.address}", timeout=300, trust_env=False) as client:
-        cold = _post(client, bodies[0])
-        opened = settled(lambda: proxy.count)
-        kept = _post(client, bodies[1])
-        asked = settled(lambda: proxy.count)
-    return _pairing(cold, kept, opened, asked, settled(lambda: proxy.count))
+    client = httpx.Client(base_url=f"http://{proxy.address}", timeout=300, trust_env=False)
+    return _paired(proxy, client, partial(_post, client), bodies)
 
 
 def _post(client: httpx.Client, body: dict[str, object]) -> tuple[int, Count]:
@@ -189,11 +180,19 @@ def _post(client: httpx.Client, body: dict[str, object]) -> tuple[int, Count]:
     return signal_tokens(events[-2], events[-1]), Count(len(request.content), len(data))
 
 
-def _pairing(
-    cold: tuple[int, Count], kept: tuple[int, Count], opened: Count, asked: Count, closed: Count
+def _paired(
+    proxy: Relay,
+    connection: AbstractContextManager[object],
+    ask: Callable[[_Asked], tuple[int, Count]],
+    asked: Sequence[_Asked],
 ) -> Pairing:
-    goodbye = closed - asked
+    """Ask for two signals on a connection, each with its tokens and the bytes of its messages."""
+    with connection:
+        tokens, payload = ask(asked[0])
+        opened = settled(lambda: proxy.count)
+        kept_tokens, kept_payload = ask(asked[1])
+        answered = settled(lambda: proxy.count)
+    goodbye = settled(lambda: proxy.count) - answered
     whole = Count(opened.up + goodbye.up, opened.down + goodbye.down)
-    return Pairing(
-        cold=Passed(cold[0], whole, cold[1]), kept=Passed(kept[0], asked - opened, kept[1])
-    )
+    kept = Passed(kept_tokens, answered - opened, kept_payload)
+    return Pairing(cold=Passed(tokens, whole, payload), kept=kept)

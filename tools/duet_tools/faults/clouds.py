@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from duet_tools.faults.devices import SPLIT, UNREACHED, Asked, Device, devices, keep_asking
 from duet_tools.faults.services import Service
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.subjects.service import Script
 from duet_tools.subjects.subject import READY_S
 
@@ -60,6 +60,11 @@ def _ask_all(
         return list(asked)
 
 
+@row(
+    "cloud killed, second replica",
+    f"SIGKILL of a replica at a random moment while {_DEVICES} devices ask",
+    f"the split answers every question within its {_TIMEOUT_S:g} s",
+)
 def _killed(setting: Setting, trials: Trials) -> None:
     with ExitStack() as stack, devices(setting, setting.count(_DEVICES, 3)) as asking:
         replicas = [_Replica(setting, stack) for _ in range(2)]
@@ -78,6 +83,11 @@ def _killed(setting: Setting, trials: Trials) -> None:
     trials.figures["question, longest, s"] = longest
 
 
+@row(
+    "cloud killed, no other",
+    f"SIGKILL of the only replica at a random moment while {_DEVICES} devices ask",
+    "in time: the split's answer, one from the signal so far, or a defined error",
+)
 def _killed_alone(setting: Setting, trials: Trials) -> None:
     # No cloud comes back in time: every question takes all of it.
     timeout_s = 8.0 if setting.quick else _TIMEOUT_S
@@ -96,6 +106,11 @@ def _killed_alone(setting: Setting, trials: Trials) -> None:
     trials.figures["question, longest, s"] = longest
 
 
+@row(
+    "rolling restart",
+    f"two replicas are restarted in turn (SIGTERM) under {_STREAMS} streams",
+    "the split answers every question",
+)
 def _rolling(setting: Setting, trials: Trials) -> None:
     asked: list[Asked] = []
     with ExitStack() as stack, devices(setting, setting.count(_STREAMS, 4)) as asking:
@@ -119,23 +134,4 @@ def _rolling(setting: Setting, trials: Trials) -> None:
     trials.figures["question, longest, s"] = max(each.seconds for each in asked)
 
 
-ROWS = (
-    Row(
-        "cloud killed, second replica",
-        f"SIGKILL of a replica at a random moment while {_DEVICES} devices ask",
-        f"the split answers every question within its {_TIMEOUT_S:g} s",
-        _killed,
-    ),
-    Row(
-        "cloud killed, no other",
-        f"SIGKILL of the only replica at a random moment while {_DEVICES} devices ask",
-        "in time: the split's answer, one from the signal so far, or a defined error",
-        _killed_alone,
-    ),
-    Row(
-        "rolling restart",
-        f"two replicas are restarted in turn (SIGTERM) under {_STREAMS} streams",
-        "the split answers every question",
-        _rolling,
-    ),
-)
+ROWS = (_killed, _killed_alone, _rolling)

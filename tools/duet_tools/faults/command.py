@@ -35,7 +35,7 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
     """
     # Imported here, so that --help comes at once.
     from duet_tools.faults.matrix import ROWS, run
-    from duet_tools.results.faults import FaultMatrix, read_matrix
+    from duet_tools.results.faults import FaultMatrix
     from duet_tools.results.machine import describe_machine
     from duet_tools.subjects.workload import Workload
 
@@ -48,7 +48,7 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
             click.echo(row.name)
         return 0
     workload = Workload.open(pair)
-    earlier = read_matrix(out).rows if out and out.exists() else ()
+    earlier = FaultMatrix.read(out).rows if out and out.exists() else ()
     found = {row.name: row for row in earlier}
     failed = False
     for result in run(

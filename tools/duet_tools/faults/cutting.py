@@ -43,12 +43,7 @@ class Cut:
 
 
 class CuttingRelay(Relay):
-    """A relay that cuts its first connection once, and passes everything else.
-
-    Args:
-        target: HOST:PORT of the server.
-        cut: None passes the first connection, too.
-    """
+    """A relay that cuts its first connection once, and passes everything else; None cuts nothing."""
 
     def __init__(self, target: str, cut: Cut | None = None) -> None:
         super().__init__(target)

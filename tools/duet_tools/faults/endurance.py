@@ -13,7 +13,7 @@ from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.garbage import check_flat
 from duet_tools.faults.homes import Home
 from duet_tools.faults.services import Held, Service, settled
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.subjects.asking import reason, run, stubs
 from duet_tools.subjects.children import Child
 from duet_tools.subjects.service import Script
@@ -46,6 +46,11 @@ async def _ask_many(address: str, asked: ReasonRequest, count: int) -> int:
         return sum(await asyncio.gather(*(ask() for _ in range(count))))
 
 
+@row(
+    "many requests in a row",
+    f"5,000 requests for 8 tokens each, {_AT_ONCE} at a time",
+    "all signals are whole; memory, descriptors, threads and engine requests do not grow",
+)
 def _many(setting: Setting, trials: Trials) -> None:
     asked = setting.workload.request(QUESTION, 8)
     with Service(setting, script=Script(pause_s=0.0)) as service:
@@ -77,6 +82,11 @@ def _check_held(trials: Trials, service: Service, before: Held) -> None:
             raise Unheld("file descriptors grow")
 
 
+@row(
+    "clients that read nothing",
+    "as many clients as the engine has slots, with closed HTTP/2 windows",
+    f"each call ends after --write-s ({_WRITE_S:g} s) and the next question is answered; nothing grows",
+)
 def _unread(setting: Setting, trials: Trials) -> None:
     slots, longest = 4, 0.0
     # Long enough for all of them to be seen running at once.
@@ -114,6 +124,11 @@ def _ended(service: Service, count: int) -> bool:
     return len(ended) >= count
 
 
+@row(
+    "device killed mid-answer",
+    "SIGKILL of a device that receives a signal",
+    "the engine's slot is free within a second",
+)
 def _killed_device(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "device")
     script = Script(tokens=400, pause_s=0.05)
@@ -147,23 +162,4 @@ def _killed_device(setting: Setting, trials: Trials) -> None:
     trials.figures["slot free, longest, s"] = longest
 
 
-ROWS = (
-    Row(
-        "many requests in a row",
-        f"5,000 requests for 8 tokens each, {_AT_ONCE} at a time",
-        "all signals are whole; memory, descriptors, threads and engine requests do not grow",
-        _many,
-    ),
-    Row(
-        "clients that read nothing",
-        "as many clients as the engine has slots, with closed HTTP/2 windows",
-        f"each call ends after --write-s ({_WRITE_S:g} s) and the next question is answered; nothing grows",
-        _unread,
-    ),
-    Row(
-        "device killed mid-answer",
-        "SIGKILL of a device that receives a signal",
-        "the engine's slot is free within a second",
-        _killed_device,
-    ),
-)
+ROWS = (_many, _unread, _killed_device)

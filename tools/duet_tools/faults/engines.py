@@ -10,7 +10,7 @@ import psutil
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY
 from duet_tools.faults.devices import Asked, devices, keep_asking
 from duet_tools.faults.services import Service, settled
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.subjects.service import Script
 
 _NOTICED_S = 10.0
@@ -20,6 +20,10 @@ _OPTIONS = ("--engine-failure", "restart", "--engine-timeout-s", "3")
 _SCRIPT = Script(tokens=400, pause_s=0.05, start_s=1.0)
 _MOST_S = 180.0
 _DEVICES = 3
+_EXPECTED = (
+    f"noticed within {_NOTICED_S:g} s, the split answers every question, no process is left, "
+    f"serving again within the engine's start time and {_LATER_S:g} s"
+)
 
 
 def _state_is(service: Service, ready: bool) -> bool:
@@ -91,14 +95,32 @@ def _described(process: psutil.Process) -> str:
         return "gone by now"
 
 
+@row(
+    "engine core killed",
+    "SIGKILL of the core while devices ask, a second replica is there",
+    _EXPECTED,
+    "engine",
+)
 def _killed(setting: Setting, trials: Trials) -> None:
     _fail(setting, trials, signal.SIGKILL)
 
 
+@row(
+    "engine core stopped",
+    "SIGSTOP of the core while devices ask, a second replica is there",
+    _EXPECTED,
+    "engine",
+)
 def _stopped(setting: Setting, trials: Trials) -> None:
     _fail(setting, trials, signal.SIGSTOP)
 
 
+@row(
+    "service killed",
+    "SIGKILL of the service",
+    f"no process of the engine is left after {_NOTICED_S:g} s",
+    "engine",
+)
 def _service_killed(setting: Setting, trials: Trials) -> None:
     for _ in range(setting.count(1 if setting.vllm else 10, 2)):
         with trials.trial(), Service(setting, script=None if setting.vllm else _SCRIPT) as service:
@@ -108,30 +130,4 @@ def _service_killed(setting: Setting, trials: Trials) -> None:
                 raise Unheld("processes of the engine live on")
 
 
-_EXPECTED = (
-    f"noticed within {_NOTICED_S:g} s, the split answers every question, no process is left, "
-    f"serving again within the engine's start time and {_LATER_S:g} s"
-)
-ROWS = (
-    Row(
-        "engine core killed",
-        "SIGKILL of the core while devices ask, a second replica is there",
-        _EXPECTED,
-        _killed,
-        "engine",
-    ),
-    Row(
-        "engine core stopped",
-        "SIGSTOP of the core while devices ask, a second replica is there",
-        _EXPECTED,
-        _stopped,
-        "engine",
-    ),
-    Row(
-        "service killed",
-        "SIGKILL of the service",
-        f"no process of the engine is left after {_NOTICED_S:g} s",
-        _service_killed,
-        "engine",
-    ),
-)
+ROWS = (_killed, _stopped, _service_killed)

@@ -14,7 +14,7 @@ from duet_contract.v1 import control_pb2, inference_pb2, pairs_pb2
 from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEncoding
 from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.services import Service
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.link.relay import Relay, reset_when_closed
 from duet_tools.subjects.asking import run
 from duet_tools.subjects.service import Script
@@ -176,6 +176,11 @@ def _record(address: str, device: Device) -> bytes:
     return bytes(sent)
 
 
+@row(
+    "malformed requests",
+    "random bytes, HTTP/2 frames, mutated connections, malformed and cancelled calls, resets",
+    "no crash, no traceback, the next question is answered; memory and descriptors are flat",
+)
 def _service(setting: Setting, trials: Trials) -> None:
     draws = setting.draws
     with Service(setting, script=Script(pause_s=0.0)) as service, Device(setting) as device:
@@ -230,11 +235,4 @@ def check_flat(growth_mib: float, most_mib: float = _FLAT_MIB) -> None:
         raise Unheld("memory grows")
 
 
-ROWS = (
-    Row(
-        "malformed requests",
-        "random bytes, HTTP/2 frames, mutated connections, malformed and cancelled calls, resets",
-        "no crash, no traceback, the next question is answered; memory and descriptors are flat",
-        _service,
-    ),
-)
+ROWS = (_service,)

@@ -18,17 +18,13 @@ from typing import Any
 
 import grpc
 import psutil
+from hyperframe.frame import GoAwayFrame, SettingsFrame
 
-from duet_contract.v1.inference_pb2 import (
-    ReasonResponse,
-    SignalChunk,
-    SignalEnd,
-    TokenIds,
-)
+from duet_contract.v1.inference_pb2 import ReasonResponse, SignalChunk, SignalEnd, TokenIds
 from duet_tools.faults.devices import QUESTION, SPLIT, UNREACHED, Asked, Device
 from duet_tools.faults.garbage import check_flat, frame, mutated
 from duet_tools.faults.homes import Home
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 
 # What a terminal would obey, or show as something else.
 _ESCAPES = (
@@ -39,7 +35,6 @@ _ESCAPES = (
     "\u202eevil",
     "\x00",
 )
-_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 # NO_ERROR, ENHANCE_YOUR_CALM, HTTP_1_1_REQUIRED (RFC 9113, section 7), what Apache's server sends.
 _GOAWAY_CODES = (0, 11, 13, 70_007, 2**32 - 1)
 _TIMEOUT_S = 1.0
@@ -164,12 +159,6 @@ def _ended(context: grpc.ServicerContext) -> bool:
     return over.wait(_DRIP_S)
 
 
-def _goaway(code: int, text: str) -> bytes:
-    """Return an HTTP/2 GOAWAY frame with debug data (RFC 9113, section 6.8)."""
-    payload = (0).to_bytes(4, "big") + code.to_bytes(4, "big") + text.encode()
-    return len(payload).to_bytes(3, "big") + b"\x07\x00\x00\x00\x00\x00" + payload
-
-
 @contextlib.contextmanager
 def _bytes_server(draws: random.Random) -> Iterator[str]:
     """A server that answers each connection with random bytes or HTTP/2 frames; its address."""
@@ -185,12 +174,13 @@ def _bytes_server(draws: random.Random) -> Iterator[str]:
                     if draws.random() < 0.3:
                         connection.sendall(draws.randbytes(draws.randrange(1, 4000)))
                         continue
-                    connection.sendall(_SETTINGS)
+                    connection.sendall(SettingsFrame(0).serialize())
                     if draws.random() < 0.5:
                         # A connection that the device counts as ready ends another way.
                         time.sleep(_DRIP_S)
-                        code, text = draws.choice(_GOAWAY_CODES), draws.choice(_ESCAPES)
-                        connection.sendall(_goaway(code, text))
+                        code, text = draws.choice(_GOAWAY_CODES), draws.choice(_ESCAPES).encode()
+                        goaway = GoAwayFrame(0, error_code=code, additional_data=text)
+                        connection.sendall(goaway.serialize())
                     for _ in range(draws.randrange(20)):
                         payload = draws.randbytes(draws.randrange(64))
                         connection.sendall(frame(draws, payload, true_length=True))
@@ -205,6 +195,12 @@ def _bytes_server(draws: random.Random) -> Iterator[str]:
         thread.join()
 
 
+@row(
+    "hostile cloud",
+    "random, malformed and endless signals, statuses and bytes towards a device",
+    "an answer or a defined error in time; memory flat, nothing unescaped on the terminal",
+    "none",
+)
 def _hostile(setting: Setting, trials: Trials) -> None:
     process = psutil.Process()
     with (
@@ -277,12 +273,4 @@ def _ask_on_terminal(setting: Setting, address: str) -> None:
         raise Unheld(f"an unescaped U+{ord(found[0]):04X} on the terminal")
 
 
-ROWS = (
-    Row(
-        "hostile cloud",
-        "random, malformed and endless signals, statuses and bytes towards a device",
-        "an answer or a defined error in time; memory flat, nothing unescaped on the terminal",
-        _hostile,
-        "none",
-    ),
-)
+ROWS = (_hostile,)

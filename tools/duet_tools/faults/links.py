@@ -7,7 +7,7 @@ from duet_contract.receipt import Receipt
 from duet_tools.faults.cutting import Cut, CuttingRelay
 from duet_tools.faults.devices import SPLIT, UNREACHED, Device, devices
 from duet_tools.faults.services import Service
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld, Void
+from duet_tools.faults.trials import Setting, Trials, Unheld, Void, row
 from duet_tools.link.emulator import LinkEmulator
 from duet_tools.link.profiles import Direction, LinkProfile, link_named
 from duet_tools.link.timeline import LinkChange, Timeline
@@ -20,6 +20,11 @@ _BUDGET = 64
 _LATE_S = 2.0
 
 
+@row(
+    "link cut",
+    "a connection is ended or reset after each message, and at random bytes, of a stream",
+    "the split answers; signal, token counts and answer equal those of the uncut stream",
+)
 def _cuts(setting: Setting, trials: Trials) -> None:
     with Service(setting, *_OPTIONS, script=_SCRIPT) as service, Device(setting) as device:
         with CuttingRelay(service.address) as relay:
@@ -95,6 +100,11 @@ _CONDITIONS = (
 )
 
 
+@row(
+    "bad links",
+    ", ".join(condition.name for condition in _CONDITIONS),
+    "the split answers; after silence the defined outcome, at the deadline at the latest",
+)
 def _slow(setting: Setting, trials: Trials) -> None:
     with (
         Service(setting, *_OPTIONS, script=_SCRIPT) as service,
@@ -128,17 +138,4 @@ def _ask_over(condition: _Condition, address: str, device: Device, seed: int) ->
     return asked.seconds
 
 
-ROWS = (
-    Row(
-        "link cut",
-        "a connection is ended or reset after each message, and at random bytes, of a stream",
-        "the split answers; signal, token counts and answer equal those of the uncut stream",
-        _cuts,
-    ),
-    Row(
-        "bad links",
-        ", ".join(condition.name for condition in _CONDITIONS),
-        "the split answers; after silence the defined outcome, at the deadline at the latest",
-        _slow,
-    ),
-)
+ROWS = (_cuts, _slow)

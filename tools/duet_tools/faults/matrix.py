@@ -4,7 +4,6 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from duet_tools.faults import (
@@ -20,7 +19,7 @@ from duet_tools.faults import (
 )
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials
 from duet_tools.results.faults import FaultResult
-from duet_tools.results.machine import commit
+from duet_tools.results.machine import commit, today
 from duet_tools.subjects.authority import variables
 from duet_tools.subjects.workload import Workload
 
@@ -46,18 +45,10 @@ def run(
     seed: int,
     say: Callable[[str], None],
 ) -> Iterator[FaultResult]:
-    """Run rows of the matrix.
+    """Run rows of the matrix; yield the result of each.
 
-    Args:
-        workload: the pair.
-        rows: those to run.
-        quick: whether to run the short version.
-        vllm: whether rows about the engine start vLLM.
-        seed: what random choices follow from.
-        say: is given a line at the start of each row.
-
-    Yields:
-        The result of each row.
+    `quick`: the short version. `vllm`: whether rows about the engine start vLLM. `say`: is given the
+    name of each row at its start.
     """
     for row in rows:
         say(row.name)
@@ -86,7 +77,7 @@ def _result(row: Row, setting: Setting) -> FaultResult:
         figures=trials.figures,
         seconds=time.monotonic() - began,
         quick=setting.quick,
-        date=datetime.now(UTC).date().isoformat(),
+        date=today(),
         commit=commit(),
         not_run=not_run,
     )

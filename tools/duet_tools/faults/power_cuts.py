@@ -21,11 +21,12 @@ from duet_tools.faults.stored import (
     invite_device,
     older,
 )
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.subjects.authority import variables
 from duet_tools.subjects.service import Script
 
 _KILLED_AT = "duet_tools.faults.killed_at"
+_SOUND = "the files are sound, what was stored is there, and the same command completes the work"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class _Operation:
         self.finished(home)
 
 
+@row("power cut in a pull", "SIGKILL at each change of a file, and at random moments", _SOUND)
 def _pull(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "pull")
     old = older(setting)
@@ -99,6 +101,7 @@ def _pull(setting: Setting, trials: Trials) -> None:
         operation.cut(setting, trials, setting.count(10, 2))
 
 
+@row("power cut in an enrollment", "the same", _SOUND)
 def _enrollment(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "enroll")
     with enrolled(setting, home) as (service, address):
@@ -132,6 +135,12 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
         operation.cut(setting, trials, setting.count(8, 2))
 
 
+@row(
+    "power cut in history writes",
+    "SIGKILL at random moments of a process that stores answers",
+    "the database is sound, every stored answer can be read",
+    "none",
+)
 def _history(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "history")
     home.run("logs", "on").check(0)
@@ -147,6 +156,7 @@ def _history(setting: Setting, trials: Trials) -> None:
     trials.figures["answers stored"] = len(stored)
 
 
+@row("power cut in the first use of the history", "the same", _SOUND, "none")
 def _first_use(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "first")
     home.data.mkdir(parents=True)
@@ -158,21 +168,4 @@ def _first_use(setting: Setting, trials: Trials) -> None:
     operation.cut(setting, trials, setting.count(8, 1))
 
 
-_SOUND = "the files are sound, what was stored is there, and the same command completes the work"
-ROWS = (
-    Row(
-        "power cut in a pull",
-        "SIGKILL at each change of a file, and at random moments",
-        _SOUND,
-        _pull,
-    ),
-    Row("power cut in an enrollment", "the same", _SOUND, _enrollment),
-    Row("power cut in the first use of the history", "the same", _SOUND, _first_use, "none"),
-    Row(
-        "power cut in history writes",
-        "SIGKILL at random moments of a process that stores answers",
-        "the database is sound, every stored answer can be read",
-        _history,
-        "none",
-    ),
-)
+ROWS = (_pull, _enrollment, _first_use, _history)

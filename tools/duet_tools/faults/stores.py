@@ -19,7 +19,7 @@ from duet_tools.faults.stored import (
     invite_device,
     older,
 )
-from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import Setting, Trials, Unheld, row
 
 _CLOCK_JUMP = "duet_tools.faults.clock_jump"
 _KIB = 1024
@@ -27,6 +27,7 @@ _HOUR, _DAY, _YEAR = 3600, 86_400, 365 * 86_400
 _OK, _MODEL = int(ExitCode.OK), int(ExitCode.MODEL)
 _UNREACHED = int(ExitCode.UNREACHABLE)
 _VAULT, _IDENTITY = int(ExitCode.VAULT), int(ExitCode.IDENTITY)
+_SOUND = "a defined message, and all that was stored is there and can be used"
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class _Stored:
 
 
 def _with_stored(run: Callable[[_Stored, Trials], None]) -> Callable[[Setting, Trials], None]:
-    """Return a row that runs with a device that has an identity, a history, and an older pair."""
+    """Return the trials with a device that has an identity, a history, and an older pair."""
 
-    def row(setting: Setting, trials: Trials) -> None:
+    def run_with(setting: Setting, trials: Trials) -> None:
         home = Home(setting.scratch / "used")
         with enrolled(setting, home) as (service, enrollment):
             home.run("logs", "on").check(_OK)
@@ -77,9 +78,15 @@ def _with_stored(run: Callable[[_Stored, Trials], None]) -> Callable[[Setting, T
             answers = home.run("20", module=(HISTORY_WRITER,)).check(_OK).out.split()
             run(_Stored(home, service, enrollment, answers, setting), trials)
 
-    return row
+    return run_with
 
 
+@row(
+    "full disk",
+    "0 to 2,048 KiB are free for a question, a pull, an enrollment, and deletions",
+    f"{_SOUND}; with room, the same command completes",
+)
+@_with_stored
 def _full_disk(stored: _Stored, trials: Trials) -> None:
     setting = stored.setting
     directory = setting.scratch / "disk"
@@ -111,6 +118,12 @@ def _check_on_disk(stored: _Stored, home: Home, *, forgotten: bool) -> None:
         raise Unheld("the identity cannot be used")
 
 
+@row(
+    "read-only home",
+    "questions, pulls, enrollments and changes of the history",
+    f"questions are answered by the split; otherwise {_SOUND}",
+)
+@_with_stored
 def _read_only(stored: _Stored, trials: Trials) -> None:
     directory = stored.setting.scratch / "disk"
     directory.mkdir()
@@ -137,6 +150,12 @@ def _read_only(stored: _Stored, trials: Trials) -> None:
             _check_on_disk(stored, home, forgotten=False)
 
 
+@row(
+    "clock jump",
+    "the device's clock is 1 hour to 10 years off",
+    f"the split answers, or the device says that its certificate is not valid; {_SOUND}",
+)
+@_with_stored
 def _clock(stored: _Stored, trials: Trials) -> None:
     offsets = [sign * jump for jump in (_HOUR, _DAY, _YEAR, 10 * _YEAR) for sign in (1, -1)]
     for offset in stored.setting.chosen(offsets, 2):
@@ -160,6 +179,12 @@ def _jumped(
     return home.run(*arguments, module=(_CLOCK_JUMP, str(after_s), str(offset_s), module))
 
 
+@row(
+    "several processes on one store",
+    "4 writers, 3 pulls, 3 enrollments with one code, 3 first uses at once",
+    "every answer is stored, one pair and one identity are there, each process ends defined",
+)
+@_with_stored
 def _several(stored: _Stored, trials: Trials) -> None:
     setting = stored.setting
     for _ in range(setting.count(3, 1)):
@@ -198,30 +223,4 @@ def _several(stored: _Stored, trials: Trials) -> None:
             check_history(home, home.run("3", module=(HISTORY_WRITER,)).check(_OK).out.split())
 
 
-_SOUND = "a defined message, and all that was stored is there and can be used"
-ROWS = (
-    Row(
-        "full disk",
-        "0 to 2,048 KiB are free for a question, a pull, an enrollment, and deletions",
-        f"{_SOUND}; with room, the same command completes",
-        _with_stored(_full_disk),
-    ),
-    Row(
-        "read-only home",
-        "questions, pulls, enrollments and changes of the history",
-        f"questions are answered by the split; otherwise {_SOUND}",
-        _with_stored(_read_only),
-    ),
-    Row(
-        "clock jump",
-        "the device's clock is 1 hour to 10 years off",
-        f"the split answers, or the device says that its certificate is not valid; {_SOUND}",
-        _with_stored(_clock),
-    ),
-    Row(
-        "several processes on one store",
-        "4 writers, 3 pulls, 3 enrollments with one code, 3 first uses at once",
-        "every answer is stored, one pair and one identity are there, each process ends defined",
-        _with_stored(_several),
-    ),
-)
+ROWS = (_full_disk, _read_only, _clock, _several)

@@ -92,3 +92,10 @@ class Row:
     """Runs the trials."""
     engine: Literal["scripted", "engine", "none"] = "scripted"
     """`engine`: vLLM, or a scripted one in the short version; `none`: no service is asked."""
+
+
+def row(
+    name: str, fault: str, expected: str, engine: Literal["scripted", "engine", "none"] = "scripted"
+) -> Callable[[Callable[[Setting, Trials], None]], Row]:
+    """Make a row of the function that runs its trials; see `Row`."""
+    return lambda run: Row(name, fault, expected, run, engine)

@@ -10,17 +10,12 @@ from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed, Tokens, WireCosts
 from duet_tools.results.cells import ModeName
-from duet_tools.results.figures import Figure, Results, read_results
-from duet_tools.results.report import CellReport, Metric, Report, read_report
+from duet_tools.results.figures import Figure, Results
+from duet_tools.results.report import CellReport, Metric, Report
 
 
 def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Costs:
-    """Read costs, or make them from the bench's report or its results.
-
-    Args:
-        path: the file.
-        signal_tokens: of questions; only where the file does not say.
-        answer_tokens: likewise, of their answers.
+    """Read costs, or make them from the bench's report or its results, where these lengths are used.
 
     Raises:
         UsageProblem: it is missing, malformed, too large, or lacks a figure.
@@ -31,9 +26,9 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
         raise UsageProblem(f"{path.name} is not JSON: {error}") from error
     try:
         if isinstance(data, dict) and "cells" in data:
-            return costs_from_report(read_report(path), path.name)
+            return costs_from_report(Report.read(path), path.name)
         if isinstance(data, dict) and "figures" in data:
-            return costs_from_results(read_results(path), signal_tokens, answer_tokens, path.name)
+            return costs_from_results(Results.read(path), signal_tokens, answer_tokens, path.name)
         return Costs.model_validate(data)
     except ValidationError as error:
         raise UsageProblem(f"{path.name}: {faults(error, 'costs', 1)}") from error

@@ -141,14 +141,10 @@ async def _calibrate(client: "RetryingClient") -> EngineTimes:
 
 
 def requests_of(capacity: float, replicas: int = 1) -> dict[str, int]:
-    """Return the number of requests of each load by its name.
+    """Return the number of requests of each load by its name; several replicas get the overload alone.
 
-    The overload exceeds the capacity by twice all running and waiting slots, so that some are
-    refused even if the engine is somewhat faster than measured.
-
-    Args:
-        capacity: requests a second that an engine can carry.
-        replicas: of the service; several get the overload alone.
+    The overload exceeds the capacity, in requests a second, by twice all running and waiting slots,
+    so that some are refused even if the engine is somewhat faster than measured.
     """
     carried = capacity * LOAD_S * replicas
     places = replicas * (MAX_RUNNING + MAX_WAITING)
@@ -182,10 +178,7 @@ class RetryingClient:
         self._loads: Counter[int] = Counter()
 
     async def ask(
-        self,
-        budget: int,
-        began: float | None = None,
-        got: Callable[[int], None] = lambda _: None,
+        self, budget: int, began: float | None = None, got: Callable[[int], None] = lambda _: None
     ) -> TimedRequest:
         """Ask once, and again when refused; call `got` with the tokens of each chunk."""
         self._asked += 1

@@ -51,13 +51,7 @@ def _step_times(engine: EngineCosts, max_running: int) -> tuple[float, ...]:
 
 
 class Replica:
-    """Runs jobs in simulated time.
-
-    Args:
-        env: the simulation.
-        engine: how fast it is.
-        max_running, max_waiting: its admission limits.
-    """
+    """Runs jobs in simulated time."""
 
     def __init__(
         self, env: simpy.Environment, engine: EngineCosts, max_running: int, max_waiting: int

@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Annotated
 
-from pydantic import Field, computed_field
+from pydantic import computed_field
 
 from duet_contract.addresses import Address
 from duet_report.tables import aligned
 from duet_tools.errors import BenchError
-from duet_tools.files import Strict
+from duet_tools.files import SchemaFile, Strict
 from duet_tools.link.profiles import PRESETS
 from duet_tools.results.machine import commit, describe_machine, load_average, today
 from duet_tools.subjects.children import Child
@@ -57,10 +56,9 @@ class LinkFigure(Strict):
         return abs(self.error) <= WITHIN
 
 
-class AccuracyReport(Strict):
+class AccuracyReport(SchemaFile):
     """All figures."""
 
-    schema_: Annotated[int, Field(alias="schema")] = 1
     date: str
     commit: str | None
     machine: dict[str, str | int]

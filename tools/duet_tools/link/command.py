@@ -12,11 +12,11 @@ import click
 
 from duet_contract.commands import Integer, Number, option
 from duet_tools.errors import BenchError
-from duet_tools.link.errors import BadLink
 from duet_tools.link.profiles import (
     MOST_BYTES,
     MOST_MS,
     PRESETS,
+    BadLink,
     Direction,
     LinkProfile,
     link_named,

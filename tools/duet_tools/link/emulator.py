@@ -12,16 +12,22 @@ from anyio.from_thread import BlockingPortal
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
+from duet_tools.errors import BenchError
 from duet_tools.link.calibration import own_cost_s
 from duet_tools.link.connection import Connection
 from duet_tools.link.direction import SharedDirection
-from duet_tools.link.errors import BadLink, ListenFailed
 from duet_tools.link.fine_selector import fine_event_loop, on_a_thread
-from duet_tools.link.profiles import LinkProfile
+from duet_tools.link.profiles import BadLink, LinkProfile
 from duet_tools.link.relay import Count
 from duet_tools.link.timeline import LinkChange, Timeline
 
 _BACKLOG = 1024
+
+
+class ListenFailed(BenchError):
+    """The emulator cannot listen on the given address. Exit code 3."""
+
+    exit_code = 3
 
 
 class LinkEmulator:

@@ -13,8 +13,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -161,24 +161,18 @@ class KernelLink:
 
 def _in_namespace(name: str, make: Callable[[], _Result]) -> _Result:
     """Call `make` on a thread inside a namespace; sockets stay where they were made."""
-    results: list[_Result] = []
-    errors: list[BaseException] = []
 
-    def enter() -> None:
-        try:
-            with (_NAMESPACES / name).open() as space:
-                if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), _CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns failed")
-            results.append(make())
-        except BaseException as error:
-            errors.append(error)
+    def enter() -> _Result:
+        with (_NAMESPACES / name).open() as space:
+            if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns failed")
+        return make()
 
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if errors:
-        raise KernelLinkUnavailable(f"cannot enter a namespace: {errors[0]}") from errors[0]
-    return results[0]
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(enter).result()
+    except OSError as error:
+        raise KernelLinkUnavailable(f"cannot enter a namespace: {error}") from error
 
 
 def _tc(space: str | None, device: str, words: Sequence[str]) -> None:

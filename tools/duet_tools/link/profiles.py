@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from duet_contract.json_data import faults
-from duet_tools.link.errors import BadLink
+from duet_tools.errors import UsageProblem
 
 _UNITS = {"": 1.0, "bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)(?:/s)?")
@@ -21,11 +21,14 @@ MOST_MS = 3_600_000.0
 """Longest delay, jitter, gap or stall in milliseconds: an hour."""
 MOST_BYTES = 1 << 50
 
-
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _Milliseconds = Annotated[float, Field(ge=0, le=MOST_MS)]
 _Bytes = Annotated[int, Field(ge=1, le=MOST_BYTES)]
 _Limit = Annotated[int, Field(ge=0, le=MOST_BYTES)]
+
+
+class BadLink(UsageProblem):
+    """A link's setting is not one that a link can have. Exit code 2."""
 
 
 @dataclass(frozen=True, config=STRICT)

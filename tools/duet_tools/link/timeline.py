@@ -22,11 +22,14 @@ from pydantic.dataclasses import dataclass
 from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
-from duet_tools.link.errors import BadLink, BadTimeline
-from duet_tools.link.profiles import MOST_MS, STRICT, LinkProfile, link_named
+from duet_tools.link.profiles import MOST_MS, STRICT, BadLink, LinkProfile, link_named
 
 Ending = Literal["cut", "reset"]
 _MOST_BYTES = 1 << 20
+
+
+class BadTimeline(UsageProblem):
+    """A timeline cannot be read or makes no sense. Exit code 2."""
 
 
 @dataclass(frozen=True, config=STRICT)

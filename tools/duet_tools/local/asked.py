@@ -48,13 +48,7 @@ def personal(number: int) -> str:
 
 
 def ask(repeats: int, served: DeviceCommands, alone: DeviceCommands) -> Iterator[Figure]:
-    """Measure `duet-device ask` with a local server, and without.
-
-    Args:
-        repeats: after one warm-up.
-        served: has a local server.
-        alone: has none.
-    """
+    """Measure `duet-device ask` with a local server (`served`), and without (`alone`)."""
     took = in_turns(
         repeats,
         {
@@ -98,11 +92,6 @@ def api(repeats: int, server: LocalServer, program: ClientProgram) -> Iterator[F
 
     Without the cloud, whose double would share the bench's process. A request has one answer token,
     so that decoding does not hide what the API adds; a stream has as many as the pair's answers may.
-
-    Args:
-        repeats: after one warm-up.
-        server: offers the API.
-        program: holds a warm client.
     """
     # Apart, so that each question finds its own prompt evaluated.
     took = in_turns(
@@ -168,10 +157,7 @@ def redact(
 ) -> Iterator[Figure]:
     """Measure what `--redact` adds until the first answer token.
 
-    Args:
-        repeats: after one warm-up.
-        start: returns a device of a home that was not used yet.
-        alone: has no local server.
+    `start`: returns a device of a home that was not used yet. `alone`: has no local server.
     """
 
     def served(*options: str) -> Redacted:
@@ -199,12 +185,9 @@ def redact(
 
 
 def redact_figure(how: str, model: str | None, found: Sequence[Redacted]) -> Figure:
-    """Return the figure of redaction.
+    """Return the figure of redaction, as `REDACTION` has it.
 
-    Args:
-        how: see `REDACTION`.
-        model: spaCy model that finds names; None if their form does.
-        found: of each repeat.
+    `model`: spaCy model that finds names; None if their form does. `found`: of each repeat.
     """
     words, target = REDACTION[how]
     first, plain = (

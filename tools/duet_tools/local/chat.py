@@ -35,13 +35,7 @@ class TurnTook(NamedTuple):
 
 
 def measure(repeats: int, client: Client, manifest: Manifest) -> Iterator[Figure]:
-    """Measure a conversation in each repeat.
-
-    Args:
-        repeats: after one warm-up.
-        client: of a cloud that replays the signal at `TOKENS_PER_S`.
-        manifest: the pair's.
-    """
+    """Measure a conversation in each repeat; `client`: of a cloud that replays at `TOKENS_PER_S`."""
     took = in_turns(repeats, {"chat": lambda: _conversation(client, manifest)})["chat"]
     yield from figures([turns[EARLY - 1] for turns in took], [turns[LATE - 1] for turns in took])
 

@@ -22,15 +22,7 @@ _VALUE_BYTES = 2
 def measure(
     repeats: int, workload: Workload, device: DeviceCommands, cloud: str, threads: int
 ) -> Iterator[Figure]:
-    """Measure a new local server after each of its answers.
-
-    Args:
-        repeats: answers of the API, each after one of `duet-device ask`.
-        workload: names the pair.
-        device: has no local server yet.
-        cloud: HOST:PORT.
-        threads: of the decoder.
-    """
+    """Measure a new local server of `device` after each of its answers, of the command and the API."""
     with device.serving() as server:
         resident = []
         for _ in range(repeats):

@@ -22,14 +22,7 @@ _AT_ONCE = 1e6
 def measure(
     workload: Workload, wanted: Collection[str], repeats: int, threads: int
 ) -> Iterator[Figure]:
-    """Measure figures.
-
-    Args:
-        workload: names the pair.
-        wanted: of `duet_tools.local.command.FIGURES`.
-        repeats: after one warm-up.
-        threads: of each decoder.
-    """
+    """Measure the `wanted` of `duet_tools.local.command.FIGURES`."""
     signal = Recording(tuple(tuple(workload.tokenizer.encode_text(text)) for text in asked.SIGNAL))
     with ReplayServer() as cloud, tempfile.TemporaryDirectory(prefix="duet-") as scratch:
         homes = (Path(scratch, str(number)) for number in itertools.count())

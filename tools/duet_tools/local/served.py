@@ -56,14 +56,7 @@ class Run(NamedTuple):
 
 
 class DeviceCommands:
-    """The commands of a device.
-
-    Args:
-        home: its DUET_HOME.
-        pair: directory of the pair.
-        cloud: HOST:PORT.
-        threads: of the decoder.
-    """
+    """The commands of a device; `home`: its DUET_HOME, `cloud`: HOST:PORT."""
 
     def __init__(self, home: Path, pair: Path, cloud: str, threads: int) -> None:
         self._home = home
@@ -114,13 +107,7 @@ class DeviceCommands:
 
 
 class LocalServer:
-    """A running local server, and a client of its API that keeps its connection.
-
-    Args:
-        process: id of the server's process.
-        port: of the API.
-        key: of the API.
-    """
+    """A running local server, and a client of its API that keeps its connection."""
 
     def __init__(self, process: int, port: int, key: str) -> None:
         self._process = psutil.Process(process)

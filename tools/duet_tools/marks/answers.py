@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from duet_contract.answers import is_right
 from duet_contract.calibration import Calibration
 from duet_contract.v1.inference_pb2 import SignalEnd
-from duet_device.attempt import (
-    candidate,
-    chance,
-    is_doubtful,
-    judged_attempt,
-    wants_more,
-)
+from duet_device.attempt import candidate, chance, is_doubtful, judged_attempt, wants_more
 from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import build_prompts
@@ -48,13 +42,7 @@ class JudgedAnswer:
 
 
 class Answerer:
-    """Answers with a loaded decoder.
-
-    Args:
-        pair: the pair.
-        decoder: its decoder.
-        calibration: its calibration.
-    """
+    """Answers with a loaded decoder, by a pair's calibration."""
 
     def __init__(self, pair: Pair, decoder: Decoder, calibration: Calibration) -> None:
         self._manifest, self._decoder, self._calibration = pair.manifest, decoder, calibration
@@ -98,11 +86,7 @@ class Answerer:
 
 
 def with_rounds(tries: list[JudgedAnswer], rounds: int) -> tuple[bool, int]:
-    """Replay `--rounds`: ask again while the answer is doubtful, give the best.
-
-    Args:
-        tries: the greedy answer, then sampled ones.
-        rounds: most signals.
+    """Replay `--rounds` (at most `rounds` signals): ask again while in doubt, give the best answer.
 
     Returns:
         Whether the given answer is right, and signal tokens spent.

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
@@ -81,8 +81,6 @@ def _redacted(text: str, _: Manifest) -> Question:
 
 def _traced(text: str) -> AbstractContextManager[object]:
     """Return a span, as a program that asks has one; with baggage, which is not sent."""
-    from contextlib import ExitStack
-
     from opentelemetry import baggage, context
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -131,11 +129,7 @@ class Capture:
     ) -> Captured:
         """Ask both of each pair of questions, and judge what was sent.
 
-        Args:
-            way: how to ask.
-            source: where the questions are from.
-            twins: the questions.
-            step: called with the number of pairs done since.
+        `source`: where the questions are from. `step`: called with the number of pairs done since.
 
         Raises:
             BenchError: what was sent is not what the contract says, or nothing was.

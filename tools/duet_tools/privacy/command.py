@@ -1,6 +1,7 @@
 """`duet-bench privacy`: captures what leaves a device, and judges it."""
 
 import random
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +94,7 @@ def privacy(
     if cloud:
         written += search_service(opened, seed)
         save()
-    capture = Capture(opened)
-    try:
+    with closing(Capture(opened)) as capture:
         for way in OTHERS:
             some = [each for twins in sources.values() for each in twins[::_OTHER_WAYS]]
             captured.append(capture.run(way, "all", some))
@@ -104,8 +104,6 @@ def privacy(
             captured.append(capture.run(PLAIN, source, twins))
             click.echo(_line(captured[-1]), err=True)
             save()
-    finally:
-        capture.close()
     found = results()
     for each in found.written:
         click.echo(f"{each.what}: {each.numbers_found} numbers in {each.bytes} bytes", err=True)

@@ -5,13 +5,7 @@ import threading
 from dataclasses import dataclass
 
 from hpack import Decoder
-from hyperframe.frame import (
-    ContinuationFrame,
-    DataFrame,
-    Frame,
-    GoAwayFrame,
-    HeadersFrame,
-)
+from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame
 
 from duet_tools.errors import BenchError
 from duet_tools.link.frames import FrameReader

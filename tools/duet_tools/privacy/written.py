@@ -1,5 +1,7 @@
 """Search what a service writes for the numbers of the questions that it was asked."""
 
+import io
+import logging
 import random
 import tempfile
 from pathlib import Path
@@ -25,10 +27,6 @@ def search_service(pair: Pair, seed: int) -> list[Written]:
     """Ask a service that logs questions, and is scraped and traced, about numbers of eight digits.
 
     Such numbers occur nowhere else; a time of this century in seconds has more.
-
-    Args:
-        pair: with private quantities.
-        seed: of the numbers.
     """
     rng = random.Random(f"written/{seed}")
     numbers = [rng.randrange(10**7, 10**8) for _ in range(_QUESTIONS)]
@@ -67,15 +65,8 @@ def search_service(pair: Pair, seed: int) -> list[Written]:
 
 def _ask(pair: Pair, address: str, numbers: list[int]) -> str:
     """Ask about each number; return what the device logged."""
-    import logging
-
-    lines: list[str] = []
-
-    class Lines(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.getMessage())
-
-    log, handler = logging.getLogger("duet_device"), Lines()
+    written = io.StringIO()
+    log, handler = logging.getLogger("duet_device"), logging.StreamHandler(written)
     level = log.level
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
@@ -85,11 +76,11 @@ def _ask(pair: Pair, address: str, numbers: list[int]) -> str:
                 try:
                     client.ask(f"Ann had {number} pens and sold {number:,}. How many are left?")
                 except DeviceError as error:
-                    lines.append(str(error))
+                    log.debug("%s", error)
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
-    return "\n".join(lines)
+    return written.getvalue()
 
 
 def _is_in(number: int, text: str) -> bool:

@@ -12,13 +12,7 @@ from duet_tools.report.verdicts import ALTERNATIVES, accuracy_gap, break_even_to
 from duet_tools.report.waterfall import waterfall
 from duet_tools.results.folder import Folder, WireProbe
 from duet_tools.results.questions import QuestionRow
-from duet_tools.results.report import (
-    CellReport,
-    Handshake,
-    LinkFacts,
-    Report,
-    Untrained,
-)
+from duet_tools.results.report import CellReport, Handshake, LinkFacts, Report, Untrained
 
 REPORT = "report.json"
 FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")

@@ -9,16 +9,13 @@ _HEAD = ("fault", "what is done", "to hold", "trials", "held", "otherwise", "mea
 def fault_table(matrix: FaultMatrix) -> str:
     """Return the table, and below it where its rows were measured."""
     rows = [_row(row) for row in matrix.rows]
-    machine = matrix.machine
-    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     dates = ", ".join(sorted({row.date for row in matrix.rows}))
     engines = ", ".join(row.name for row in matrix.rows if row.engine == "vLLM") or "none"
     short = ", ".join(row.name for row in matrix.rows if row.quick) or "none"
     return (
         f"{markdown(_HEAD, rows)}\n\n"
-        f"Measured on {machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, {versions}, "
-        f"pair {matrix.pair}, {dates}. Rows with vLLM: {engines}. Rows of the short version: "
-        f"{short}.\n"
+        f"Measured on {matrix.machine.in_words}, pair {matrix.pair}, {dates}. "
+        f"Rows with vLLM: {engines}. Rows of the short version: {short}.\n"
     )
 
 

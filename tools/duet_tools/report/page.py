@@ -18,13 +18,7 @@ _MOST_QUESTIONS = 500
 def page(
     report: Report, records: Sequence[Record] = (), questions: Sequence[QuestionRow] = ()
 ) -> str:
-    """Return the page's HTML.
-
-    Args:
-        report: of the run.
-        records: of every question; without them there is no table of questions.
-        questions: in the order of the data.
-    """
+    """Return the page's HTML; without records of the questions it has no table of them."""
     # matplotlib takes a second to load, which --help and errors of usage do not need.
     from duet_tools.report.plots import plots
 

@@ -12,8 +12,8 @@ from duet_tools.files import read_text
 from duet_tools.options import FILE
 from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
-from duet_tools.results.figures import Results, read_results
-from duet_tools.results.report import Report, read_report
+from duet_tools.results.figures import Results
+from duet_tools.results.report import Report
 
 RESULTS = Path(__file__).parents[1] / "results"
 # What a README's blocks are made from; a block whose file is not there is left as it is.
@@ -40,7 +40,7 @@ def read_measured(path: Path) -> Results | Report:
         data = parse_json(read_text(path))
     except (UsageProblem, ValueError):
         data = None  # The reader of figures reports it.
-    return read_report(path) if isinstance(data, dict) and "cells" in data else read_results(path)
+    return Report.read(path) if isinstance(data, dict) and "cells" in data else Results.read(path)
 
 
 @click.command()

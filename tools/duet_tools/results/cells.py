@@ -1,17 +1,17 @@
 """The cells of a run: a mode over a link under a load, each with all questions in their order."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from duet_tools.errors import UsageProblem
 
-MODES = ("duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated")
 PROFILES = ("synchronous", "constant", "poisson", "sweep")
 ModeName = Literal[
     "duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated"
 ]
+MODES: tuple[ModeName, ...] = get_args(ModeName)
 # Modes whose signal a budget cuts.
 _BUDGETED = ("duet", "auto", "truncated")
 # Engines one after another: an idle one's processes still take time of a small machine.

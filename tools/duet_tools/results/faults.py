@@ -1,14 +1,11 @@
 """Results of the fault matrix: for each fault, how many trials there were and how many held."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from duet_tools.files import Strict, read
+from duet_tools.files import SchemaFile, Strict
 from duet_tools.results.figures import Machine
-
-SCHEMA = 1
 
 
 class FaultResult(Strict):
@@ -42,22 +39,13 @@ class FaultResult(Strict):
     """Why there were no trials; empty if there were."""
 
 
-class FaultMatrix(Strict):
+class FaultMatrix(SchemaFile):
     """All rows, and where they were measured."""
 
-    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    kind = "fault matrix"
     machine: Machine
     """Where it was measured."""
     pair: str
     """The pair as `id@version`."""
     rows: tuple[FaultResult, ...]
     """In the matrix's order."""
-
-
-def read_matrix(path: Path) -> FaultMatrix:
-    """Read a file of results.
-
-    Raises:
-        UsageProblem: it is missing or malformed.
-    """
-    return read(path, FaultMatrix, "fault matrix", SCHEMA)

@@ -3,14 +3,11 @@
 Nothing in it identifies a machine or its user: no paths, no host names, no addresses.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from duet_tools.files import Strict, read, text_of
-
-SCHEMA = 1
+from duet_tools.files import SchemaFile, Strict, text_of
 
 
 class Summary(Strict):
@@ -94,18 +91,26 @@ class Machine(Strict):
         return f"{words}, {versions}"
 
 
-class Results(Strict):
+class Results(SchemaFile):
     """A results file. `pair`: as `id@version`.
 
     `commit`, `date`: of the file's last run; each figure has the commit that it was taken at.
     """
 
-    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    kind = "results file"
     machine: Machine
     pair: str
     commit: str | None = None
     date: str = ""
     figures: tuple[Figure, ...] = ()
+
+    @classmethod
+    def prepare(cls, data: Any) -> None:
+        """See `SchemaFile`."""
+        for figure in data["figures"]:
+            figure.pop("met", None)
+            # Files of before figures had their own commit hold one for all.
+            figure.setdefault("commit", data.get("commit"))
 
     def to_json(self) -> str:
         """Return the results as they are written; whether a target was met is written out, too."""
@@ -120,19 +125,3 @@ class Results(Strict):
         measured = {figure.id: figure for figure in figures}
         kept = tuple(measured.pop(figure.id, figure) for figure in self.figures)
         return self.model_copy(update={"figures": kept + tuple(measured.values())})
-
-
-def read_results(path: Path) -> Results:
-    """Read a results file.
-
-    Raises:
-        UsageProblem: it is missing, malformed, or of another schema.
-    """
-    return read(path, Results, "results file", SCHEMA, _prepare)
-
-
-def _prepare(data: dict[str, Any]) -> None:
-    for figure in data["figures"]:
-        figure.pop("met", None)
-        # Files of before figures had their own commit hold one for all.
-        figure.setdefault("commit", data.get("commit"))

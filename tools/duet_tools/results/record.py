@@ -99,7 +99,7 @@ class Record(BaseModel):
     cloud_s: float | None = None
     """Seconds of prefill and decode, by the cloud's clock.
 
-    Without the cloud's times: the time that the link leaves (`duet_tools.split.link_time`).
+    Without the cloud's times: the time that the link leaves (`duet_tools.split.modes.openai`).
     """
     flops: float = 0.0
     """Of the large model: 2 x parameters x tokens."""

@@ -1,22 +1,19 @@
 """The report file: its schema, written, read back and validated.
 
 `schema.json` is made from these classes (`duet-bench split --schema`); a test holds that
-it is fresh. A change that an older reader would misread raises `SCHEMA`.
+it is fresh. A change that an older reader would misread raises the number of the schema.
 """
 
 import re
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from duet_report.intervals import Interval
-from duet_tools.files import Strict, read, text_of
+from duet_tools.files import SchemaFile, Strict, text_of
 from duet_tools.results.cells import Cell, ModeName
 from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.settings import RunSettings
-
-SCHEMA = 1
 
 Metric = Literal[
     "connect_ms", "first_signal_ms", "signal_ms", "first_answer_ms", "total_ms", "queue_ms",
@@ -163,7 +160,7 @@ class Untrained(Strict):
     """Share of right answers; None: not measured."""
 
 
-class Report(Strict):
+class Report(SchemaFile):
     """A run. `partial`: why it does not hold all that was asked for; None: it does.
 
     `handshake`: of a connection to the service. `bytes_per_token`: down the wire on a connection
@@ -171,7 +168,7 @@ class Report(Strict):
     `untrained`: of the pair's reasoner; None: the manifest does not say. `notes`: facts that a reader needs.
     """
 
-    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    kind = "report"
     partial: str | None = None
     pair: str
     commit: str | None = None
@@ -190,6 +187,11 @@ class Report(Strict):
     untrained: Untrained | None = None
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def prepare(cls, data: Any) -> None:
+        """Drop the sentences of earlier versions: they follow from the rest."""
+        data.pop("statements", None)
+
     def without_series(self) -> "Report":
         """Return the same without each question's values: most of it, and for comparing alone."""
         cells = (cell.model_copy(update={"series": {}}) for cell in self.cells)
@@ -203,15 +205,6 @@ class Report(Strict):
 def schema() -> str:
     """Return the JSON schema of a report."""
     return text_of(Report.model_json_schema(by_alias=True))
-
-
-def read_report(path: Path) -> Report:
-    """Read a report. Sentences of earlier versions are dropped: they follow from the rest.
-
-    Raises:
-        UsageProblem: it is missing, malformed, or of another schema.
-    """
-    return read(path, Report, "report", SCHEMA, lambda data: data.pop("statements", None))
 
 
 def _flat(text: str) -> str:

@@ -1,6 +1,7 @@
 """`duet-bench split`: the same questions through every mode, link and load; a report."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,8 +12,8 @@ from duet_tools import options
 from duet_tools.errors import UsageProblem
 from duet_tools.link.profiles import PRESETS
 from duet_tools.results.cells import MODES, PROFILES, Plan
+from duet_tools.results.report import Objective
 from duet_tools.split.checking import RULE
-from duet_tools.split.options import MOST_TOKENS, ObjectiveType, Options
 
 _EPILOG = f"""\b
 Modes: {", ".join(MODES)}.
@@ -21,8 +22,30 @@ Links: {", ".join(PRESETS)}.
 {options.EXIT_CODES}"""
 
 _seconds = Number(0.001, 86_400)
-_tokens = Integer(1, MOST_TOKENS)
+_tokens = Integer(1, 1 << 20)
 _price = Number(0, options.MOST_PRICE)
+_OBJECTIVES = ("first_signal", "signal", "first_answer", "total")
+
+
+class ObjectiveType(options.ParamType):
+    """`first_answer=2`: an objective in seconds.
+
+    Examples:
+        >>> ObjectiveType().convert("total=0.5", None, None)
+        Objective(metric='total_ms', most=500.0)
+    """
+
+    name = "objective"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Objective:
+        """See `click.ParamType`."""
+        name, _, seconds = value.partition("=")
+        if name not in _OBJECTIVES or not seconds:
+            self.fail(f"{value!r} is not WHAT=SECONDS: {', '.join(_OBJECTIVES)}", param, ctx)
+        most = Number(0, 86_400, min_open=True).convert(seconds, param, ctx)
+        return Objective.model_validate({"metric": f"{name}_ms", "most": 1000 * most})
 
 
 @click.command(epilog=_EPILOG)
@@ -168,7 +191,7 @@ def split(
         raise UsageProblem("give --data FILE and --out FOLDER; see: duet-bench split --help")
     plan = Plan(modes, links, concurrency, budgets, profile, rate)
     # Imported here, so that --help and errors of usage come at once.
-    from duet_tools.split.run import run
+    from duet_tools.split.run import Options, run
 
     asked = Options.model_validate(
         {
@@ -185,9 +208,9 @@ def split(
 
 def _compare(a: Path, b: Path) -> None:
     from duet_tools.report.compare import compare, comparison_table
-    from duet_tools.results.report import read_report
+    from duet_tools.results.report import Report
 
-    first, second = read_report(a), read_report(b)
+    first, second = Report.read(a), Report.read(b)
     found = compare(first, second)
     click.echo(printable(comparison_table(first, second, found)))
     noise = sum(each.verdict == "noise" for each in found)

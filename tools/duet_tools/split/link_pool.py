@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Self
 
 from duet_tools.errors import BenchError
@@ -97,37 +97,31 @@ class DeviceLink:
 
 def main() -> None:
     """Serve commands until stdin ends."""
-    opened: dict[int, tuple[ExitStack, LinkEmulator | Relay]] = {}
+    opened: dict[int, LinkEmulator | Relay] = {}
     for line in sys.stdin:
         try:
             answer = _do(json.loads(line), opened)
         except (BenchError, OSError) as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
-    for stack, _ in opened.values():
-        stack.close()
+    for number in list(opened):
+        _do({"do": "close", "number": number}, opened)
 
 
-def _do(
-    command: dict[str, Any], opened: dict[int, tuple[ExitStack, LinkEmulator | Relay]]
-) -> dict[str, Any]:
+def _do(command: dict[str, Any], opened: dict[int, LinkEmulator | Relay]) -> dict[str, Any]:
     number = command["number"]
     if command["do"] == "open":
-        stack, target, profile = ExitStack(), command["target"], link_named(command["link"])
-        link = (
-            Relay(target)
-            if profile.name == "none"
-            else LinkEmulator(target, profile, seed=command["seed"])
-        )
-        stack.enter_context(link)
-        opened[number] = (stack, link)
+        target, profile = command["target"], link_named(command["link"])
+        link: LinkEmulator | Relay = Relay(target)
+        if profile.name != "none":
+            link = LinkEmulator(target, profile, seed=command["seed"])
+        opened[number] = link.__enter__()
         return {"address": link.address}
-    stack, link = opened[number]
     if command["do"] == "close":
-        del opened[number]
-        stack.close()
+        opened.pop(number).__exit__(None, None, None)
         return {}
-    return {"up": link.count.up, "down": link.count.down}
+    count = opened[number].count
+    return {"up": count.up, "down": count.down}
 
 
 if __name__ == "__main__":

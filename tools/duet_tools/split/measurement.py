@@ -20,11 +20,10 @@ from duet_tools.split.checking import Check
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.energy import EnergyMeter
 from duet_tools.split.link_pool import LinkPool
-from duet_tools.split.link_time import tell_link_from_cloud
 from duet_tools.split.modes.base import Mode, ModeSettings, Reply
 from duet_tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
 from duet_tools.split.modes.live import Auto, DeviceAlone
-from duet_tools.split.modes.openai import connect
+from duet_tools.split.modes.openai import connect, tell_link_from_cloud
 from duet_tools.split.modes.split import Split
 from duet_tools.split.servers import Servers
 from duet_tools.subjects.workload import Workload

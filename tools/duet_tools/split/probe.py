@@ -36,11 +36,7 @@ def handshake_bytes(pool: LinkPool, target: str, common: ModeSettings) -> Count:
 
 
 def bytes_per_token(
-    pool: LinkPool,
-    target: str,
-    common: ModeSettings,
-    questions: Sequence[QuestionRow],
-    budget: int,
+    pool: LinkPool, target: str, common: ModeSettings, questions: Sequence[QuestionRow], budget: int
 ) -> dict[str, float]:
     """Return bytes down the wire a signal token, by encoding: the median over `questions`.
 

@@ -3,8 +3,10 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Literal
 
 import grpc
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from duet_contract.channels import Pem, tls_credentials
@@ -20,11 +22,11 @@ from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.build import FILES, build, write
 from duet_tools.report.text import terminal
 from duet_tools.results.cells import Plan
-from duet_tools.results.figures import Figure, read_results
+from duet_tools.results.figures import Figure, Results
 from duet_tools.results.folder import Folder
 from duet_tools.results.machine import commit, describe_machine, today
 from duet_tools.results.questions import QuestionRow, have_answers, read_questions
-from duet_tools.results.report import Prices, Report
+from duet_tools.results.report import Objective, Prices, Report
 from duet_tools.results.settings import RunSettings, fingerprint
 from duet_tools.split.checking import find_check
 from duet_tools.split.connections import Connections
@@ -33,11 +35,46 @@ from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.measurement import Measurement, needs_decoder
 from duet_tools.split.modes.base import ModeSettings
 from duet_tools.split.modes.large import answers_in_reasoning
-from duet_tools.split.options import Options
 from duet_tools.split.servers import Servers, check_pair
 from duet_tools.subjects.workload import Workload
 
 _PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")
+
+
+class Options(BaseModel):
+    """What the command was given; None: the pair's or the device's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    data: Path
+    limit: int | None
+    plan: Plan
+    sweep_steps: int
+    large_limit: int | None
+    answer_limit: int | None
+    temperature: float | None
+    seed: int
+    warm_up: int
+    timeout: float
+    connect_timeout: float
+    connections: Literal["new", "kept"]
+    threads: int | None
+    pair: str
+    server: str | None
+    openai: str | None
+    tls_ca: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    service_flags: tuple[str, ...]
+    engine_flags: tuple[str, ...]
+    verifier: str
+    objectives: tuple[Objective, ...]
+    price_host_hour: float | None
+    price_million_tokens: float | None
+    price_gib: float | None
+    figures_file: Path | None
+    out: Path
+    resume: bool
 
 
 def run(options: Options) -> None:
@@ -56,7 +93,7 @@ def run(options: Options) -> None:
     has_answers = have_answers(questions)
     check = find_check(options.verifier) if has_answers else None
     common = _common(options, workload)
-    figures = read_results(options.figures_file).figures if options.figures_file else ()
+    figures = Results.read(options.figures_file).figures if options.figures_file else ()
     if options.server:
         check_pair(options.server, workload.manifest.reference, common.credentials)
     openai = None
@@ -281,10 +318,7 @@ def _facts(
 
 
 def _notes(
-    plan: Plan,
-    workload: Workload,
-    settings: RunSettings,
-    has_answers: bool,
+    plan: Plan, workload: Workload, settings: RunSettings, has_answers: bool
 ) -> tuple[str, ...]:
     """Return what a reader must know to read the figures right."""
     notes = []

@@ -24,12 +24,8 @@ _ASK_WITHIN_S = 10.0
 class Servers:
     """The service, and vLLM's OpenAI server on the same weights with the same flags.
 
-    Args:
-        workload: the pair.
-        service, openai: running ones; None: started here.
-        engine, flags: vLLM's flags, and the service's own, for what is started.
-        credentials: for the link to the service; plaintext if None.
-        say: called with a line about what is being started.
+    `service`, `openai`: running ones; None: started here, with vLLM's flags (`engine`) and the
+    service's own (`flags`). `say`: called with a line about what is being started.
     """
 
     def __init__(
@@ -99,12 +95,7 @@ def _telling(engine: Sequence[str]) -> list[str]:
 def check_pair(
     address: str, reference: str, credentials: grpc.ChannelCredentials | None = None
 ) -> None:
-    """Check that a running service serves a pair.
-
-    Args:
-        address: where it listens.
-        reference: the pair as `id@version`; a service of several pairs is asked for this one.
-        credentials: for the link; plaintext if None.
+    """Check that a running service serves a pair, `id@version`, if need be among others.
 
     Raises:
         BenchError: it cannot be reached. UsageProblem: it does not serve the pair.

@@ -77,13 +77,7 @@ class ServiceProcess(Child):
 
 
 class ServiceSubject(ServiceProcess):
-    """The service as a subject, with vLLM.
-
-    Args:
-        workload: the pair.
-        engine: vLLM's flags.
-        flags: the service's own.
-    """
+    """The service as a subject, with vLLM; `engine`: vLLM's flags, `flags`: the service's own."""
 
     def __init__(self, workload: Workload, engine: Sequence[str], flags: Sequence[str]) -> None:
         super().__init__(workload.directory, *flags, *engine_flags(workload, engine))

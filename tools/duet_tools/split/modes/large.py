@@ -17,7 +17,7 @@ from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record, per_step
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import ModeSettings, Reply
-from duet_tools.split.modes.openai import Completion, CompletionRequests, complete
+from duet_tools.split.modes.openai import Completion, CompletionRequests
 from duet_tools.split.modes.split import receive
 from duet_tools.subjects.workload import Workload
 
@@ -33,9 +33,8 @@ class LargeAlone:
     def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
         with CompletionRequests(address, self.server, self.common, index, stop) as requests:
-            said = complete(
-                requests, self.workload.prompt_text(question.text), self.common.large_limit
-            )
+            prompt = self.workload.prompt_text(question.text)
+            said = requests.complete(prompt, self.common.large_limit)
         record = requests.record()
         return Reply(record, lambda: whole_answer(record, said, self.workload), requests=1)
 
@@ -62,12 +61,9 @@ class Truncated:
         manifest = self._workload.manifest
         prompt = self._workload.prompt_text(question.text)
         with CompletionRequests(address, self._server, self._common, index, stop) as requests:
-            reasoned = complete(requests, prompt, self._budget, stop_id=self._stop_id)
-            said = complete(
-                requests,
-                prompt + reasoned.text + _behind_signal(self._workload),
-                manifest.defaults.answer,
-            )
+            reasoned = requests.complete(prompt, self._budget, stop_id=self._stop_id)
+            behind = prompt + reasoned.text + _behind_signal(self._workload)
+            said = requests.complete(behind, manifest.defaults.answer)
         record = requests.record()
         record.signal, record.answer = reasoned.text, said.text
         record.finish = said.finish + ("+budget" if reasoned.finish == "limit" else "")
@@ -155,11 +151,9 @@ def _add_large(record: Record, workload: Workload, *said: Completion) -> None:
     tokens = sum(each.tokens for each in said)
     record.large_tokens = tokens
     record.flops = 2.0 * workload.manifest.reasoner.parameters * tokens
-    times = [each.times for each in said if each.times]
-    if len(times) == len(said):
-        record.queue_ms = sum(each.queue_ms for each in times)
-        record.prefill_ms = sum(each.prefill_ms for each in times)
-        record.decode_ms = sum(each.decode_ms for each in times)
+    if all(each.times for each in said):
+        times = zip(*(each.times for each in said), strict=True)
+        record.queue_ms, record.prefill_ms, record.decode_ms = map(sum, times)
         record.cloud_s = (record.prefill_ms + record.decode_ms) / 1e3
 
 

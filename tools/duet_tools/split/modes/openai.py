@@ -13,21 +13,13 @@ import httpx
 from duet_contract.json_data import parse_json
 from duet_device.deadline import Deadline
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
+from duet_tools.link.profiles import LinkProfile
 from duet_tools.results.record import Record
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import ModeSettings
 
 _EVENT, _DONE = b"data: {", b"data: [DONE]"
 _FULL = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
-
-
-@dataclass(frozen=True)
-class CloudTimes:
-    """Durations by the server's own clock, in milliseconds."""
-
-    queue_ms: float
-    prefill_ms: float
-    decode_ms: float
 
 
 @dataclass(frozen=True)
@@ -40,8 +32,11 @@ class Completion:
     """`end` or `limit`."""
     events: tuple[tuple[int, float], ...]
     """Characters so far, and the milliseconds at which they arrived."""
-    times: CloudTimes | None = None
-    """None if the server does not report times (vLLM: `--enable-per-request-metrics`)."""
+    times: tuple[float, ...] = ()
+    """Milliseconds of queue, prefill and decoding by the server's clock.
+
+    Empty if the server does not report times (vLLM: `--enable-per-request-metrics`).
+    """
 
     @property
     def first_ms(self) -> float | None:
@@ -72,10 +67,9 @@ class CompletionRequests:
         index: int,
         stop: threading.Event,
     ) -> None:
-        self._endpoint, self.model = server
-        self.common = common
-        self.seed = common.seed + index
-        self.deadline = Deadline(common.timeout, None, stop)
+        self._endpoint, self._model = server
+        self._temperature, self._seed = common.temperature, common.seed + index
+        self._deadline = Deadline(common.timeout, None, stop)
         self._address = near
         self._up = self._down = 0
         self._connected: float | None = None
@@ -90,15 +84,28 @@ class CompletionRequests:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
-        """Post a completion's request; return its events and when each came.
+    def complete(self, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
+        """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
 
         Raises:
             CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded: it failed.
             Interrupted: the run ends.
         """
+        body: dict[str, Any] = {
+            "model": self._model,
+            "prompt": prompt,
+            "max_tokens": limit,
+            "temperature": self._temperature,
+            "seed": self._seed,
+            # The end of reasoning must be visible.
+            "skip_special_tokens": False,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if stop_id is not None:
+            body["stop_token_ids"] = [stop_id]
         try:
-            return self._post(body)
+            return _completion(self._post(body))
         except httpx.ConnectTimeout as error:
             raise CloudUnreachable(f"no server at {self._address}: no link in time") from error
         except httpx.TimeoutException as error:
@@ -111,6 +118,7 @@ class CompletionRequests:
         return Record(app_up=self._up, app_down=self._down, connect_ms=self._connected)
 
     def _post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+        """Return the events of a request and when each came."""
         extensions = {"trace": self._on_event, **self._endpoint.extensions}
         request = self._client.build_request(
             "POST", "/completions", json=body, extensions=extensions
@@ -128,8 +136,8 @@ class CompletionRequests:
     def _events(self, response: httpx.Response) -> list[tuple[float, dict[str, Any]]]:
         found, rest, done = [], b"", False
         for data in response.iter_raw():
-            at = self.deadline.elapsed_ms()
-            self.deadline.check()
+            at = self._deadline.elapsed_ms()
+            self._deadline.check()
             self._down += len(data)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
@@ -144,7 +152,7 @@ class CompletionRequests:
         # With TLS, a connection is open once its handshake is done.
         last = "start_tls" if self._endpoint.tls else "connect_tcp"
         if name == f"connection.{last}.complete" and self._connected is None:
-            self._connected = self.deadline.elapsed_ms()
+            self._connected = self._deadline.elapsed_ms()
 
 
 def connect(near: str, server: OpenAIModel, common: ModeSettings) -> None:
@@ -161,30 +169,34 @@ def connect(near: str, server: OpenAIModel, common: ModeSettings) -> None:
         raise CloudUnreachable(f"no server at {near}: {error}") from error
 
 
-def complete(
-    completions: CompletionRequests, prompt: str, limit: int, stop_id: int | None = None
-) -> Completion:
-    """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
+def tell_link_from_cloud(record: Record, link: LinkProfile, requests: int) -> None:
+    """Correct `connect_ms`, and set `cloud_s` where the server did not tell it.
 
-    Raises:
-        DeviceError: see `CompletionRequests.post`.
+    Args:
+        record: of a question whose large-model tokens came as `requests` requests, one behind
+            the other, on one connection. Its time is that of its last token.
+        link: that the connection passed.
+        requests: at least one.
+
+    A new connection and each request take a round trip, and what goes up its time. What comes down
+    crosses while the next token is made; where a link is slower than that, its time stays in.
     """
-    body: dict[str, Any] = {
-        "model": completions.model,
-        "prompt": prompt,
-        "max_tokens": limit,
-        "temperature": completions.common.temperature,
-        "seed": completions.seed,
-        # The end of reasoning must be visible.
-        "skip_special_tokens": False,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if stop_id is not None:
-        body["stop_token_ids"] = [stop_id]
+    reached = record.connect_ms or 0.0
+    trips = requests + (record.connect_ms is not None)
+    if record.cloud_s is None and record.total_ms is not None and record.large_tokens:
+        rate = link.up.rate_bit_s
+        up_ms = 8e3 * record.wire_up / rate if rate else 0.0
+        link_ms = reached + trips * link.rtt_ms + up_ms
+        record.cloud_s = max(0.0, record.total_ms - link_ms) / 1e3
+    if record.connect_ms is not None:
+        # An emulated link accepts a connection at once, and delays its first bytes instead.
+        record.connect_ms = reached + link.rtt_ms
+
+
+def _completion(events: list[tuple[float, dict[str, Any]]]) -> Completion:
     text, marks, reason, tokens = "", [], "", 0
-    times = None
-    for at, event in completions.post(body):
+    times: tuple[float, ...] = ()
+    for at, event in events:
         if "error" in event:
             raise CloudRefused(f"the server failed: {str(event['error'])[:200]}")
         for choice in event.get("choices") or ():
@@ -199,13 +211,11 @@ def complete(
     return Completion(text, tokens - ended, "end" if ended else "limit", tuple(marks), times)
 
 
-def _times(metrics: dict[str, Any]) -> CloudTimes | None:
+def _times(metrics: dict[str, Any]) -> tuple[float, ...]:
     """Return the times in vLLM's request metrics; its first-token time excludes the queue."""
     names = ("queue_time_ms", "time_to_first_token_ms", "generation_time_ms")
     values = [metrics.get(name) for name in names]
-    if any(value is None for value in values):
-        return None
-    return CloudTimes(*map(float, values))  # type: ignore[arg-type]
+    return () if None in values else tuple(map(float, values))  # type: ignore[arg-type]
 
 
 def _timeout(common: ModeSettings) -> httpx.Timeout:

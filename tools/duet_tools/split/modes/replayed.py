@@ -19,6 +19,7 @@ from duet_device.deadline import Deadline
 from duet_device.errors import CloudUnreachable
 from duet_device.question import Question
 from duet_device.settings import Settings
+from duet_tools.results.record import Record
 from duet_tools.split.modes.base import ModeSettings
 
 if TYPE_CHECKING:
@@ -39,27 +40,6 @@ class Arrived:
     done_ms: float
 
 
-@dataclass(frozen=True)
-class ReplayedAnswer:
-    """An answer with its times on the recorded clock."""
-
-    signal: str
-    text: str
-    value: str | None
-    """See `duet_tools.results.record.Record`."""
-    tokens: int
-    finish: str
-    low_confidence: bool | None
-    """See `duet_tools.results.record.Record`."""
-    question_tokens: int
-    prefix_ms: float
-    first_ms: float | None
-    """None if the answer is empty."""
-    total_ms: float
-    late_ms: float
-    """See `ReplayedDevice.late_ms`."""
-
-
 @dataclass
 class ReplayedDevice:
     """Answers on one decoder, one question at a time.
@@ -77,8 +57,11 @@ class ReplayedDevice:
     )
     _late: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
 
-    def answer(self, question: str, arrived: Arrived, seed: int) -> ReplayedAnswer:
-        """Evaluate the signal on the recorded clock, then answer.
+    def answer(self, record: Record, question: str, arrived: Arrived, seed: int) -> float:
+        """Evaluate the signal on the recorded clock, then answer; complete the question's record.
+
+        Returns:
+            The milliseconds of a late evaluation; see `late_ms`.
 
         Raises:
             CloudUnreachable: the signal cannot be read. ModelProblem: it does not fit.
@@ -96,23 +79,17 @@ class ReplayedDevice:
         prefix_ms = _since(began)
         clock = self._evaluate(queue, prefix_ms)
         one, ready = self._attempt(question, exchange, signal, arrived.done)
-        return ReplayedAnswer(
-            signal=self._text(signal),
-            text=one.text,
-            value=one.value if one.computed else None,
-            tokens=len(one.ids),
-            finish=one.generation.finish,
-            low_confidence=(
-                is_doubtful(exchange, one, one.evidence)
-                if one.computed or exchange.judges
-                else None
-            ),
-            question_tokens=prompts.question_tokens,
-            prefix_ms=prefix_ms,
-            first_ms=None if one.first is None else clock + (one.first - ready) * 1e3,
-            total_ms=clock + (one.end - ready) * 1e3,
-            late_ms=self.late_ms(question, signal),
-        )
+        record.signal, record.answer = self._text(signal), one.text
+        record.value = one.value if one.computed else None
+        record.finish = one.generation.finish + ("+budget" if record.finish == "budget" else "")
+        if one.computed or exchange.judges:
+            record.low_confidence = is_doubtful(exchange, one, one.evidence)
+        record.question_tokens, record.answer_tokens = prompts.question_tokens, len(one.ids)
+        record.prefix_ms = prefix_ms
+        # An empty answer has no first token.
+        record.first_answer_ms = None if one.first is None else clock + (one.first - ready) * 1e3
+        record.total_ms = clock + (one.end - ready) * 1e3
+        return self.late_ms(question, signal)
 
     def late_ms(self, question: str, signal: Sequence[int]) -> float:
         """Measure from a whole signal to the first answer token, on an evaluated prefix."""

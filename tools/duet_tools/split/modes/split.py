@@ -81,20 +81,13 @@ class Split:
         arrived, record = receive(question.text, self._common, settings, stop)
 
         def replay() -> None:
-            answered = self._replayed.answer(question.text, arrived, self._common.seed + index)
-            record.signal, record.answer = answered.signal, answered.text
-            record.value = answered.value
-            record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
-            record.low_confidence = answered.low_confidence
-            record.question_tokens = answered.question_tokens
-            record.answer_tokens = answered.tokens
-            record.prefix_ms = answered.prefix_ms
-            record.first_answer_ms, record.total_ms = answered.first_ms, answered.total_ms
-            record.device_step_ms = per_step(answered.first_ms, answered.total_ms, answered.tokens)
-            record.flops = estimate_flops(
-                self._pair.manifest, record.signal_tokens, answered.tokens
-            ).reasoner
-            add_saving(record, answered.late_ms, arrived.done_ms)
+            seed = self._common.seed + index
+            late_ms = self._replayed.answer(record, question.text, arrived, seed)
+            tokens = record.answer_tokens
+            record.device_step_ms = per_step(record.first_answer_ms, record.total_ms, tokens)
+            flops = estimate_flops(self._pair.manifest, record.signal_tokens, tokens)
+            record.flops = flops.reasoner
+            add_saving(record, late_ms, arrived.done_ms)
 
         return Reply(record, replay)
 
