@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _DIED = "the engine died; vLLM's log on the server says why"
 _POLL_S = 0.5
 _WARM_UP_TOKENS = 64
+# Far above what compiling kernels takes; no one watches an engine before it serves.
+_WARM_UP_S = 300.0
 # Until a process that was killed has ended.
 _ENDS_S = 2.0
 # Of a Unix socket's path (unix(7)), without vLLM's name of a socket: a slash and a UUID.
@@ -218,8 +220,11 @@ class VllmEngine:
         """Generate once: what the engine sets up for that is not for the first question to wait for.
 
         Raises:
-            EngineError: see `generate`.
+            EngineError: see `generate`; or it generates nothing in `_WARM_UP_S`.
         """
+        if self.max_context < 3:
+            # It holds no question, which the service says.
+            return
         job = Job(
             request_id="warm-up",
             prompt_ids=[0] * min(_WARM_UP_TOKENS, self.max_context - 2),
@@ -229,8 +234,12 @@ class VllmEngine:
             seed=None,
             text=False,
         )
-        async for _ in self.generate(job):
-            pass
+        try:
+            async with asyncio.timeout(_WARM_UP_S), aclosing(self.generate(job)) as steps:
+                async for _ in steps:
+                    pass
+        except TimeoutError as error:
+            raise EngineError(f"the engine generated nothing within {_WARM_UP_S:g} s") from error
 
     async def check(self) -> None:
         """See `Engine`."""

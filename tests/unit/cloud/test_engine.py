@@ -167,6 +167,33 @@ async def test_what_cannot_generate_is_not_served(monkeypatch):
     assert llm.ended
 
 
+async def test_an_engine_that_hangs_before_it_serves_is_given_up(monkeypatch):
+    class Hanging(FakeLlm):
+        ended = False
+
+        async def generate(self, *_, **__):
+            await asyncio.Event().wait()
+            yield
+
+        def shutdown(self):
+            self.ended = True
+
+    llm = Hanging()
+    monkeypatch.setattr("duet_cloud.engine._WARM_UP_S", 0.05)
+    monkeypatch.setattr(VllmEngine, "load", lambda *_: VllmEngine(llm))
+    with pytest.raises(EngineError, match="^the engine generated nothing within 0.05 s$"):
+        await load_in_background(Path(), {}, 1024, "name")
+    assert llm.ended
+
+
+async def test_a_context_that_holds_no_question_is_not_warmed_up(monkeypatch):
+    llm = FakeLlm()
+    llm.vllm_config.model_config.max_model_len = 2
+    monkeypatch.setattr(VllmEngine, "load", lambda *_: VllmEngine(llm))
+    await load_in_background(Path(), {}, 1024, "name")
+    assert llm.asked is None
+
+
 async def test_an_engine_is_warm_before_the_first_question(monkeypatch):
     llm = FakeLlm(([5, 6], "length"))
     monkeypatch.setattr(VllmEngine, "load", lambda *_: VllmEngine(llm))
