@@ -1,14 +1,11 @@
 """The README of a released pair, from `templates/`: its scope, its limits and its figures."""
 
-import re
-from functools import cache
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from duet_contract.manifest import Manifest
 from duet_report.tables import markdown
 from duet_training.evaluation.signal_table import content_table
+from duet_training.pages import render
 from duet_training.release import tables
 from duet_training.release.stage import HELD_OUT, SET_NAMES, set_name
 from duet_training.release.targets import percent, private_target_rows, target_rows
@@ -22,8 +19,9 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     served, parity = figures["served"] or {}, figures.get("parity")
     sets, elsewhere = served.get("sets", {}), served.get("elsewhere")
     targets = private_target_rows(sets, figures) if private else target_rows(figures, kind)
-    text = _templates().get_template("private.md.j2" if private else "split.md.j2")
-    page = text.render(
+    return render(
+        "duet_training.release",
+        "private.md.j2" if private else "split.md.j2",
         manifest=manifest,
         figures=figures,
         kind=kind,
@@ -38,32 +36,12 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         vllm=parity["reasoner"]["vllm"] if parity else {},
         numbers_sent=sum(s.get("numbers_sent", 0) * s["questions"] for s in sets.values()),
         targets=markdown(("target", "measured", "met?"), targets),
+        tables=tables,
+        signals_table=lambda found: content_table({set_name(HELD_OUT[0]): found}),
+        percent=percent,
+        answered=_answered,
+        short=_short,
     )
-    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
-
-
-@cache
-def _templates() -> Environment:
-    # Markdown has no characters to escape.
-    environment = Environment(  # noqa: S701 # nosec B701
-        loader=PackageLoader("duet_training.release"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals |= {
-        "percent": percent,
-        "short": _short,
-        "answered": _answered,
-        "trained_table": tables.trained,
-        "served_table": tables.served,
-        "private_table": tables.private,
-        "marks_table": tables.marks,
-        "seconds_table": tables.seconds,
-        "signals_table": lambda found: content_table({set_name(HELD_OUT[0]): found}),
-    }
-    return environment
 
 
 def _answered(real: dict[str, Any]) -> str:
