@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError, DataError
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.objective.reads import Read, prefix_lengths, without_last_result
 from duet_training.objective.rewards import UtilityBaseline, reasoner_reward
@@ -172,7 +173,7 @@ def _draw(prompts, read, *, alone=True):
         reasoner,
         decoder,
         prompts,
-        {"digit": DigitVerifier()},
+        Verifiers({"digit": DigitVerifier()}),
         signal=Sampling(20, 1.0, ()),
         answer=Sampling(20, 1.0, ()),
         decoder_prompt=200,

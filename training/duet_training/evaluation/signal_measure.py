@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem
 from duet_training.evaluation.methods import Models
+from duet_training.evaluation.scoring import Scores
 from duet_training.evaluation.signal_content import SHARES, answer_spans, edited
-
-Scores = NDArray[np.float64]
 
 
 def stated(problems: Sequence[Problem], signals: Sequence[str]) -> list[bool]:

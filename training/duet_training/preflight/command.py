@@ -37,7 +37,7 @@ class Preflight:
         pair = self._do("pair", lambda: run.local_pair(settings), Pair)
         built, shapes, paths = None, dict[str, ModelShape](), dict[str, Path]()
         if pair:
-            paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+            paths = pair.paths
             for name in settings.policies:
                 self._do(name, partial(self._model, name, paths[name]))
             built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)

@@ -91,8 +91,7 @@ def estimates(settings: Settings) -> dict[str, float]:
     """Estimate GiB of each phase as `duet-train preflight` does; empty without a GPU."""
     from duet_training.pair.description import load_pair
 
-    pair = load_pair(settings.pair)
-    paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+    paths = load_pair(settings.pair).paths
     names = settings.policies
     configs = {name: policy_config(settings, name, str(paths[name])) for name in names}
     shapes = {name: shape_of(paths[name]) for name in names}

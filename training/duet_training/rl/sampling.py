@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
-from duet_training.evaluation.verifiers import Verifier
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.reads import Read, prefix_lengths
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.timing import Clock
@@ -81,18 +81,6 @@ def fit_signal(
     return prompt, cut
 
 
-def score(
-    verifiers: dict[str, Verifier], problems: Sequence[Problem], answers: Sequence[str]
-) -> Array:
-    """Each answer's score by its problem's verifier, (N,)."""
-    scores = np.zeros(len(answers))
-    for name in {problem.verifier for problem in problems}:
-        chosen = [i for i, problem in enumerate(problems) if problem.verifier == name]
-        truths = [problems[i].truth for i in chosen]
-        scores[chosen] = verifiers[name].score([answers[i] for i in chosen], truths)
-    return scores
-
-
 def each(items: Sequence[Problem], times: int) -> list[Problem]:
     """Every item `times` times in a row."""
     return [item for item in items for _ in repeat(None, times)]
@@ -125,7 +113,7 @@ class Sampler:
         reasoner: Policy,
         decoder: Policy,
         prompts: PairPrompts,
-        verifiers: dict[str, Verifier],
+        verifiers: Verifiers,
         *,
         signal: Sampling,
         answer: Sampling,
@@ -139,7 +127,7 @@ class Sampler:
             reasoner: the policy that writes signals.
             decoder: the policy that reads them.
             prompts: the pair's.
-            verifiers: by name.
+            verifiers: of the problems.
             signal: how signals are sampled.
             answer: how answers are sampled.
             decoder_prompt: most tokens of the decoder's prompt.
@@ -184,7 +172,7 @@ class Sampler:
         answered = sample_responses(self._decoder, asked, self._answer, second, step, clock)
         with clock("score"):
             texts = [prompts.answer_text(response.tokens) for response in answered]
-            scores = score(self._verifiers, rows, texts)
+            scores = self._verifiers.score(rows, texts)
         shape = (len(problems), signals, -1)
         return Samples(
             problems=problems,

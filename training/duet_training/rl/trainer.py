@@ -14,7 +14,7 @@ import ray
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import check_apart, fitting, judged_by, problems_of_step
 from duet_training.errors import ConfigError, DivergenceError
-from duet_training.evaluation.verifiers import Verifier, make_verifier
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.schedule import ConstantLambda
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
@@ -55,7 +55,13 @@ class Trainer:
                 check_apart(self.problems, problems, file, " ".join(map(str, train)))
                 self._held_out[name] = problems[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
-        self._verifiers = self._make_verifiers()
+        data = settings.data
+        self._verifiers = Verifiers.of(
+            [*self.problems, *chain.from_iterable(self._held_out.values())],
+            data.verifier_processes,
+            data.verifier_seconds,
+            computed=self._prompts.computed,
+        )
         self._log: MetricsLog | None = None
         try:
             self._start(pair, found)
@@ -95,20 +101,6 @@ class Trainer:
                 "another `out`"
             )
         return None
-
-    def _make_verifiers(self) -> dict[str, Verifier]:
-        held_out = chain.from_iterable(self._held_out.values())
-        names = {problem.verifier for problem in chain(self.problems, held_out)}
-        data = self.settings.data
-        return {
-            name: make_verifier(
-                name,
-                data.verifier_processes,
-                data.verifier_seconds,
-                computed=self._prompts.computed,
-            )
-            for name in sorted(names)
-        }
 
     def _read(self, files: Path | Sequence[Path]) -> list[Problem]:
         longest, problems = self.settings.data.max_prompt, []
@@ -181,7 +173,6 @@ class Trainer:
         with suppress(Exception):
             if self._log:
                 self._log.close()
-        for verifier in self._verifiers.values():
-            with suppress(Exception):
-                verifier.close()
+        with suppress(Exception):
+            self._verifiers.close()
         ray.shutdown()
