@@ -10,8 +10,7 @@ from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.rl.baselines import BASELINES, LengthGrpo, SingleModel, ThinkPrune
-from duet_training.rl.run import settings_from
-from duet_training.settings.run import Settings
+from duet_training.settings.run import Settings, settings_from
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
 

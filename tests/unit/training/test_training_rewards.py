@@ -13,9 +13,9 @@ from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.objective.reads import Read, prefix_lengths, without_last_result
 from duet_training.objective.rewards import UtilityBaseline, reasoner_reward
 from duet_training.rl.dense import DenseScores, dense_scores, log_likelihoods
-from duet_training.rl.run import settings_from
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend.generation import Sampling
 from tests.doubles.policies import ScriptedPolicy
 from tests.doubles.verifiers import DigitVerifier

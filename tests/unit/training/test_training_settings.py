@@ -12,9 +12,8 @@ from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.objective.schedule import ConstantLambda, DualAscent
 from duet_training.pair.lora import check_adapter
-from duet_training.rl.run import settings_from
 from duet_training.settings.compose import compose_settings
-from duet_training.settings.run import AdapterSettings
+from duet_training.settings.run import AdapterSettings, settings_from
 from duet_training.verl_backend.config import policy_config
 from tests.doubles.commands import train_run as main
 

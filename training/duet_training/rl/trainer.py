@@ -4,8 +4,8 @@ The two models' rollout servers are never awake at the same time or while a mode
 they share the same memory.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import ray
 
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import check_apart, fitting, judged_by, problems_of_step
-from duet_training.errors import ConfigError, DivergenceError
+from duet_training.errors import ClusterError, ConfigError, DivergenceError
 from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.schedule import ConstantLambda
 from duet_training.pair.description import Pair, load_pair
@@ -26,8 +26,41 @@ from duet_training.rl.monitors import agree, finite, nothing_to_learn
 from duet_training.rl.timing import Clock
 from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
+from duet_training.verl_backend.cluster import worker_failed
 from duet_training.verl_backend.policies import start_policies
 from duet_training.verl_backend.policy import Policy
+
+
+def train(settings: Settings) -> None:
+    """Train a pair.
+
+    Raises:
+        TrainingError: Pair, data or settings have a fault, or training failed.
+    """
+    with started(settings, "; resume=true continues from the last checkpoint") as trainer:
+        state = trainer.run()
+    print(f"done: {state.step} steps in {settings.out}")
+
+
+@contextmanager
+def started(settings: Settings, advice: str = "") -> Iterator["Trainer"]:
+    """Start a trainer that ends with the block, and Ray with it.
+
+    Raises:
+        ClusterError: A worker died or failed; `advice` follows the reason.
+    """
+    trainer = None
+    try:
+        trainer = Trainer(settings)
+        yield trainer
+    except ray.exceptions.RayError as error:
+        when = f" in step {trainer.state.step + 1}" if trainer else " at start"
+        raise ClusterError(f"{worker_failed(error, when)}{advice}") from error
+    finally:
+        if trainer:
+            trainer.close()
+        elif ray.is_initialized():
+            ray.shutdown()
 
 
 class Trainer:

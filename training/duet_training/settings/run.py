@@ -11,6 +11,7 @@ from duet_training.objective.reads import Read
 from duet_training.objective.rewards import Counted, UtilityBaseline
 from duet_training.objective.schedule import ConstantLambda, DualAscent, Schedule
 from duet_training.rl.baselines import BASELINES, LengthGrpo, ThinkPrune
+from duet_training.settings.compose import compose_settings
 from duet_training.settings.types import (
     Count,
     NotNegative,
@@ -397,3 +398,12 @@ class Settings(Part):
         for policy in self.policies:
             bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
         return bound
+
+
+def settings_from(overrides: list[str]) -> Settings:
+    """Compose the settings of a training from overrides such as `objective.budget=500`.
+
+    Raises:
+        ConfigError: The settings are invalid.
+    """
+    return compose_settings("train", overrides, Settings)
