@@ -1,7 +1,7 @@
 """Stories of one to three steps with a plot of their own each."""
 
 from duet_training.data.story_problems.story import Sign, Story, StoryDraft
-from duet_training.data.story_problems.words import GOODS, HOLDERS, RELATIVES, WORK, Dice, plural
+from duet_training.data.story_problems.words import GOODS, HOLDERS, RELATIVES, WORDS, Dice, plural
 
 
 def groups(dice: Dice) -> Story:
@@ -126,7 +126,7 @@ def shopping(dice: Dice) -> Story:
 
 def routine(dice: Dice) -> Story:
     """The same work every day, and maybe some more."""
-    hero, (present, _, things) = dice.person(), dice.pick(WORK)
+    hero, (present, _, things) = dice.person(), dice.pick(WORDS["work"])
     days, each = dice.factors(9)
     units = plural(unit := dice.pick(("day", "week", "hour")))
     work = f"{hero.name} {present} {each} {things} every {unit} for {days} {units}."

@@ -19,9 +19,15 @@ from duet_contract.quantities import (
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
-from duet_training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import SLOT, SORTS, Words, WrittenNumber, with_articles
+from duet_training.data.word_problems.slots import (
+    SLOT,
+    SORTS,
+    WORDS,
+    Words,
+    WrittenNumber,
+    with_articles,
+)
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
@@ -155,9 +161,9 @@ def _upper_first(text: str) -> str:
 def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Words) -> list[str]:
     *facts, question = sentences
     if facts and rng.random() < style.context and not facts[0].startswith(("At ", "In ", "On ")):
-        facts[0] = _filled(rng.choice(CONTEXTS), rng, words) + words.continued(facts[0])
+        facts[0] = _filled(rng.choice(WORDS["contexts"]), rng, words) + words.continued(facts[0])
     if rng.random() < style.scene:
-        facts.insert(0, _filled(rng.choice(SCENES), rng, words))
+        facts.insert(0, _filled(rng.choice(WORDS["scenes"]), rng, words))
     dice = rng.random()
     if facts and question.startswith(("How", "What")) and question.endswith("?"):
         fact = facts[-1]
@@ -171,7 +177,7 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
                 question = f"{question.removesuffix('?')} if {condition}?"
                 facts = facts[:-1]
     if rng.random() < style.distracted:
-        told = _filled(rng.choice(DISTRACTORS), rng, words)
+        told = _filled(rng.choice(WORDS["distractors"]), rng, words)
         facts.insert(rng.randint(min(1, len(facts)), len(facts)), told)
     return [*facts, question]
 
