@@ -149,11 +149,8 @@ def _share(tale: _Chain, parts: int) -> tuple[str, str, str]:
     tale.clauses.append(clause)
     gets = f"Each {unit} gets {{}} {things}"
     tale.plot.step(f"{tale.hero.name} {clause}, so we divide", tale.now, "/", parts, gets)
-    ask = dice.pick(
-        (
-            f"How many {things} does each {unit} get?",
-            f"How many {things} are there for each {unit}?",
-        )
+    ask = dice.one_of(
+        f"How many {things} does each {unit} get?", f"How many {things} are there for each {unit}?"
     )
     return ask, f"how many {things} each {unit} gets", gets
 

@@ -78,6 +78,10 @@ class Dice:
         self._things: set[str] = set()
 
     def pick(self, options: Sequence[T]) -> T:
+        """Any of a list."""
+        return self.rng.choice(options)
+
+    def one_of(self, *options: T) -> T:
         """Any of them."""
         return self.rng.choice(options)
 
