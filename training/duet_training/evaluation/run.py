@@ -82,9 +82,7 @@ class EvaluationSettings(Settings):
 def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Answer every question once in each of `runs` runs; return the content of the JSON file.
 
-    Args:
-        settings: The evaluation.
-        models: Restarted if they do not match the settings; left running.
+    `models` are restarted if they do not match the settings, and left running.
     """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)

@@ -47,13 +47,7 @@ def read(
     signals: Sequence[str],
     score: Callable[[Sequence[str]], Scores],
 ) -> dict[str, Any]:
-    """Answer every question from every reading of its signal.
-
-    Args:
-        models: with the decoder that reads.
-        problems: the questions.
-        signals: the text of each question's signal.
-        score: scores of one answer a question, (N,).
+    """Answer every question from every reading of its signal; `score` scores one answer a question, (N,).
 
     Returns:
         By reading: accuracy over all questions with its 95% interval, and over those whose whole

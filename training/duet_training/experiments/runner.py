@@ -45,16 +45,9 @@ class ExperimentRunner:
     def run(
         self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
     ) -> list[Stage]:
-        """Run the stages of these `names` that are not done yet.
+        """Run the stages of these `names` that are not done yet; return those that are left.
 
-        Args:
-            stages: The whole plan.
-            until: No stage starts after this time of the monotonic clock.
-            names: The stages to run.
-            jobs: Most processes at a time.
-
-        Returns:
-            The stages of these names that are left.
+        At most `jobs` processes run at a time, and none starts `until` then (monotonic clock).
 
         Raises:
             CommandError: A command failed, or the result that a stage reads is missing.

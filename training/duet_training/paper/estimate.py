@@ -117,13 +117,9 @@ class Estimates:
         phases: Mapping[str, Mapping[str, float]],
         assumed: Assumed | None = None,
     ) -> None:
-        """Set what the estimates follow from.
+        """Set settings of a training with the recipe's overrides, and both models' shapes by name.
 
-        Args:
-            settings: of a training with the recipe's overrides.
-            shapes: of both models, by "reasoner" and "decoder".
-            phases: GiB of each phase by part (`duet_training.preflight.memory.phases`).
-            assumed: other assumptions than the default ones.
+        `phases` has GiB of each phase by part (`duet_training.preflight.memory.phases`).
         """
         self._settings, self._shapes, self._phases = settings, shapes, phases
         self._assumed = assumed or Assumed()

@@ -112,10 +112,6 @@ def over(peaks: Mapping[str, float], estimated: Mapping[str, float]) -> list[str
 def gpu_check(out: Path, overrides: list[str]) -> int:
     """Run the steps, write `OUT/gpu-check.json`, and print a table of the phases.
 
-    Args:
-        out: New directory of the check.
-        overrides: Further settings, as of `duet-train run`.
-
     Returns:
         Exit code: 0, or 3 if a phase used more memory than estimated.
 

@@ -36,10 +36,7 @@ _LIMIT_S = 3600.0
 def measure_wall_clock(out: Path, python: Path, data: Path | None = None) -> None:
     """Write `out/wall_clock.json`; repeats that are whole in `out/wall_clock` are not run again.
 
-    Args:
-        out: directory of the built pair.
-        python: interpreter that has vLLM.
-        data: file of questions, of which the first are asked; None: generated problems.
+    The first questions of `data` are asked, or generated problems.
 
     Raises:
         TrainingError: a server or the bench failed, or a report is not whole.

@@ -121,18 +121,10 @@ class Sampler:
         read: Read = Read.WHOLE,
         answers_alone: bool = True,
     ) -> None:
-        """Set what is sampled, and how.
+        """Set how signals and answers are sampled, the decoder's prompt at most `decoder_prompt` tokens.
 
-        Args:
-            reasoner: the policy that writes signals.
-            decoder: the policy that reads them.
-            prompts: the pair's.
-            verifiers: of the problems.
-            signal: how signals are sampled.
-            answer: how answers are sampled.
-            decoder_prompt: most tokens of the decoder's prompt.
-            read: what the decoder reads of a signal.
-            answers_alone: whether answers to the question alone are sampled, too.
+        `read` is what the decoder reads of a signal. Answers to the question alone are sampled, too, if
+        `answers_alone`.
         """
         self._reasoner, self._decoder = reasoner, decoder
         self._prompts, self._verifiers = prompts, verifiers

@@ -146,13 +146,7 @@ class Teacher:
 
 
 def in_rounds(items: Sequence[T], first: int, count: int, seed: int) -> list[T]:
-    """Take `count` items of endless rounds, each in its own order, from the `first` on.
-
-    Args:
-        items: at least one.
-        first: how many were taken before.
-        count: how many to take.
-        seed: of the orders.
+    """Take `count` items of endless rounds, each in its own order by `seed`, from the `first` on.
 
     Examples:
         >>> sorted(in_rounds("abc", 0, 3, seed=1)), in_rounds("abc", 1, 2, seed=1)

@@ -81,14 +81,7 @@ class Formulas:
     """A reasoner that writes formulas."""
 
     def __init__(self, pair: Pair, base: Path | None, adapter: Path, *, limit: int = LIMIT) -> None:
-        """Load the model.
-
-        Args:
-            pair: its prompts, and its own reasoner.
-            base: the model that the adapter is of; None for the pair's own reasoner.
-            adapter: of `base`.
-            limit: most tokens of a response.
-        """
+        """Load the model `base` with its adapter, or the pair's own reasoner without one."""
         self._limit = limit
         model = AutoModelForCausalLM.from_pretrained(
             base or pair.reasoner.path, dtype=torch.bfloat16
@@ -142,14 +135,10 @@ def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> F
 def answered(
     reasoner: Formulas, problems: Sequence[MaskedProblem], tries: int, temperature: float, seed: int
 ) -> list[FormulaOutcome]:
-    """Outcomes as the device has them: greedy, and again where the checks refuse the formula.
+    """Answer as the device does: greedily, and again where the checks refuse the formula.
 
-    Args:
-        reasoner: writes the formulas.
-        problems: the questions, with their references, which only `FormulaOutcome.right` depends on.
-        tries: most formulas a question. The last one counts; if all fail, the first.
-        temperature: of all tries but the first, which is greedy.
-        seed: of the sampling.
+    At most `tries` formulas a question, all but the first sampled. The last one counts; if all fail,
+    the first. References decide `FormulaOutcome.right` alone.
     """
     asked = [problem.masked.text for problem in problems]
     found = [

@@ -57,13 +57,7 @@ answer = 64
 def pack(pair: Pair, adapter: Path, base: Path, base_name: str, into: Path, threads: int) -> None:
     """Write adapter, decoder and recipe; what else is in `into` stays.
 
-    Args:
-        pair: trained.
-        adapter: as PEFT writes it.
-        base: directory of the model that the adapter is of.
-        base_name: its name on the hub.
-        into: the directory to write.
-        threads: of llama.cpp's quantizer.
+    `adapter` is as PEFT writes it, for the model in `base`, which the hub calls `base_name`.
 
     Raises:
         DataError: a file cannot be read or written.

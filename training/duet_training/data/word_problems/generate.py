@@ -77,14 +77,9 @@ def generated(
     style: Style | None = None,
     families: Sequence[str] | None = None,
 ) -> Iterator[MaskedProblem]:
-    """Generate an endless stream of problems of a split; problems may repeat.
+    """Generate an endless stream of problems of a split; problems may repeat, and none is in two splits.
 
-    Args:
-        rng: Source of all random choices.
-        split: Name of the split; no question is in two splits.
-        held_out: Use the held-out templates instead of the training templates.
-        style: Shares of rephrased problems.
-        families: Template files to use; None uses all.
+    They are of training templates or of `held_out` ones, in `families` (template files; None: all).
 
     Raises:
         DataError: A template has no numbers that give an answer.

@@ -131,12 +131,9 @@ def _names(text: str | None) -> tuple[str, ...]:
 def generated_notes(
     rng: random.Random, split: Split, *, held_out: bool = False
 ) -> Iterator[NoteProblem]:
-    """Generate an endless stream of questions about notes.
+    """Generate an endless stream of questions about notes; none is in two splits with its facts.
 
-    Args:
-        rng: source of all random choices.
-        split: name of the split; no question with its facts is in two splits.
-        held_out: use names and layouts that training notes never have.
+    Notes that are `held_out` have names and layouts that training notes never have.
     """
     scenarios = read_scenarios()
     while True:
