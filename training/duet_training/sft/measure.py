@@ -8,17 +8,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from duet_training.data.story_problems import traces
 from duet_training.data.story_problems.draw import SCOPES, stories
 from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.traces import (
-    EQUATIONS,
-    RESULTS,
-    SHORT,
-    VERBOSE,
-    TraceStyle,
-    answer,
-    trace,
-)
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft.examples import Teacher
@@ -85,7 +77,7 @@ def _reasoner(pair: Pair, told: list[Story], teacher: Teacher, limit: int) -> di
         "signal_tokens": sum(len(prompts.signal(r)) for r in responses) / len(told),
         "split": _right(answers, told),
     }
-    for style, name in ((VERBOSE, "verbose"), (SHORT, "short")):
+    for style, name in ((traces.VERBOSE, "verbose"), (traces.SHORT, "short")):
         # Forced into a style by its first tokens, as far as those tell.
         begun = [[*prompts.reasoner(s.question), *teacher.signal(_begin(s, style))] for s in told]
         texts = [prompts.response_text(r) for r in reasoner.respond(begun, limit)]
@@ -93,7 +85,7 @@ def _reasoner(pair: Pair, told: list[Story], teacher: Teacher, limit: int) -> di
     return figures
 
 
-def _begin(story: Story, style: TraceStyle) -> str:
+def _begin(story: Story, style: traces.TraceStyle) -> str:
     return "We" if style.restated else str(story.steps[0].left)
 
 
@@ -109,15 +101,16 @@ def _decoder(pair: Pair, told: list[Story], teacher: Teacher) -> dict[str, float
         "decoder_alone": accuracy([prompts.alone(s.question) for s in told]),
         "decoder_empty": accuracy([prompts.guided(s.question, []) for s in told]),
     }
-    styles = {"verbose": VERBOSE, "equations": EQUATIONS, "short": SHORT, "results": RESULTS}
-    for name, style in styles.items():
-        asked = [prompts.guided(s.question, teacher.signal(trace(s, style))) for s in told]
+    styles = ("verbose", "equations", "short", "results")
+    for name in styles:
+        style = getattr(traces, name.upper())
+        asked = [prompts.guided(s.question, teacher.signal(traces.trace(s, style))) for s in told]
         figures[f"decoder_{name}"] = accuracy(asked)
     return figures
 
 
 def _right(texts: Sequence[str], told: Sequence[Story]) -> float:
-    boxes = [answer(story).rsplit("\\boxed", 1)[1] for story in told]
+    boxes = [traces.answer(story).rsplit("\\boxed", 1)[1] for story in told]
     return sum(
         text.endswith(f"\\boxed{box}") for text, box in zip(texts, boxes, strict=True)
     ) / len(told)
