@@ -15,7 +15,6 @@ from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import check_apart, fitting, judged_by, problems_of_step
 from duet_training.errors import ClusterError, ConfigError, DivergenceError
 from duet_training.evaluation.scoring import Verifiers
-from duet_training.objective.schedule import ConstantLambda
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.algorithms import Algorithm, DuetAlgorithm, SingleAlgorithm
@@ -181,8 +180,9 @@ class Trainer:
         metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, done.solved, step)
-        schedule = settings.objective.schedule() if self._algorithm.priced else ConstantLambda()
-        price = schedule.next(self.state.price, done.update.mean_length)
+        price = self.state.price
+        if self._algorithm.priced:
+            price = settings.objective.next_price(price, done.update.mean_length)
         self.state = State(step, price)
         if self._log:
             self._log.samples(step, done.examples)
