@@ -105,31 +105,22 @@ def sample_responses(
     return responses
 
 
+@dataclass(frozen=True)
 class Sampler:
     """Draws what a step learns from."""
 
-    def __init__(
-        self,
-        reasoner: Policy,
-        decoder: Policy,
-        prompts: PairPrompts,
-        verifiers: Verifiers,
-        *,
-        signal: Sampling,
-        answer: Sampling,
-        decoder_prompt: int,
-        read: Read = Read.WHOLE,
-        answers_alone: bool = True,
-    ) -> None:
-        """Set how signals and answers are sampled, the decoder's prompt at most `decoder_prompt` tokens.
-
-        `read` is what the decoder reads of a signal. Answers to the question alone are sampled, too, if
-        `answers_alone`.
-        """
-        self._reasoner, self._decoder = reasoner, decoder
-        self._prompts, self._verifiers = prompts, verifiers
-        self._signal, self._answer, self._limit = signal, answer, decoder_prompt
-        self._read_as, self._answers_alone = read, answers_alone
+    reasoner: Policy
+    decoder: Policy
+    prompts: PairPrompts
+    verifiers: Verifiers
+    signal: Sampling
+    answer: Sampling
+    decoder_prompt: int
+    """Most tokens of the decoder's prompt."""
+    read: Read = Read.WHOLE
+    """What the decoder reads of a signal."""
+    answers_alone: bool = True
+    """Whether answers to the question alone are sampled, too."""
 
     def draw(
         self,
@@ -142,29 +133,27 @@ class Sampler:
         clock: Clock,
     ) -> Samples:
         """Signals, then the guided answers and the answers alone in one go."""
-        prompts, per_signal = self._prompts, each(problems, signals)
+        prompts, per_signal = self.prompts, each(problems, signals)
         signal_prompts = [prompts.reasoner(problem.for_reasoner) for problem in per_signal]
         first = seeds(run, step, 0, len(per_signal))
-        responses = sample_responses(
-            self._reasoner, signal_prompts, self._signal, first, step, clock
-        )
+        responses = sample_responses(self.reasoner, signal_prompts, self.signal, first, step, clock)
         cut_out = [prompts.signal(response.tokens) for response in responses]
-        read = self._read(cut_out, answers, [run, step, 2])
+        read = self._readings(cut_out, answers, [run, step, 2])
         per_answer = each(per_signal, answers)
         fitted = [
-            fit_signal(prompts, problem.for_decoder, signal, self._limit)
+            fit_signal(prompts, problem.for_decoder, signal, self.decoder_prompt)
             for problem, signal in zip(per_answer, read, strict=True)
         ]
         guided = [prompt for prompt, _ in fitted]
         asked, rows = list(guided), list(per_answer)
-        if self._answers_alone:
+        if self.answers_alone:
             asked += [prompts.alone(problem.for_decoder) for problem in per_answer]
             rows += per_answer
         second = seeds(run, step, 1, 2 * len(guided))[: len(asked)]
-        answered = sample_responses(self._decoder, asked, self._answer, second, step, clock)
+        answered = sample_responses(self.decoder, asked, self.answer, second, step, clock)
         with clock("score"):
             texts = [prompts.answer_text(response.tokens) for response in answered]
-            scores = self._verifiers.score(rows, texts)
+            scores = self.verifiers.score(rows, texts)
         shape = (len(problems), signals, -1)
         return Samples(
             problems=problems,
@@ -176,21 +165,21 @@ class Sampler:
             alone_prompts=asked[len(guided) :],
             alone_responses=answered[len(guided) :],
             guided=scores[: len(guided)].reshape(shape),
-            alone=scores[len(guided) :].reshape(*shape[:2], answers if self._answers_alone else 0),
+            alone=scores[len(guided) :].reshape(*shape[:2], answers if self.answers_alone else 0),
             cut=sum(was_cut for _, was_cut in fitted),
         )
 
-    def _read(
+    def _readings(
         self, signals: Sequence[list[int]], answers: int, seed: Sequence[int]
     ) -> list[list[int]]:
         """What each answer reads of its signal, flat in their order."""
-        if self._read_as is Read.PREFIX:
+        if self.read is Read.PREFIX:
             kept = prefix_lengths([len(signal) for signal in signals], answers, seed)
             return [
                 signal[:count]
                 for signal, row in zip(signals, kept.tolist(), strict=True)
                 for count in row
             ]
-        if self._read_as is Read.WITHHELD:
-            signals = [self._prompts.withheld(signal) for signal in signals]
+        if self.read is Read.WITHHELD:
+            signals = [self.prompts.withheld(signal) for signal in signals]
         return [signal for signal in signals for _ in range(answers)]

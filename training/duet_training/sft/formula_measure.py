@@ -38,7 +38,7 @@ from duet_training.errors import DataError
 from duet_training.files import write_json, write_text
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft.measure import by_length
+from duet_training.verl_backend.cpu.batch import by_length
 
 LIMIT = 64
 """Tokens of a formula."""
