@@ -33,7 +33,7 @@ BASELINES = (
 
 def targets_table(results: Results) -> str:
     """List every target whose runs are available."""
-    rows = []
+    rows: list[Row] = []
     for name, method in COMPARED.items():
         if method.method == "duet":
             rows += _of_method(results, name)

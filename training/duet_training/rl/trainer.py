@@ -53,10 +53,10 @@ def started(settings: Settings, advice: str = "") -> Iterator["Trainer"]:
         trainer = Trainer(settings)
         yield trainer
     except ray.exceptions.RayError as error:
-        when = f" in step {trainer.state.step + 1}" if trainer else " at start"
+        when = f" in step {trainer.state.step + 1}" if trainer is not None else " at start"
         raise ClusterError(f"{worker_failed(error, when)}{advice}") from error
     finally:
-        if trainer:
+        if trainer is not None:
             trainer.close()
         elif ray.is_initialized():
             ray.shutdown()

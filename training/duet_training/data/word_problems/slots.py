@@ -15,7 +15,8 @@ from duet_training.data.story_problems.words import HE, SHE, open_name
 WORDS: dict[str, Any] = yaml.safe_load(
     files("duet_training.data.word_problems").joinpath("words.yaml").read_text("utf-8")
 )
-_THING, _PLAIN = list(WORDS["things"]), WORDS["plain"]
+_THING: list[str] = list(WORDS["things"])
+_PLAIN: dict[str, list[str]] = WORDS["plain"]
 CLASSES: dict[str, list[str]] = WORDS["things"] | WORDS["others"]
 # Slots for several are called as their class in the plural.
 _PLURALS = {name: "goodses" if name == "goods" else f"{name}s" for name in CLASSES}
@@ -148,7 +149,7 @@ class Words:
         return self._sort
 
     def _other(self, words: Sequence[str]) -> str:
-        drawn = self._rng.choice([word for word in words if word not in self._drawn] or words)
+        drawn: str = self._rng.choice([word for word in words if word not in self._drawn] or words)
         self._drawn.add(drawn)
         return drawn
 
