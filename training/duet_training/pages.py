@@ -1,4 +1,4 @@
-"""Pages in Markdown, from templates in a package's `templates/`."""
+"""Text files from templates in a package's `templates/`: pages in Markdown, and a recipe."""
 
 import re
 
@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 def render(package: str, name: str, **given: object) -> str:
     """Render a template of a package; several blank lines become one."""
-    # Markdown has no characters to escape.
+    # Neither Markdown nor TOML is HTML.
     environment = Environment(  # noqa: S701 # nosec B701
         loader=PackageLoader(package),
         undefined=StrictUndefined,
