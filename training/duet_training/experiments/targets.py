@@ -12,7 +12,7 @@ from duet_training.experiments.results import Results
 
 # Tokens of the large model, accuracy.
 Point = tuple[float, float]
-# What is to be reached, what was measured, whether it is met.
+# The target, what was measured, whether it is met.
 Row = tuple[str, str, str]
 HOW = {"easy": "sampled", "greedy": "greedy"}
 # Accuracy by which joint training is clearly better, beyond one evaluation's interval.

@@ -80,9 +80,8 @@ class FormulaOutcome:
 class Formulas:
     """A reasoner that writes formulas."""
 
-    def __init__(self, pair: Pair, base: Path | None, adapter: Path, *, limit: int = LIMIT) -> None:
+    def __init__(self, pair: Pair, base: Path | None, adapter: Path) -> None:
         """Load the model `base` with its adapter, or the pair's own reasoner without one."""
-        self._limit = limit
         model = AutoModelForCausalLM.from_pretrained(
             base or pair.reasoner.path, dtype=torch.bfloat16
         )
@@ -98,7 +97,7 @@ class Formulas:
         prompts = [self._prompts.reasoner(question) for question in questions]
         seeds = range(seed, seed + len(prompts))
         stops = [self._prompts.end_of_reasoning]
-        written = by_length(self._model, prompts, seeds, temperature, self._limit, stops, ROWS)
+        written = by_length(self._model, prompts, seeds, temperature, LIMIT, stops, ROWS)
         return [
             (self._prompts.signal_text(self._prompts.signal(ids)), log_probs)
             for ids, log_probs in written

@@ -12,21 +12,24 @@ from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft.examples import Teacher
 
+# Tokens of a response.
+LIMIT = 320
 
-def measure(file: Path, scope_name: str, count: int, limit: int = 320) -> dict[str, float]:
+
+def measure(file: Path, scope_name: str, count: int) -> dict[str, float]:
     """Accuracies and tokens on `count` stories of the validation split."""
     pair, scope = load_pair(file), SCOPES[scope_name]
     drawn = stories(Random(f"measure/{scope_name}"), scope, "validation")
     told = [next(drawn) for _ in range(count)]
     teacher = Teacher(pair, scope)
-    return _reasoner(pair, told, teacher, limit) | _decoder(pair, told, teacher)
+    return _reasoner(pair, told, teacher) | _decoder(pair, told, teacher)
 
 
-def _reasoner(pair: Pair, told: list[Story], teacher: Teacher, limit: int) -> dict[str, float]:
+def _reasoner(pair: Pair, told: list[Story], teacher: Teacher) -> dict[str, float]:
     prompts = PairPrompts(pair)
     reasoner = HubModel(pair.reasoner.path)
     asked = [prompts.reasoner(s.question) for s in told]
-    responses = _written(reasoner, asked, limit, prompts.end_of_text)
+    responses = _written(reasoner, asked, LIMIT, prompts.end_of_text)
     texts = [prompts.response_text(response) for response in responses]
     decoder = HubModel(pair.decoder.path)
     guided = [
@@ -42,7 +45,7 @@ def _reasoner(pair: Pair, told: list[Story], teacher: Teacher, limit: int) -> di
     for style, name in ((traces.VERBOSE, "verbose"), (traces.SHORT, "short")):
         # Forced into a style by its first tokens, as far as those tell.
         begun = [[*prompts.reasoner(s.question), *teacher.signal(_begin(s, style))] for s in told]
-        written = _written(reasoner, begun, limit, prompts.end_of_text)
+        written = _written(reasoner, begun, LIMIT, prompts.end_of_text)
         texts = [prompts.response_text(response) for response in written]
         figures[f"reasoner_{name}"] = _right(texts, told)
     return figures

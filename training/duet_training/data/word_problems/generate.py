@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -70,30 +70,21 @@ class Style:
 
 
 def generated(
-    rng: random.Random,
-    split: Split,
-    *,
-    held_out: bool = False,
-    style: Style | None = None,
-    families: Sequence[str] | None = None,
+    rng: random.Random, split: Split, *, held_out: bool = False
 ) -> Iterator[MaskedProblem]:
-    """Generate an endless stream of problems of a split; problems may repeat, and none is in two splits.
+    """Generate an endless stream of problems of training templates, or of `held_out` ones.
 
-    They are of training templates or of `held_out` ones, in `families` (template files; None: all).
+    Problems may repeat, and none is in two splits.
 
     Raises:
         DataError: A template has no numbers that give an answer.
     """
-    templates = [
-        template
-        for template in read_templates()
-        if template.held_out == held_out and (families is None or template.family in families)
-    ]
+    templates = [template for template in read_templates() if template.held_out == held_out]
     counts = Counter(template.family for template in templates)
     weights = [_weight(template.family, counts) for template in templates]
     while True:
         template = rng.choices(templates, weights)[0]
-        problem = instantiate(template, rng, style or Style())
+        problem = instantiate(template, rng, Style())
         if split_of(problem.question) == split:
             yield problem
 
