@@ -1,15 +1,42 @@
-"""The report as Markdown, from `templates/`."""
+"""`duet-train report`: tables and figures of evaluations and runs, as Markdown and as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from duet_report.plots import Plot
+from duet_contract.json_data import rounded, without_infinities
+from duet_report.plots import Plot, write_plots
 from duet_report.tables import markdown
-from duet_training.evaluation.report.results import Result
-from duet_training.evaluation.report.tables import NOT_RUN, paper
+from duet_training.evaluation.report.curves import curves
+from duet_training.evaluation.report.figures import plots
+from duet_training.evaluation.report.results import Result, read
+from duet_training.evaluation.report.tables import NOT_RUN, build_tables, everything, paper
 from duet_training.evaluation.signal_table import content_table
+from duet_training.files import write_json, write_text
 from duet_training.pages import render
+
+
+def report(places: list[Path], out: Path) -> None:
+    """Write the report.
+
+    Raises:
+        TrainingError: a place that cannot be read.
+        OSError: `out` cannot be written.
+    """
+    results, runs = read(places)
+    tables, rows, over_steps = build_tables(results), everything(results), curves(runs)
+    out.mkdir(parents=True, exist_ok=True)
+    figures = write_plots(plots(tables, over_steps, results), out)
+    names = paper()["benchmarks"]
+    over_steps = [
+        {**each, "series": {m: asdict(b) for m, b in each["series"].items()}} for each in over_steps
+    ]
+    content = {"tables": tables, "everything": rows, "curves": over_steps}
+    write_json(out / "report.json", rounded(without_infinities(content)), indent=2)
+    write_text(out / "report.md", page(tables, rows, figures, names, results))
+    print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")
 
 
 def page(
