@@ -20,6 +20,7 @@ from duet_training.experiments.results import Results, of_run
 from duet_training.experiments.reward_ablation import measured
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import run_stages
+from duet_training.files import steps_saved
 from duet_training.rl.metrics_log import read_metrics_log
 
 # Questions to train on: several times what the longest run sees.
@@ -165,11 +166,10 @@ class ExperimentRunner:
         return [_CHECKPOINT.sub(lambda m: str(self._checkpoint(m[1])), a) for a in filled]
 
     def _checkpoint(self, run: str) -> Path:
-        found = (self._work / "runs" / run / "checkpoints").glob("step_*/state.json")
-        steps = {int(file.parent.name.removeprefix("step_")): file.parent for file in found}
-        if not steps:
-            raise CommandError(f"{run} has left no checkpoint in {self._work / 'runs' / run}")
-        return steps[max(steps)]
+        checkpoints = self._work / "runs" / run / "checkpoints"
+        if not (steps := steps_saved(checkpoints)):
+            raise CommandError(f"{run} has left no checkpoint in {checkpoints.parent}")
+        return checkpoints / f"step_{steps[-1]}"
 
     def _log(self, stage: Stage) -> Path:
         return self._work / "logs" / f"{stage.name}.log"
