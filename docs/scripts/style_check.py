@@ -68,7 +68,7 @@ _DATA = re.compile(
     r"docs/style\.md|docs/scripts/style_check\.py|tests/unit/docs/test_style_check\.py|LICENSE.*"
     r"|training/experiments/.*"
     r"|training/duet_training/data/(story|word)_problems/"
-    r"(templates/.*|words|open_words|(\w+_)?families|held_out|distractors)(\.py)?"
+    r"(templates/.*|words|(\w+_)?families|held_out)(\.py|\.yaml)?"
     r"|.*_pb2(_grpc)?\.pyi?"
 )
 # Statements of SQL name the columns of files that exist.

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from verl.utils import tensordict_utils as tu
 
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend.config import policy_config
 from duet_training.verl_backend.generation import Response
 from duet_training.verl_backend.policy import Policy

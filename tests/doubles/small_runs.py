@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from duet_training.pair.tiny import make_tiny_pair
-from duet_training.rl.run import settings_from
 from duet_training.rl.trainer import Trainer
-from duet_training.settings.run import Settings
+from duet_training.settings.run import Settings, settings_from
 from tests.doubles.commands import train_data as prepare
 
 SMALL = [

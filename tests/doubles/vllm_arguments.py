@@ -61,7 +61,7 @@ def arguments(pair: str, flags: set[str], hardware: str) -> dict[str, list[str]]
     from verl.workers.rollout.vllm_rollout import vllm_async_server as module
 
     from duet_training.pair.description import load_pair
-    from duet_training.rl.run import settings_from
+    from duet_training.settings.run import settings_from
     from duet_training.verl_backend.config import policy_config
 
     utils._optional_bool_vllm_args = lambda: flags

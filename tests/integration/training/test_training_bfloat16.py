@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from duet_training.rl.monitors import agree, log_prob_differences
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend.cpu.batch import respond
 from duet_training.verl_backend.cpu.sampler import SeededSampler
 from duet_training.verl_backend.generation import Response

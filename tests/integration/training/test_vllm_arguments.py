@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from duet_training.pair.tiny import make_tiny_pair
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 
 SERVING = "SERVING_PYTHON"
 # Two imports of vLLM and one of VERL.

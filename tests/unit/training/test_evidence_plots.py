@@ -5,17 +5,17 @@ from xml.etree import ElementTree
 import pytest
 
 from duet_report.plots import enough, write_plots
-from duet_training.experiments.curves import ACCURACY, LENGTH, band, curve
 from duet_training.experiments.drawing import (
     GROUPS,
     ablations,
     accuracy_against_tokens,
+    band,
     lengths,
     plots,
     price_and_accuracy,
 )
 from duet_training.experiments.methods import ABLATIONS, BUDGET, JOINTLY
-from duet_training.experiments.results import Results
+from duet_training.experiments.results import ACCURACY, LENGTH, Results
 
 SVG = "{http://www.w3.org/2000/svg}"
 SEEDS = (0, 1, 2)
@@ -173,7 +173,7 @@ def test_a_result_of_other_settings_is_not_drawn(results, tmp_path):
     planned = Results(results.directory, tmp_path, {"duet-1": ["seed=1"], "original@easy": ["x"]})
     for stage in ("duet-1", "original@easy"):
         results.write(stage, results.read(stage) | {"arguments": ["other"]})
-    assert curve(planned, "duet-1", ACCURACY) == {}
+    assert planned.curve("duet-1", ACCURACY) == {}
     (panel,) = lengths(planned, SEEDS).panels
     assert "duet (2 seeds)" in _points(panel)
     (panel,) = accuracy_against_tokens(planned).panels

@@ -53,16 +53,6 @@ def test_a_summary_counts_tokens_not_texts():
     assert low <= summary["mean_kl"] <= high
 
 
-def test_texts_of_every_length_that_agree_leave_no_doubt():
-    distance = Distance()
-    for length in range(1, 9):
-        row = _log(0.6, 0.4)[None].repeat(length, 0)
-        distance.add(row, row, [0] * length)
-    summary = distance.summary()
-    assert summary["top1_agreement_95"] == [1.0, 1.0]
-    assert summary["mean_kl_95"] == [0.0, 0.0]
-
-
 def test_the_interval_of_a_share_is_of_texts_not_of_tokens():
     distance = Distance()
     same, other = _log(0.6, 0.4)[None].repeat(50, 0), _log(0.4, 0.6)[None].repeat(50, 0)

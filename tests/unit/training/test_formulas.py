@@ -21,7 +21,7 @@ from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import UNFINISHED, formula_measure, formula_pack
 from duet_training.sft.adapter import Adapter, AdapterStudent
-from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
+from duet_training.sft.formula_measure import NO_VALUE, answered, judge, summary
 from duet_training.sft.formula_pair import FormulaTeacher
 from duet_training.sft.runs import PAIR
 from duet_training.sft.solution_model import worked_steps
@@ -197,12 +197,6 @@ def test_one_try_is_greedy() -> None:
     reasoner = _Scripted(["z"])
     (found,) = answered(reasoner, [PROBLEM], 1, 0.7, 0)
     assert (found.failed, found.suspicion, found.answer) == (True, NO_VALUE, "")
-
-
-def test_the_area_under_the_curve() -> None:
-    assert auroc([1.0, 0.0], [True, False]) == 1
-    assert auroc([1.0, 1.0, 1.0], [True, False, False]) == 0.5
-    assert auroc([1.0], [True]) is None
 
 
 def test_figures_of_a_set() -> None:

@@ -107,7 +107,7 @@ def test_lengths_are_the_papers_between_its_steps():
     assert response_tokens(plain, 100) == 4739
 
 
-def _estimates(phases=None, assumed=None):
+def _estimates(phases=None, assumed=Assumed()):  # noqa: B008 (frozen)
     settings = compose_settings("train", NEEDED, Settings)
     return Estimates(settings, QWEN, phases or {}, assumed)
 

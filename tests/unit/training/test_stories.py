@@ -13,17 +13,13 @@ from duet_training.data.story_problems.story import StoryStep, compute
 from duet_training.data.story_problems.traces import (
     EQUATIONS,
     PROSE,
-    READ,
-    REASONER,
     RESULTS,
     SHORT,
     VERBOSE,
     answer,
-    draw_style,
     shortened,
     trace,
 )
-from duet_training.errors import DataError
 from duet_training.evaluation.verifiers import Truth, make_verifier
 from tests.doubles.commands import train_stories as main
 
@@ -93,18 +89,6 @@ def test_what_is_only_tested_on_is_in_no_training_scope():
     assert tested == {"bus", "rows"}
     assert not tested & trained
     assert min(p.metadata["steps"] for p in problems("long", "test", 50, 0)) >= 4
-
-
-def test_an_unknown_scope_is_named():
-    with pytest.raises(DataError, match="no scope 'nowhere'; there are: easy"):
-        problems("nowhere", "test", 1, 0)
-
-
-def test_compact_traces_of_every_length_are_drawn():
-    rng = random.Random(0)
-    for styles in (REASONER, READ):
-        drawn = [draw_style(rng, styles) for _ in range(500)]
-        assert {VERBOSE, SHORT, RESULTS} <= set(drawn)
 
 
 def test_divisions_come_out_even():

@@ -7,7 +7,6 @@ import shutil
 import signal
 from functools import partial
 from itertools import chain, repeat
-from statistics import median
 
 import pytest
 import torch
@@ -20,8 +19,8 @@ from duet_training.errors import CheckpointError, ConfigError
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import UNFINISHED, trainer
-from duet_training.sft.examples import DRILLED, LESSONS, Example, Teacher
-from duet_training.sft.muon import Float32Muon, orthogonalised
+from duet_training.sft.examples import DRILLED, Example, Teacher
+from duet_training.sft.muon import Float32Muon
 from duet_training.sft.start import make_start
 from duet_training.sft.trainer import GRAIN, IGNORED, Batch, Plan, Student, batched
 from tests.doubles.commands import train_scratch as main
@@ -230,47 +229,6 @@ def test_muon_in_float32_takes_the_steps_of_torchs_own():
         assert float((moved - expected).norm() / expected.norm()) < 0.02
 
 
-def test_muon_goes_on_from_its_state():
-    torch.manual_seed(0)
-    slopes = [torch.randn(6, 4) for _ in range(4)]
-
-    def after(stop):
-        matrix = torch.nn.Parameter(torch.ones(6, 4))
-        muon = Float32Muon([matrix], lr=0.1, weight_decay=0.0)
-        for number, slope in enumerate(slopes):
-            if number == stop:
-                kept = muon.state_dict()
-                muon = Float32Muon([matrix], lr=0.1, weight_decay=0.0)
-                muon.load_state_dict(kept)
-            matrix.grad = slope.clone()
-            muon.step()
-        return matrix.detach()
-
-    assert torch.equal(after(stop=2), after(stop=None))
-
-
-def test_singular_values_come_near_one():
-    torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonalised(torch.randn(32, 80)))
-    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
-
-
-def test_terse_lessons_have_fewer_drills_and_more_bare_equations(start):
-    drawn = {
-        lessons: Teacher(load_pair(start), SCOPES["easy"], lessons).examples(
-            "reasoner", random.Random(3), 300
-        )
-        for lessons in ("broad", "terse")
-    }
-    drills = {name: sum(e.loss_mask is not None for e in drawn[name]) for name in drawn}
-    assert drills["terse"] < drills["broad"] / 2
-    lengths = {
-        name: sorted(len(e.response) for e in drawn[name] if e.loss_mask is None) for name in drawn
-    }
-    middle = {name: found[len(found) // 2] for name, found in lengths.items()}
-    assert middle["terse"] < middle["broad"]
-
-
 def test_a_decoder_that_has_something_to_learn_reads_only_what_is_concluded(start):
     pair = load_pair(start)
     teacher = Teacher(pair, SCOPES["easy"], "concluded")
@@ -280,21 +238,6 @@ def test_a_decoder_that_has_something_to_learn_reads_only_what_is_concluded(star
     # No question has an equation; what ends early does not say the answer.
     reading = [prompt for prompt in prompts if "=" in prompt]
     assert sum("So the answer is" in prompt for prompt in reading) > 0.7 * len(reading) > 0
-
-
-def test_at_last_a_reasoner_thinks_at_length_and_a_decoder_reads_more(start):
-    drawn = {name: Teacher(load_pair(start), SCOPES["easy"], name) for name in LESSONS}
-
-    def at_length(name):
-        examples = drawn[name].examples("reasoner", random.Random(5), 600)
-        whole = [len(e.response) for e in examples if e.loss_mask is None]
-        return sum(length > 60 for length in whole) / len(whole)
-
-    def prompt(name):
-        return median(len(e.prompt) for e in drawn[name].examples("decoder", random.Random(5), 400))
-
-    assert at_length("at-length") > 0.57 > at_length("terse")
-    assert prompt("terse") > prompt("broad")
 
 
 def test_other_lessons_go_on_from_where_the_first_were_stopped(start, tmp_path, monkeypatch):

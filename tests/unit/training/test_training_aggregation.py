@@ -12,7 +12,7 @@ from verl.workers.utils.padding import response_to_nested
 
 from duet_training.errors import ConfigError
 from duet_training.objective.aggregation import LossAggregation, micro_batch_weights
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend.config import policy_config
 from duet_training.verl_backend.generation import Response
 from duet_training.verl_backend.policy import Policy

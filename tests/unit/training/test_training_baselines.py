@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from duet_training.errors import ConfigError
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.run import EvaluationSettings
-from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.rl.baselines import BASELINES, LengthGrpo, SingleModel, ThinkPrune
-from duet_training.rl.run import settings_from
-from duet_training.settings.run import Settings
+from duet_training.settings.run import Settings, settings_from
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
 
@@ -46,46 +42,6 @@ def test_thinkprune_limits_by_hand():
     steps = {1: 8000, 20: 8000, 21: 7000, 40: 7000, 41: 6000, 140: 2000, 141: 1000, 900: 1000}
     assert {step: prune.limit(step) for step in steps} == steps
     assert prune.rewards(RIGHT, LENGTHS, 0.9).tolist() == RIGHT.tolist()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    questions=st.integers(1, 4),
-    responses=st.integers(2, 6),
-    price=st.floats(0, 2),
-    weight=st.floats(0, 2),
-    on_success_only=st.booleans(),
-)
-def test_random_batches_match_a_second_version(
-    seed, questions, responses, price, weight, on_success_only
-):
-    rng = np.random.default_rng(seed)
-    right = rng.integers(0, 2, (questions, responses)).astype(float)
-    lengths = rng.integers(1, 3000, (questions, responses)).astype(float)
-    single, relative = np.zeros_like(right), np.zeros_like(right)
-    for q in range(questions):
-        correct = [lengths[q, i] for i in range(responses) if right[q, i]]
-        for i in range(responses):
-            pays = right[q, i] if on_success_only else 1.0
-            single[q, i] = right[q, i] - pays * price * lengths[q, i] / 700
-            if right[q, i]:
-                relative[q, i] = 1.0 - weight * lengths[q, i] / max(correct)
-    own = SingleModel(700, on_success_only=on_success_only)
-    assert own.rewards(right, lengths, price) == pytest.approx(single, abs=1e-12)
-    assert LengthGrpo(weight=weight).rewards(right, lengths, price) == pytest.approx(
-        relative, abs=1e-12
-    )
-
-
-def test_lgrpo_prefers_the_shorter_right_answer():
-    import torch
-
-    rewards = LengthGrpo(weight=0.5).rewards(
-        np.array([[1.0, 1.0, 0.0]]), np.array([[10.0, 90.0, 5.0]]), 0
-    )
-    weights = advantages(rewards.reshape(-1), reasoner_groups(1, 3), torch.ones(3, 1))[:, 0]
-    assert weights[0] > weights[1] > weights[2]
 
 
 def _baseline(method):

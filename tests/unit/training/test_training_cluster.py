@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from duet_training.errors import ClusterError, ConfigError
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend import cluster, policies
 
 NEEDED = ["pair=p", "out=o", "data.train=t"]

@@ -10,7 +10,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from duet_cloud.pairs.formats import ChatTemplate, derive
 from duet_training.errors import ConfigError
 from duet_training.pair.description import read_pair
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend.config import policy_config
 
 NEEDED = ["pair=qwen3-4b-0.6b", "out=o", "data.train=t.parquet"]

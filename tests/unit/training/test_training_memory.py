@@ -23,8 +23,7 @@ from duet_training.preflight.memory import (
     shape_of,
     unfreed,
 )
-from duet_training.rl.run import settings_from
-from duet_training.settings.run import AdapterSettings
+from duet_training.settings.run import AdapterSettings, settings_from
 from duet_training.verl_backend.config import policy_config
 
 # Qwen3-4B and Qwen3-0.6B, as their config.json has them.

@@ -11,7 +11,7 @@ from duet_training.data.rows import Problem, write_rows
 from duet_training.preflight import host
 from duet_training.preflight.memory import GIB, ModelShape
 from duet_training.rl.checkpoints import Checkpoints, State
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from tests.doubles.commands import train_preflight as main
 
 SIZES = [

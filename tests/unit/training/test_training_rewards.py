@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError, DataError
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.objective.reads import Read, prefix_lengths, without_last_result
 from duet_training.objective.rewards import UtilityBaseline, reasoner_reward
 from duet_training.rl.dense import DenseScores, dense_scores, log_likelihoods
-from duet_training.rl.run import settings_from
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
+from duet_training.settings.run import settings_from
 from duet_training.verl_backend.generation import Sampling
 from tests.doubles.policies import ScriptedPolicy
 from tests.doubles.verifiers import DigitVerifier
@@ -172,7 +173,7 @@ def _draw(prompts, read, *, alone=True):
         reasoner,
         decoder,
         prompts,
-        {"digit": DigitVerifier()},
+        Verifiers({"digit": DigitVerifier()}),
         signal=Sampling(20, 1.0, ()),
         answer=Sampling(20, 1.0, ()),
         decoder_prompt=200,

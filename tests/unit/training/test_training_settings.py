@@ -10,11 +10,9 @@ from transformers import AutoModelForCausalLM, GPT2Config
 
 from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
-from duet_training.objective.schedule import ConstantLambda, DualAscent
 from duet_training.pair.lora import check_adapter
-from duet_training.rl.run import settings_from
 from duet_training.settings.compose import compose_settings
-from duet_training.settings.run import AdapterSettings
+from duet_training.settings.run import AdapterSettings, settings_from
 from duet_training.verl_backend.config import policy_config
 from tests.doubles.commands import train_run as main
 
@@ -33,7 +31,7 @@ def test_defaults_are_the_papers():
     assert (batch.questions, batch.signals, batch.answers, batch.mini_batch) == (64, 4, 4, 32)
     assert settings.learning_rate.reasoner == settings.learning_rate.decoder == 1e-6
     assert (settings.tokens.response, settings.tokens.answer) == (16384, 2048)
-    assert objective.schedule() == DualAscent(1000, 0.01, (0.0, 1.0))
+    assert (objective.next_price(0.5, 2000), objective.next_price(0.0, 1)) == (0.51, 0.0)
     sampling = settings.sampling(16384, [7])
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (1.0, 1.0, -1)
     # The released code's mini-batch of the decoder: 32 signals' answers, 8 updates a step.
@@ -87,14 +85,14 @@ def test_every_ablation_is_a_documented_switch(overrides, what):
 
 
 @pytest.mark.parametrize(
-    ("override", "schedule"),
+    ("override", "price"),
     [
-        ("objective.price.clip=null", DualAscent(1000, 0.01, None)),
-        ("objective.price.schedule=constant", ConstantLambda()),
+        ("objective.price.clip=null", 1.01),
+        ("objective.price.schedule=constant", 1.0),
     ],
 )
-def test_schedules_are_switches(override, schedule):
-    assert settings_from([*NEEDED, override]).objective.schedule() == schedule
+def test_schedules_are_switches(override, price):
+    assert settings_from([*NEEDED, override]).objective.next_price(1.0, 2000) == price
 
 
 @pytest.mark.parametrize(

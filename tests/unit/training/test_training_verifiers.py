@@ -16,7 +16,7 @@ from duet_training.evaluation.verifiers.math import MathVerifier
 from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
 from duet_training.evaluation.verifiers.strings import BoxedVerifier
 from duet_training.evaluation.verifiers.timed import TimedPool
-from duet_training.rl.run import settings_from
+from duet_training.settings.run import settings_from
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 
 

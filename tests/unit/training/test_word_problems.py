@@ -234,11 +234,6 @@ def test_the_command_prints_problems_as_json(tmp_path, capsys) -> None:
     assert "cannot read" in capsys.readouterr().err
 
 
-def test_only_some_families() -> None:
-    drawn = islice(generated(random.Random(1), "train", families=["bare"]), 20)
-    assert {problem.kind for problem in drawn} == {"bare"}
-
-
 @pytest.mark.parametrize("line", ["<A> has {a}.", "{a} => a", "{a} :: {=}"])
 def test_a_template_without_formula_or_sentence_is_named(line: str) -> None:
     with pytest.raises(DataError, match="family/1 lacks"):

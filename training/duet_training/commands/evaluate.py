@@ -40,6 +40,6 @@ def report(results: tuple[Path, ...], out: Path) -> None:
     RESULTS are JSON files of `duet-train evaluate`, directories of runs, or directories that
     contain either.
     """
-    from duet_training.evaluation.report.command import report as write
+    from duet_training.evaluation.report.page import report as write
 
     write(list(results), out)

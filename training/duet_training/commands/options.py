@@ -13,13 +13,9 @@ from duet_training.errors import Interrupted
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
-SEED = Integer(0, 2**31)
-STEPS = Integer(0, 10_000_000)
 TOKENS = Integer(1, 1 << 24)
 COUNT = Integer(1, 100_000_000)
 MINUTES = Number(0, 1e6)
-RATE = Number(1e-12, 1.0)
-ROLE = click.Choice(("reasoner", "decoder"))
 SPLIT = click.Choice(("train", "validation", "test"))
 
 
@@ -71,10 +67,9 @@ def settings(*names: str) -> Callable[[F], F]:
 
 def seed(what: str) -> Callable[[F], F]:
     """`--seed`."""
-    return option("--seed", SEED, "N", f"Seed of {what}.", 0)
+    return option("--seed", Integer(0, 2**31), "N", f"Seed of {what}.", 0)
 
 
-threads = option("--threads", Integer(1, 1024), "N", "Processor threads [PyTorch's default].")
 serving_python = option(
     "--serving-python", PATH, "FILE", "Python interpreter that has vLLM.", required=True
 )

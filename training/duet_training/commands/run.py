@@ -1,10 +1,14 @@
 """`duet-train run`, `duet-train preflight` and `duet-train gpu-check`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from duet_training.commands.options import PATH, settings
+
+if TYPE_CHECKING:
+    from duet_training.settings.run import Settings
 
 _EPILOG = """\b
 Exit codes:
@@ -20,10 +24,10 @@ Exit codes:
 @settings("train")
 def run(overrides: tuple[str, ...]) -> None:
     """Train a pair jointly, with settings such as objective.budget=500."""
-    _refuse_unknown(overrides)
-    from duet_training.rl.run import train
+    settings = _settings_first(overrides)
+    from duet_training.rl.trainer import train
 
-    train(list(overrides))
+    train(settings)
 
 
 @click.command()
@@ -33,18 +37,17 @@ def preflight(overrides: tuple[str, ...]) -> int:
 
     Ends with 1 if a check fails.
     """
-    _refuse_unknown(overrides)
+    settings = _settings_first(overrides)
     from duet_training.preflight.command import run_checks
 
-    return run_checks(list(overrides))
+    return run_checks(settings)
 
 
-def _refuse_unknown(overrides: tuple[str, ...]) -> None:
+def _settings_first(overrides: tuple[str, ...]) -> "Settings":
     """Refuse wrong settings before VERL, Ray and torch are imported, which takes many seconds."""
-    from duet_training.settings.compose import compose_settings
-    from duet_training.settings.run import Settings
+    from duet_training.settings.run import settings_from
 
-    compose_settings("train", list(overrides), Settings)
+    return settings_from(list(overrides))
 
 
 @click.command("gpu-check", epilog=_EPILOG)

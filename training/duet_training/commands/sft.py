@@ -8,19 +8,7 @@ from typing import Any
 import click
 
 from duet_contract.commands import Integer, Number, option
-from duet_training.commands.options import (
-    COUNT,
-    MINUTES,
-    PATH,
-    RATE,
-    ROLE,
-    STEPS,
-    TOKENS,
-    F,
-    Resumable,
-    seed,
-    threads,
-)
+from duet_training.commands.options import COUNT, MINUTES, PATH, TOKENS, F, Resumable, seed
 
 SIZES = ("shipped", "small", "tiny")
 LESSONS = ("at-length", "broad", "concluded", "terse")
@@ -34,12 +22,18 @@ Exit codes:
   130  interrupted; the same command continues
 """
 
-role = option("--role", ROLE, None, "Train only this model [both].")
+STEPS, RATE = Integer(0, 10_000_000), Number(1e-12, 1.0)
+role = option(
+    "--role", click.Choice(("reasoner", "decoder")), None, "Train only this model [both]."
+)
 minutes = option("--minutes", MINUTES, "N", "Time limit in minutes.", 1e6)
 base = option("--base", PATH, "DIR", "Directory of the base model.", required=True)
 annotated = option("--annotated", PATH, "JSONL", "GSM8K training set.", required=True)
 generated = option("--generated", Number(0, 1), "SHARE", "Share of generated problems.", 0.45)
+rank = option("--rank", Integer(1, 4096), "N", "Rank of the adapter.", 8)
+first = option("--first", Integer(0, 1024), "N", "First layer with an adapter.", 6)
 part = option("--part", COUNT, "N", "Questions to draw from each file [all].")
+threads = option("--threads", Integer(1, 1024), "N", "Processor threads [PyTorch's default].")
 results = option("--results", PATH, "JSON", "File for the figures.")
 base_name = option("--base-name", None, "NAME", "Name of the base model on the hub.", BASE)
 
@@ -52,13 +46,6 @@ def _model(name: str, *, steps: int, rate: float, tokens: int) -> Callable[[F], 
         option(f"--{name}-tokens", TOKENS, "N", f"Tokens per batch of the {name}.", tokens),
     )
     return lambda function: reduce(lambda made, option: option(made), reversed(options), function)
-
-
-def _adapter(*, rank: int, most_rank: int, first: int) -> Callable[[F], F]:
-    """Rank and first layer of the reasoner's adapter, with their defaults."""
-    ranks = option("--rank", Integer(1, most_rank), "N", "Rank of the adapter.", rank)
-    layers = option("--first", Integer(0, 1024), "N", "First layer with an adapter.", first)
-    return lambda function: ranks(layers(function))
 
 
 @click.group()
@@ -99,7 +86,8 @@ def scratch(**given: Any) -> int:
 @generated
 @option("--into", PATH, "DIR", "Pack the finished pair and its recipe.")
 @role
-@_adapter(rank=8, most_rank=4096, first=6)
+@rank
+@first
 @_model("reasoner", steps=8000, rate=1.5e-3, tokens=1024)
 @_model("decoder", steps=3000, rate=2e-3, tokens=3072)
 @seed("initialization and data")
@@ -145,7 +133,8 @@ def formula_accuracy(**given: Any) -> None:
 @base_name
 @annotated
 @generated
-@_adapter(rank=8, most_rank=4096, first=6)
+@rank
+@first
 @option("--steps", STEPS, "N", "Steps.", 8000)
 @option("--rate", RATE, "R", "Learning rate.", 1.5e-3)
 @option("--tokens", TOKENS, "N", "Tokens per batch.", 1024)

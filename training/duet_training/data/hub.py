@@ -17,15 +17,11 @@ _CHOOSE = "\n\nAnswer with the letter of the right choice."
 def read_set(
     name: str, source: HubSet, local: Path | None, seed: int, *, released: bool = False
 ) -> tuple[list[Problem], int]:
-    """All problems of a set, and how many rows were left out for want of an answer.
+    """Read all problems of a set, and count the rows that were left out for want of an answer.
 
-    Args:
-        name: of the set.
-        source: its place and columns.
-        local: a copy of it, or None.
-        seed: orders the choices of multiple-choice questions.
-        released: whether rows have the released code's instruction and verifier; if not, the
-            pair's prompts have an instruction.
+    `local` is a copy of the set; `seed` orders the choices of multiple-choice questions. Rows that are
+    `released` have the released code's instruction and verifier; for others, the pair's prompts have
+    an instruction.
 
     Raises:
         DataError: it cannot be loaded, lacks a column, or no row has an answer.

@@ -47,14 +47,8 @@ def check_apart(
 ) -> None:
     """Check that no held-out question is trained on (white space and case apart).
 
-    Args:
-        train: Problems to train on.
-        held_out: Problems of the validation set in `file`.
-        file: The validation set, for the message.
-        others: The training set, for the message.
-
     Raises:
-        DataError: They share questions.
+        DataError: They share questions; the message names `file`, the validation set, and `others`.
     """
     known = {problem.key for problem in train}
     shared = [problem for problem in held_out if problem.key in known]

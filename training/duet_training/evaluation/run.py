@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,12 +26,11 @@ from duet_training.evaluation.metrics import (
     spread,
 )
 from duet_training.evaluation.model_cache import ModelCache
+from duet_training.evaluation.scoring import Scores, Verifiers
 from duet_training.evaluation.serving import Serving
-from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.files import write_json
 from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import score
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import Adapters, Settings
 from duet_training.settings.types import Count, Part, Share, Temperature, TopK
@@ -81,9 +82,7 @@ class EvaluationSettings(Settings):
 def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Answer every question once in each of `runs` runs; return the content of the JSON file.
 
-    Args:
-        settings: The evaluation.
-        models: Restarted if they do not match the settings; left running.
+    `models` are restarted if they do not match the settings, and left running.
     """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
@@ -95,13 +94,8 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
     if settings.weights:
         adapters = _check_weights(settings.weights, method)
         settings = settings.model_copy(update={"lora": adapters})
-    verifiers = {
-        name: make_verifier(
-            name, data.verifier_processes, data.verifier_seconds, computed=prompts.computed
-        )
-        for name in {problem.verifier for problem in problems}
-    }
-    try:
+    limits = data.verifier_processes, data.verifier_seconds
+    with closing(Verifiers.of(problems, *limits, computed=prompts.computed)) as verifiers:
         policies = models.with_weights(settings, pair, method.uses, settings.weights)
         serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
         outcomes, scores, seconds = [], [], []
@@ -112,14 +106,11 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
             seconds.append(time.monotonic() - began)
             outcomes.append(answered)
             texts = [outcome.answer for outcome in answered]
-            scores.append(score(verifiers, problems, texts))
+            scores.append(verifiers.score(problems, texts))
             print(f"run {run + 1}/{runs}: accuracy {scores[-1].mean():.3f}", flush=True)
         signal = None
         if settings.method == "signal":
             signal = _signal(settings, pair, models, serving, problems, outcomes[0], verifiers)
-    finally:
-        for verifier in verifiers.values():
-            verifier.close()
     stacked = np.stack(scores, axis=1)
     if settings.answers:
         write_answers(settings.answers, problems, outcomes, stacked)
@@ -141,14 +132,11 @@ def _signal(
     serving: Serving,
     problems: Sequence[Problem],
     outcomes: Sequence[Outcome],
-    verifiers: dict[str, Verifier],
+    verifiers: Verifiers,
 ) -> dict[str, Any]:
     """Measure what the signals of a run carry for its decoder, and for the initial one."""
     signals = [outcome.signal or "" for outcome in outcomes]
-
-    def scored(answers: Sequence[str]) -> signal_measure.Scores:
-        return score(verifiers, problems, answers)
-
+    scored = partial(verifiers.score, problems)
     answers = [outcome.answer for outcome in outcomes]
     found = {
         **signal_measure.rates(problems, signals, scored(answers)),
@@ -187,7 +175,7 @@ def _check_weights(weights: Path, method: Method) -> Adapters:
 def summary(
     problems: Sequence[Problem],
     outcomes: Sequence[Sequence[Outcome]],
-    scores: np.ndarray[Any, np.dtype[np.float64]],
+    scores: Scores,
     seconds: Sequence[float],
     sizes: dict[str, int],
 ) -> dict[str, Any]:
@@ -239,7 +227,7 @@ def write_answers(
     file: Path,
     problems: Sequence[Problem],
     outcomes: Sequence[Sequence[Outcome]],
-    scores: np.ndarray[Any, np.dtype[np.float64]],
+    scores: Scores,
 ) -> None:
     """Write JSONL of every answer, run by run: question, signal, answer and score."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -252,8 +240,7 @@ def write_answers(
 
 
 def _sizes(pair: Pair) -> dict[str, int]:
-    models = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
-    return {name: parameters(path) for name, path in models.items()}
+    return {name: parameters(path) for name, path in pair.paths.items()}
 
 
 def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Models as evaluation's methods see them: prompts in, responses out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import fit_signal, seeds
@@ -9,36 +10,30 @@ from duet_training.verl_backend.generation import Response, Sampling
 from duet_training.verl_backend.policy import Policy
 
 
+@dataclass
 class Serving:
-    """The started policies behind `Models`. `run` and the number of a call in it make the seeds.
+    """The started policies behind `Models`. `run` and the number of a call in it make the seeds."""
 
-    `how`: temperature, top_p and top_k of each model, as a `Sampling` without limit and stops.
-    `step`: of the training whose weights are sampled.
-    """
-
-    def __init__(
-        self,
-        policies: Mapping[str, Policy],
-        prompts: PairPrompts,
-        tokens: Tokens,
-        how: Mapping[str, Sampling],
-        seed: int,
-        step: int = 0,
-    ) -> None:
-        self.prompts = prompts
-        self._policies, self._tokens, self._how, self._seed = policies, tokens, how, seed
-        self._step = step
-        self._run, self._calls = 0, 0
+    policies: Mapping[str, Policy]
+    prompts: PairPrompts
+    tokens: Tokens
+    how: Mapping[str, Sampling]
+    """Temperature, top_p and top_k of each model, as a `Sampling` without limit and stops."""
+    seed: int
+    step: int = 0
+    """Of the training whose weights are sampled."""
+    run: int = 0
+    calls: int = 0
 
     def begin(self, run: int) -> None:
         """Begins a run: the same calls draw other samples than in another run."""
-        self._run, self._calls = run, 0
+        self.run, self.calls = run, 0
 
     def reason(
         self, prompts: Sequence[list[int]], limit: int | None = None, *, to_end: bool = True
     ) -> list[Response]:
         """See `Models`."""
-        tokens = limit or self._tokens.response
+        tokens = limit or self.tokens.response
         stops = self.prompts.end_of_text
         if not to_end:
             stops = [*stops, self.prompts.end_of_reasoning]
@@ -46,22 +41,22 @@ class Serving:
 
     def decode(self, prompts: Sequence[list[int]]) -> list[Response]:
         """See `Models`."""
-        return self._generate("decoder", prompts, self._tokens.answer, self.prompts.end_of_answer)
+        return self._generate("decoder", prompts, self.tokens.answer, self.prompts.end_of_answer)
 
     def guided_prompt(self, question: str, signal: list[int]) -> list[int]:
         """See `Models`."""
-        return fit_signal(self.prompts, question, signal, self._tokens.decoder_prompt)[0]
+        return fit_signal(self.prompts, question, signal, self.tokens.decoder_prompt)[0]
 
     def _generate(
         self, name: str, prompts: Sequence[list[int]], tokens: int, stops: Sequence[int]
     ) -> list[Response]:
         if not prompts:
             return []
-        self._calls += 1
-        how, policy = self._how[name], self._policies[name]
+        self.calls += 1
+        how, policy = self.how[name], self.policies[name]
         sampling = Sampling(tokens, how.temperature, tuple(stops), how.top_p, how.top_k)
-        policy.to_rollout(self._step)
-        numbers = seeds(self._seed, self._run, self._calls, len(prompts))
+        policy.to_rollout(self.step)
+        numbers = seeds(self.seed, self.run, self.calls, len(prompts))
         responses = policy.sample(prompts, sampling, numbers)
         policy.rest()
         return responses

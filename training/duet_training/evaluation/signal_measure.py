@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem
 from duet_training.evaluation.methods import Models
+from duet_training.evaluation.scoring import Scores
 from duet_training.evaluation.signal_content import SHARES, answer_spans, edited
-
-Scores = NDArray[np.float64]
 
 
 def stated(problems: Sequence[Problem], signals: Sequence[str]) -> list[bool]:
@@ -49,13 +47,7 @@ def read(
     signals: Sequence[str],
     score: Callable[[Sequence[str]], Scores],
 ) -> dict[str, Any]:
-    """Answer every question from every reading of its signal.
-
-    Args:
-        models: with the decoder that reads.
-        problems: the questions.
-        signals: the text of each question's signal.
-        score: scores of one answer a question, (N,).
+    """Answer every question from every reading of its signal; `score` scores one answer a question, (N,).
 
     Returns:
         By reading: accuracy over all questions with its 95% interval, and over those whose whole

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from duet_report.plots import Panel, Plot, PlotSeries
-from duet_training.evaluation.report.curves import Band
-from duet_training.experiments.curves import ACCURACY, LENGTH, PRICE, Metrics, band, curve
+from duet_training.evaluation.report.curves import Band, band_of
 from duet_training.experiments.methods import ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED
-from duet_training.experiments.results import Results
+from duet_training.experiments.results import ACCURACY, LENGTH, PRICE, Metrics, Results
 from duet_training.experiments.targets import BASELINES, frontier, points_of
 
 STEP = "training step"
@@ -108,7 +107,7 @@ def ablations(results: Results, seeds: Sequence[int]) -> Plot:
     others = tuple(name for name in ABLATIONS if name not in grouped)
     panels = []
     for title, names in {**GROUPS, "others": others}.items():
-        done = [name for name in names if curve(results, f"{name}-{seed}", LENGTH)]
+        done = [name for name in names if results.curve(f"{name}-{seed}", LENGTH)]
         if done:
             left, right = (
                 [
@@ -116,7 +115,7 @@ def ablations(results: Results, seeds: Sequence[int]) -> Plot:
                         name, [*found], [*found.values()], number and number - 1, look="line"
                     )
                     for number, name in zip((None, *range(1, 99)), ["duet", *done], strict=False)
-                    if (found := curve(results, f"{name}-{seed}", metrics)) or metrics == ACCURACY
+                    if (found := results.curve(f"{name}-{seed}", metrics)) or metrics == ACCURACY
                 ]
                 for metrics in (LENGTH, ACCURACY)
             )
@@ -134,6 +133,12 @@ def ablations(results: Results, seeds: Sequence[int]) -> Plot:
         size=(4.6, 2.5),
         legends="each",
     )
+
+
+def band(results: Results, method: str, seeds: Sequence[int], metrics: Metrics) -> Band | None:
+    """Join a method's runs over those seeds that are done; None if none is."""
+    found = (results.curve(f"{method}-{seed}", metrics) for seed in seeds)
+    return band_of([one for one in found if one])
 
 
 def _bands(

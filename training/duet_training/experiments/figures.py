@@ -13,7 +13,7 @@ from duet_training.experiments.results import Results
 def each_seed(results: Results, name: str, data: str = "easy") -> list[dict[str, Any]]:
     """Return the evaluations of a method, one for each finished seed."""
     names = [f"{name}@{data}", *(f"{name}-{seed}@{data}" for seed in range(10))]
-    return [results.read(stage)["result"] for stage in names if results.done(stage)]
+    return [found for stage in names if (found := results.result(stage))]
 
 
 @dataclass(frozen=True)

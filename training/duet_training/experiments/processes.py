@@ -25,11 +25,7 @@ class Processes:
     """The commands that run now, each in the thread that started it."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        """Create an empty set.
-
-        Args:
-            patience_s: Seconds that a command has to end after it was asked to.
-        """
+        """Create an empty set; a command has `patience_s` to end after it was asked to."""
         self.running: set[subprocess.Popen[bytes]] = set()
         self._patience_s, self._stopped = patience_s, False
 

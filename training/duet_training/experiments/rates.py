@@ -1,7 +1,5 @@
 """Each method's learning rate, chosen on validation questions that no comparison uses again."""
 
-from typing import Any
-
 from duet_training.experiments.results import Results
 
 RATES = ("1e-4", "2e-4")
@@ -17,12 +15,17 @@ def stage_of(method: str, rate: str) -> str:
     return f"rate-{method}-{rate}"
 
 
-def worth(result: dict[str, Any]) -> float:
-    """Validation accuracy at the end, less what the tokens cost that are still spent."""
-    curves = result["curves"]
-    accuracy = curves["validation/accuracy"][-1][1]
-    tokens = curves["validation/response_tokens"][-1][1]
-    return float(accuracy - WORTH * tokens / curves["tokens/response"][0][1])
+def tried(results: Results, method: str, rate: str) -> tuple[float, float, float]:
+    """Validation accuracy and tokens at the end, and the former less what these tokens cost.
+
+    Raises:
+        DataError: the rate's result is not there.
+    """
+    curves = results.read(stage_of(method, rate))["result"]["curves"]
+    accuracy, tokens = (
+        float(curves[f"validation/{name}"][-1][1]) for name in ("accuracy", "response_tokens")
+    )
+    return accuracy, tokens, accuracy - WORTH * tokens / curves["tokens/response"][0][1]
 
 
 def chosen(results: Results, method: str) -> str:
@@ -31,5 +34,4 @@ def chosen(results: Results, method: str) -> str:
     Raises:
         DataError: a rate's result is not there.
     """
-    tried = {rate: worth(results.read(stage_of(method, rate))["result"]) for rate in RATES}
-    return max(tried, key=lambda rate: tried[rate])
+    return max(RATES, key=lambda rate: tried(results, method, rate)[-1])

@@ -11,6 +11,15 @@ from duet_training.files import write_text
 from duet_training.rl.metrics_log import read_metrics_log
 
 SAMPLES = 3
+# Alternative names of one metric; a run has the first or the next.
+Metrics = tuple[str, ...]
+LENGTH: Metrics = ("tokens/response",)
+PRICE: Metrics = ("price",)
+# With a split, of answers to the question and the signal; else of whole responses.
+ACCURACY: Metrics = ("reward/guided", "reward/right")
+GENERATED: Metrics = ("tokens/generated",)
+VALIDATED: Metrics = ("validation/accuracy",)
+VALIDATED_LENGTH: Metrics = ("validation/response_tokens",)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,16 @@ class Results:
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read the result {file}: {error}") from error
         return content
+
+    def result(self, stage: str) -> dict[str, Any] | None:
+        """What a stage measured; None if it is not done."""
+        return self.read(stage)["result"] if self.done(stage) else None
+
+    def curve(self, run: str, metrics: Metrics) -> dict[int, float]:
+        """The first of `metrics` that a run has, by step; empty if the run is not done."""
+        curves = (self.result(run) or {"curves": {}})["curves"]
+        there = [curves[metric] for metric in metrics if curves.get(metric)]
+        return {int(step): float(value) for step, value in there[0]} if there else {}
 
     def write(self, stage: str, content: dict[str, Any]) -> None:
         """Whole or not at all; paths of this machine become `{work}`."""

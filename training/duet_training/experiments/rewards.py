@@ -12,7 +12,7 @@ from duet_training.evaluation.report.tables import NOT_RUN
 from duet_training.evaluation.signal_table import content_table
 from duet_training.experiments.figures import each_seed, figure
 from duet_training.experiments.methods import REWARDS
-from duet_training.experiments.results import Results
+from duet_training.experiments.results import GENERATED, VALIDATED, Results
 from duet_training.experiments.stage import Stage
 
 PAPERS = "reward-sampled"
@@ -60,21 +60,16 @@ def _validated(results: Results, name: str, seeds: Sequence[int], share: float) 
     """Mean validation accuracy after a share of the steps; None without one."""
     found = []
     for seed in seeds:
-        if not results.done(run := f"{name}-{seed}"):
-            return None
-        result = results.read(run)["result"]
-        points = result["curves"].get("validation/accuracy", [])
-        early = [value for step, value in points if step <= share * result["steps"]]
-        if not early:
-            return None
-        found.append(early[-1])
-    return fmean(found)
+        result = results.result(run := f"{name}-{seed}") or {"steps": 0}
+        points = results.curve(run, VALIDATED).items()
+        found += [value for step, value in points if step <= share * result["steps"]][-1:]
+    return fmean(found) if len(found) == len(seeds) else None
 
 
 def _generated(results: Results, name: str, seeds: Sequence[int]) -> float | None:
     """Mean tokens that both models generate in a whole training."""
     runs = [run for seed in seeds if results.done(run := f"{name}-{seed}")]
-    sums = [sum(tokens for _, tokens in _curve(results, run, "tokens/generated")) for run in runs]
+    sums = [sum(results.curve(run, GENERATED).values()) for run in runs]
     return fmean(sums) if sums and all(sums) else None
 
 
@@ -82,19 +77,14 @@ def _at(results: Results, runs: Sequence[str], tokens: float) -> str:
     """Mean validation accuracy of the last validation within so many generated tokens."""
     found = []
     for run in runs:
-        curve = _curve(results, run, "tokens/generated")
-        spent = list(accumulate(value for _, value in curve))
+        curve = results.curve(run, GENERATED)
+        spent = list(accumulate(curve.values()))
         # The run's own total may be a token more or less than the mean of the runs.
         last = bisect_right(spent, tokens * 1.05)
-        step = curve[last - 1][0] if last else 0
-        within = [v for at, v in _curve(results, run, "validation/accuracy") if at <= step]
+        step = list(curve)[last - 1] if last else 0
+        within = [v for at, v in results.curve(run, VALIDATED).items() if at <= step]
         found += within[-1:]
     return f"{fmean(found):.3f}" if len(found) == len(runs) else ""
-
-
-def _curve(results: Results, run: str, metric: str) -> list[list[float]]:
-    curve: list[list[float]] = results.read(run)["result"]["curves"].get(metric, [])
-    return curve
 
 
 def signal_table(plan: Sequence[Stage], results: Results) -> str:
@@ -104,7 +94,7 @@ def signal_table(plan: Sequence[Stage], results: Results) -> str:
         if stage.name.endswith("@signal"):
             run = stage.name.removesuffix("@signal")
             method = _SEED.sub("", run)
-            measured = results.done(stage.name) and results.read(stage.name)["result"].get("signal")
+            measured = (results.result(stage.name) or {}).get("signal")
             found.setdefault(method, []).extend([measured] if measured else [])
     rows: dict[str, dict[str, Any] | None] = {
         name: _averaged(seeds) for name, seeds in found.items() if seeds

@@ -20,6 +20,7 @@ from duet_training.experiments.results import Results, of_run
 from duet_training.experiments.reward_ablation import measured
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import run_stages
+from duet_training.files import steps_saved
 from duet_training.rl.metrics_log import read_metrics_log
 
 # Questions to train on: several times what the longest run sees.
@@ -45,16 +46,9 @@ class ExperimentRunner:
     def run(
         self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
     ) -> list[Stage]:
-        """Run the stages of these `names` that are not done yet.
+        """Run the stages of these `names` that are not done yet; return those that are left.
 
-        Args:
-            stages: The whole plan.
-            until: No stage starts after this time of the monotonic clock.
-            names: The stages to run.
-            jobs: Most processes at a time.
-
-        Returns:
-            The stages of these names that are left.
+        At most `jobs` processes run at a time, and none starts `until` then (monotonic clock).
 
         Raises:
             CommandError: A command failed, or the result that a stage reads is missing.
@@ -172,11 +166,10 @@ class ExperimentRunner:
         return [_CHECKPOINT.sub(lambda m: str(self._checkpoint(m[1])), a) for a in filled]
 
     def _checkpoint(self, run: str) -> Path:
-        found = (self._work / "runs" / run / "checkpoints").glob("step_*/state.json")
-        steps = {int(file.parent.name.removeprefix("step_")): file.parent for file in found}
-        if not steps:
-            raise CommandError(f"{run} has left no checkpoint in {self._work / 'runs' / run}")
-        return steps[max(steps)]
+        checkpoints = self._work / "runs" / run / "checkpoints"
+        if not (steps := steps_saved(checkpoints)):
+            raise CommandError(f"{run} has left no checkpoint in {checkpoints.parent}")
+        return checkpoints / f"step_{steps[-1]}"
 
     def _log(self, stage: Stage) -> Path:
         return self._work / "logs" / f"{stage.name}.log"

@@ -7,7 +7,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 from duet_report.tables import markdown
-from duet_training.experiments.curves import ACCURACY
 from duet_training.experiments.figures import each_seed, figure
 from duet_training.experiments.methods import (
     ABLATIONS,
@@ -18,8 +17,8 @@ from duet_training.experiments.methods import (
     SETS,
     UNTRAINED,
 )
-from duet_training.experiments.rates import RATES, chosen, stage_of, worth
-from duet_training.experiments.results import Results
+from duet_training.experiments.rates import RATES, chosen, stage_of, tried
+from duet_training.experiments.results import ACCURACY, VALIDATED, VALIDATED_LENGTH, Results
 from duet_training.experiments.stage import Stage
 
 # MATH500: accuracy, tokens of the large model.
@@ -56,6 +55,16 @@ def _by_seed(seeds: Sequence[dict[str, Any]]) -> str:
     if len(seeds) < 2:
         return ""
     return " ".join(f"{seed['accuracy']:.3f}" for seed in seeds)
+
+
+def start_table(results: Results, start: str) -> str:
+    """Show what both models of a start can do before joint training."""
+    measured = results.result(f"{start}-measured") or {}
+    rows = [
+        [name.replace("_", " "), f"{value:.1f}" if name.endswith("tokens") else f"{value:.3f}"]
+        for name, value in measured.items()
+    ]
+    return markdown(["figure", "value"], rows)
 
 
 def main_table(results: Results, data: str = "easy") -> str:
@@ -152,19 +161,15 @@ def rates_table(results: Results) -> str:
             continue
         taken = chosen(results, name)
         for rate in RATES:
-            result = results.read(stage_of(name, rate))["result"]
-            accuracy = result["curves"]["validation/accuracy"][-1][1]
-            tokens = result["curves"]["validation/response_tokens"][-1][1]
-            mark = "taken" if rate == taken else ""
-            rows.append(
-                [name, rate, f"{accuracy:.3f}", f"{tokens:.1f}", f"{worth(result):.3f}", mark]
-            )
+            accuracy, tokens, worth = tried(results, name, rate)
+            figures = f"{accuracy:.3f}", f"{tokens:.1f}", f"{worth:.3f}"
+            rows.append([name, rate, *figures, "taken" if rate == taken else ""])
     return markdown(["method", "rate", "accuracy", "tokens", "worth", ""], rows)
 
 
 def pressure_table(results: Results) -> str:
     """Show the effect of a length penalty on a group of signals, by question and switches."""
-    if not results.done("mechanism"):
+    if not (found := results.result("mechanism")):
         return ""
     prices = ("0.0", "0.02", "0.2", "1.0")
     names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
@@ -176,7 +181,7 @@ def pressure_table(results: Results) -> str:
             "on success" if row["on_success"] else "always",
             *(f"{row['pressure'][price]:+.2f}" for price in prices),
         ]
-        for row in results.read("mechanism")["result"]["pressure"]
+        for row in found["pressure"]
     ]
     head = ["question", "r_m", "divided", "length paid"]
     return markdown([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
@@ -186,9 +191,8 @@ def curve_table(results: Results, runs: Sequence[str]) -> str:
     """Show validation during training: accuracy / signal tokens, by step."""
     curves = {}
     for run in runs:
-        found: dict[str, Any] = results.read(run)["result"]["curves"]
-        accuracies = dict(map(tuple, found.get("validation/accuracy", [])))
-        tokens = dict(map(tuple, found.get("validation/response_tokens", [])))
+        tokens = results.curve(run, VALIDATED_LENGTH)
+        accuracies = results.curve(run, VALIDATED)
         curves[run] = {step: (accuracies[step], tokens[step]) for step in accuracies}
     steps = sorted({step for curve in curves.values() for step in curve})
     rows = [
@@ -222,10 +226,10 @@ def matched_table(results: Results, seeds: Sequence[int]) -> str:
     """Compare accuracy at equal tokens of the large model, over the steps of training."""
     rows = []
     for name in MAIN:
-        runs = [run for run in (f"{name}-{seed}" for seed in seeds) if results.done(run)]
+        runs = [found for seed in seeds if (found := results.result(f"{name}-{seed}"))]
         if runs:
-            curves = [results.read(run)["result"]["curves"] for run in runs]
-            rows.append([name, *map(_of_steps, by_length(curves))])
+            curves = by_length([run["curves"] for run in runs])
+            rows.append([name, *map(_of_steps, curves)])
     bounds = ["0", *(str(length) for length in LENGTHS)]
     spans = [f"{low} to {high}" for low, high in pairwise(bounds)]
     return markdown(["method", *spans[:-1], f"above {LENGTHS[-2]}"], rows)

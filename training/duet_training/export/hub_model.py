@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from duet_training.export.divergence import log_softmax
+from duet_training.verl_backend.cpu.batch import by_length
 from duet_training.verl_backend.precision import has_fast_bfloat16
 
 
@@ -31,27 +32,14 @@ class HubModel:
         # What the file says of sampling is for those who serve it.
         self._model.generation_config = GenerationConfig()
 
-    @torch.inference_mode()
     def greedy(
         self, prompts: Sequence[list[int]], limit: int, stops: Sequence[int], batch: int
     ) -> list[list[int]]:
         """The most likely tokens, at most `limit`; one of `stops` ends a response."""
-        responses = []
-        for start in range(0, len(prompts), batch):
-            chunk = prompts[start : start + batch]
-            longest = max(map(len, chunk))
-            padded = [[0] * (longest - len(ids)) + ids for ids in chunk]
-            mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in chunk]
-            output = self._model.generate(
-                input_ids=torch.tensor(padded, device=self._device),
-                attention_mask=torch.tensor(mask, device=self._device),
-                max_new_tokens=limit,
-                do_sample=False,
-                eos_token_id=list(stops),
-                pad_token_id=stops[0],
-            )
-            responses += [_until(row, stops) for row in output[:, longest:].tolist()]
-        return responses
+        written = by_length(
+            self._model, prompts, [0] * len(prompts), 0.0, limit, list(stops), batch
+        )
+        return [ids for ids, _ in written]
 
     @torch.inference_mode()
     def log_probs(self, prompt: Sequence[int], response: Sequence[int]) -> NDArray[np.float64]:
@@ -59,10 +47,3 @@ class HubModel:
         ids = torch.tensor([[*prompt, *response[:-1]]], device=self._device)
         logits = self._model(input_ids=ids, logits_to_keep=len(response)).logits[0]
         return log_softmax(logits.float().cpu().numpy())
-
-
-def _until(tokens: list[int], stops: Sequence[int]) -> list[int]:
-    for place, token in enumerate(tokens):
-        if token in stops:
-            return tokens[: place + 1]
-    return tokens

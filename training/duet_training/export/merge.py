@@ -47,15 +47,10 @@ def adapter_shape(checkpoint: Path) -> AdapterShape:
 
 
 def write_adapter(saved: Mapping[str, torch.Tensor], shape: AdapterShape, target: Path) -> None:
-    """Write an adapter for the model that its run began with.
+    """Write the adapter among a checkpoint's weights for the model that its run began with.
 
     `PeftModel.from_pretrained(MODEL, target)` loads it. The files do not name the model, because a
     run only knows it as a local directory.
-
-    Args:
-        saved: All weights of the checkpoint, by PEFT's names.
-        shape: Shape of the adapter.
-        target: The directory to write.
 
     Raises:
         ExportError: The adapter cannot be written, for example because the disk is full.
@@ -101,13 +96,9 @@ TOKENIZER_FILES = (
 
 
 def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> Weights:
-    """Merge all weights of a policy's checkpoint, in the precision of the saved weights.
+    """Merge all weights of a policy's checkpoint, an adapter added, in the precision that they have.
 
-    Args:
-        checkpoint: Shards from VERL's FSDP engine, of any number of ranks.
-        model: The directory of the trained model.
-        adapter: The directory to write the checkpoint's adapter to, if it has one. The adapter is
-            added to the weights in any case.
+    `model` is the directory of the trained model. An adapter is also written to the directory `adapter`.
 
     Raises:
         CheckpointError: Shards are missing or damaged, or have another architecture.
@@ -154,12 +145,8 @@ def write_model(
 ) -> None:
     """Write weights, config, tokenizer and end tokens as a directory for transformers and vLLM.
 
-    Args:
-        weights: Weights by the names of the architecture.
-        model: The directory of the trained model; its tokenizer is copied.
-        target: The directory to write.
-        dtype: torch's name; None keeps the weights' own.
-        end_tokens: Ids that end a text, in addition to the model's own.
+    `model` is the directory of the trained model, `dtype` torch's name (None: the weights' own), and
+    `end_tokens` end a text in addition to the model's own.
 
     Raises:
         ExportError: The directory cannot be written, for example because the disk is full.

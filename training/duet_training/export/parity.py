@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from duet_training.errors import ExportError
+from duet_training.evaluation.scoring import Scores
 from duet_training.export.divergence import Distance, log_softmax
 from duet_training.export.hub_model import HubModel
 from duet_training.export.llama import LlamaModel
-from duet_training.export.questions import Questions, Scores, accuracy, accuracy_drop
+from duet_training.export.questions import Questions, accuracy, accuracy_drop
 from duet_training.export.serving import serve, serving_interpreter
 from duet_training.export.settings import ExportSettings, ParitySettings
 from duet_training.export.source import Lengths

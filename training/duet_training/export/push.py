@@ -34,15 +34,10 @@ def check_repository(repository: str) -> None:
 
 
 def push(pair: Path, repository: str, *, public: bool = False) -> list[str]:
-    """Upload a pair; return the names of the repositories.
+    """Upload an exported pair to OWNER/NAME and its models' repositories; return their names.
 
     Repositories are created if missing. Files there of the same name are replaced by a commit; the
     hub keeps earlier ones.
-
-    Args:
-        pair: Directory of an exported pair.
-        repository: OWNER/NAME; the models' repositories add -reasoner and -decoder.
-        public: Whether new repositories are public.
 
     Raises:
         ConfigError: The name is invalid.

@@ -5,18 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import fitting
-from duet_training.evaluation.verifiers import Verifier, make_verifier
+from duet_training.evaluation.scoring import Scores, Verifiers
 from duet_training.export.settings import ParitySettings
 from duet_training.export.source import Trained
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import score
-
-Scores = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,7 @@ class Questions:
     problems: list[Problem]
     too_long: int
     prompts: PairPrompts
-    verifiers: dict[str, Verifier]
+    verifiers: Verifiers
 
     @property
     def name(self) -> str:
@@ -36,12 +31,11 @@ class Questions:
 
     def score(self, answers: Sequence[str]) -> Scores:
         """Each answer's score, (N,)."""
-        return score(self.verifiers, self.problems, answers)
+        return self.verifiers.score(self.problems, answers)
 
     def close(self) -> None:
         """End the verifiers' processes."""
-        for verifier in self.verifiers.values():
-            verifier.close()
+        self.verifiers.close()
 
 
 def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
@@ -55,11 +49,8 @@ def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
     rows = read_rows(files)
     problems, too_long = fitting(rows, prompts, trained.lengths.prompt)
     problems = problems[: settings.questions]
-    names = sorted({problem.verifier for problem in problems})
-    processes, seconds = settings.verifier_processes, settings.verifier_seconds
-    verifiers = {
-        name: make_verifier(name, processes, seconds, computed=prompts.computed) for name in names
-    }
+    limits = settings.verifier_processes, settings.verifier_seconds
+    verifiers = Verifiers.of(problems, *limits, computed=prompts.computed)
     return Questions(files, problems, too_long, prompts, verifiers)
 
 

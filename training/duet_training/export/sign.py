@@ -11,16 +11,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from duet_contract import keys
 from duet_contract.encrypted_key import LEAST_PASSPHRASE
-from duet_contract.keys import (
-    encrypt_private_key,
-    fingerprint,
-    is_encrypted,
-    load_private_key,
-    public_bytes,
-    public_pem,
-    save_private_key,
-)
 from duet_contract.manifest import SIGNATURE_NAME
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
@@ -43,15 +35,15 @@ def create_key(path: Path, *, encrypted: bool) -> None:
     if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE:
         raise SigningError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
     key = Ed25519PrivateKey.generate()
-    raw = public_bytes(key)
-    save_private_key(path, key, passphrase)
+    raw = keys.public_bytes(key)
+    keys.save_private_key(path, key, passphrase)
     try:
-        public.write_bytes(public_pem(raw))
+        public.write_bytes(keys.public_pem(raw))
     except OSError as error:
         raise SigningError(f"cannot write {public}: {error.strerror}") from error
     print(f"{path}: private key; keep it to yourself, and a copy in a safe place")
     print(f"{public}: public key; on each device: duet-device trust {public.name}")
-    print(f"fingerprint: {fingerprint(raw)}")
+    print(f"fingerprint: {keys.fingerprint(raw)}")
 
 
 def encrypt_key(path: Path) -> None:
@@ -60,7 +52,7 @@ def encrypt_key(path: Path) -> None:
     Raises:
         SigningError, ContractError: The key or the passphrase is missing.
     """
-    encrypt_private_key(path, _passphrase(path))
+    keys.encrypt_private_key(path, _passphrase(path))
     print(f"{path}: encrypted again, with the same passphrase")
 
 
@@ -72,11 +64,11 @@ def sign_with(pair: str, path: Path, *, encrypted: bool) -> None:
     """
     directory = find_pair(pair)
     # A key that is not encrypted needs no passphrase, whatever the options say.
-    ask = encrypted and is_encrypted(path)
-    key = load_private_key(path, _passphrase(path) if ask else None)
+    ask = encrypted and keys.is_encrypted(path)
+    key = keys.load_private_key(path, _passphrase(path) if ask else None)
     manifest = sign_pair(directory, key)
     print(f"{manifest.reference} is signed: {directory / SIGNATURE_NAME}")
-    print(f"by: {fingerprint(public_bytes(key))}")
+    print(f"by: {keys.fingerprint(keys.public_bytes(key))}")
 
 
 def _passphrase(path: Path, *, twice: bool = False) -> str:

@@ -26,15 +26,9 @@ class Read(StrEnum):
 
 
 def prefix_lengths(lengths: Sequence[int], answers: int, seed: Sequence[int]) -> NDArray[np.int64]:
-    """Draw how many tokens of its signal each answer reads, uniform on 0 to all of them.
+    """Draw how many tokens (N, A) each of A answers reads of its signal, uniform on 0 to all of them.
 
-    Args:
-        lengths: tokens of each signal, (N,).
-        answers: A, answers to a signal.
-        seed: of the draw; the same seed gives the same cuts.
-
-    Returns:
-        Tokens, (N, A).
+    The same seed gives the same cuts of signals of these `lengths`, (N,).
     """
     longest = np.repeat(np.asarray(lengths, dtype=np.int64)[:, None], answers, axis=1)
     return np.random.default_rng(list(seed)).integers(0, longest, endpoint=True)

@@ -79,6 +79,11 @@ class Pair(_Model):
     answers: Literal["computed"] | None = None
     """`computed`: the device computes, so verifiers accept arithmetic for a number."""
 
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Directories of both models, by "reasoner" and "decoder"."""
+        return {"reasoner": self.reasoner.path, "decoder": self.decoder.path}
+
 
 def load_pair(file: Path) -> Pair:
     """Read a pair's YAML file, or the built-in pair of that name, with both models available.

@@ -85,11 +85,10 @@ def _estimates(recipe: PaperRecipe) -> Estimates:
 def _shapes(file: Path) -> Mapping[str, ModelShape]:
     """Read the models' shapes; those of the paper's pair are known without its files."""
     pair = read_pair(file)
-    paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
-    names = {hub_id(file, path) for path in paths.values()}
+    names = {hub_id(file, path) for path in pair.paths.values()}
     if names == {"Qwen/Qwen3-4B", "Qwen/Qwen3-0.6B"}:
         return QWEN
-    return {name: shape_of(file.parent / path.expanduser()) for name, path in paths.items()}
+    return {name: shape_of(file.parent / path.expanduser()) for name, path in pair.paths.items()}
 
 
 def _table(

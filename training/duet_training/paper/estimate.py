@@ -107,32 +107,23 @@ def _on_math500(label: str, number: int) -> float:
     return float(row["paper"]["math500"]["reasoner_tokens"])
 
 
+@dataclass(frozen=True)
 class Estimates:
     """Estimates stages of one recipe."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        shapes: Mapping[str, ModelShape],
-        phases: Mapping[str, Mapping[str, float]],
-        assumed: Assumed | None = None,
-    ) -> None:
-        """Set what the estimates follow from.
-
-        Args:
-            settings: of a training with the recipe's overrides.
-            shapes: of both models, by "reasoner" and "decoder".
-            phases: GiB of each phase by part (`duet_training.preflight.memory.phases`).
-            assumed: other assumptions than the default ones.
-        """
-        self._settings, self._shapes, self._phases = settings, shapes, phases
-        self._assumed = assumed or Assumed()
+    settings: Settings
+    """Of a training with the recipe's overrides."""
+    shapes: Mapping[str, ModelShape]
+    """Of both models, by "reasoner" and "decoder"."""
+    phases: Mapping[str, Mapping[str, float]]
+    """GiB of each phase by part (`duet_training.preflight.memory.phases`)."""
+    assumed: Assumed = Assumed()
 
     def of(self, stage: PaperStage) -> Cost:
         """Estimate a stage."""
         if stage.kind == "train" and stage.training:
             training, memory = stage.training, self._memory(stage.training.method)
-            seconds = self._assumed.start + sum(
+            seconds = self.assumed.start + sum(
                 self._step(training, step) for step in range(1, training.steps + 1)
             )
             # While a checkpoint is written, there is one more.
@@ -145,21 +136,21 @@ class Estimates:
 
     def _own(self, method: str) -> Mapping[str, ModelShape]:
         if method == "duet":
-            return self._shapes
-        return {"reasoner": self._shapes["reasoner"]}
+            return self.shapes
+        return {"reasoner": self.shapes["reasoner"]}
 
     def _memory(self, method: str, *, awake: bool = False) -> float | None:
         names = self._own(method)
         found = [
             sum(size for part, size in parts.items() if _belongs(part, names))
-            for phase, parts in self._phases.items()
+            for phase, parts in self.phases.items()
             if phase.split("'")[0].split()[0] in names and (not awake or "generates" in phase)
         ]
         return max(found, default=None)
 
     def _step(self, training: PaperTraining, step: int) -> float:
-        batch, tokens = self._settings.batch, self._settings.tokens
-        assumed, signals = self._assumed, batch.questions * batch.signals
+        batch, tokens = self.settings.batch, self.settings.tokens
+        assumed, signals = self.assumed, batch.questions * batch.signals
         length = min(response_tokens(training, step), tokens.response)
         seconds = assumed.step + self._decoding("reasoner", signals, length, tokens.response)
         seconds += self._learning("reasoner", signals * (length + assumed.prompt), initial=True)
@@ -172,28 +163,28 @@ class Estimates:
         return seconds
 
     def _decoding(self, name: str, responses: float, mean: float, limit: int) -> float:
-        assumed, shape = self._assumed, self._shapes[name]
+        assumed, shape = self.assumed, self.shapes[name]
         longest = min(limit, assumed.tail * mean)
-        running = responses / self._settings.hardware.ranks_of(name) * mean / max(longest, 1)
+        running = responses / self.settings.hardware.ranks_of(name) * mean / max(longest, 1)
         cached = running * (mean / 2 + assumed.prompt) * shape.cache_bytes
         read = 2 * shape.parameters + cached
         return longest * read / (assumed.bandwidth * assumed.decoding)
 
     def _learning(self, name: str, tokens: float, *, initial: bool) -> float:
-        assumed, parameters = self._assumed, self._shapes[name].parameters
+        assumed, parameters = self.assumed, self.shapes[name].parameters
         operations = (12 if initial else 10) * parameters * tokens
-        ranks = self._settings.hardware.ranks_of(name)
+        ranks = self.settings.hardware.ranks_of(name)
         return operations / (ranks * assumed.peak * assumed.learning)
 
     def _evaluation(self, stage: PaperStage) -> float:
-        seconds = self._assumed.start
+        seconds = self.assumed.start
         originals = _originals()
         share = 1.0
         if stage.name.rpartition("-seed")[0] in _LABELS:
             share = _on_math500(*_LABELS[stage.name.rpartition("-seed")[0]]) / originals["math500"]
         elif stage.training and stage.step:
             share = response_tokens(stage.training, stage.step) / originals["math500"]
-        tokens = self._settings.tokens
+        tokens = self.settings.tokens
         for line in stage.lines:
             (out,) = (word for word in line if word.startswith("out="))
             name = out.rpartition("@")[2].removesuffix(".json")
@@ -201,7 +192,7 @@ class Estimates:
             for _ in range(SAMPLES.get(name, 1)):
                 seconds += self._decoding("reasoner", QUESTIONS[name], mean, tokens.response)
                 if stage.training and stage.training.method == "duet":
-                    answer = min(self._assumed.answer, tokens.answer)
+                    answer = min(self.assumed.answer, tokens.answer)
                     seconds += self._decoding("decoder", QUESTIONS[name], answer, tokens.answer)
         return seconds
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from duet_contract.errors import ContractError
 from duet_contract.terminal import printable
@@ -14,7 +14,6 @@ from duet_training.pair.prompting import PairPrompts
 from duet_training.preflight import host, run
 from duet_training.preflight.findings import Finding, lines, verdict
 from duet_training.preflight.memory import ModelShape, memory_table, shape_of
-from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import Settings
 
 Made = TypeVar("Made")
@@ -37,7 +36,7 @@ class Preflight:
         pair = self._do("pair", lambda: run.local_pair(settings), Pair)
         built, shapes, paths = None, dict[str, ModelShape](), dict[str, Path]()
         if pair:
-            paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+            paths = pair.paths
             for name in settings.policies:
                 self._do(name, partial(self._model, name, paths[name]))
             built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
@@ -84,19 +83,8 @@ class Preflight:
         return made
 
 
-def run_checks(overrides: list[str]) -> int:
-    """Print the table of checks.
-
-    Args:
-        overrides: settings, see `duet_training.rl.run.settings_from`.
-
-    Returns:
-        1 if anything blocks the run, else 0.
-
-    Raises:
-        TrainingError: the settings are invalid.
-    """
-    settings: Any = compose_settings("train", overrides, Settings)
+def run_checks(settings: Settings) -> int:
+    """Print the table of checks; return 1 if anything blocks the run, else 0."""
     os.environ.setdefault("VERL_LOGGING_LEVEL", "ERROR")
     preflight = Preflight(settings)
     preflight.look()

@@ -19,9 +19,8 @@ from duet_training.pair.tiny import make_tiny_pair
 from duet_training.preflight import run as checks
 from duet_training.preflight.memory import GIB, shape_of
 from duet_training.preflight.phase_recorder import PhaseRecorder, watched
-from duet_training.rl.run import settings_from
-from duet_training.settings.run import Settings
-from duet_training.verl_backend.cluster import ray_logs, worker_failed
+from duet_training.settings.run import Settings, settings_from
+from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.config import policy_config
 
 REPORT = "gpu-check.json"
@@ -91,8 +90,7 @@ def estimates(settings: Settings) -> dict[str, float]:
     """Estimate GiB of each phase as `duet-train preflight` does; empty without a GPU."""
     from duet_training.pair.description import load_pair
 
-    pair = load_pair(settings.pair)
-    paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+    paths = load_pair(settings.pair).paths
     names = settings.policies
     configs = {name: policy_config(settings, name, str(paths[name])) for name in names}
     shapes = {name: shape_of(paths[name]) for name in names}
@@ -113,10 +111,6 @@ def over(peaks: Mapping[str, float], estimated: Mapping[str, float]) -> list[str
 
 def gpu_check(out: Path, overrides: list[str]) -> int:
     """Run the steps, write `OUT/gpu-check.json`, and print a table of the phases.
-
-    Args:
-        out: New directory of the check.
-        overrides: Further settings, as of `duet-train run`.
 
     Returns:
         Exit code: 0, or 3 if a phase used more memory than estimated.
@@ -162,14 +156,9 @@ def _steps(settings: Settings, recorder: PhaseRecorder, rows: list[dict[str, flo
     Raises:
         TrainingError: A step failed.
     """
-    import ray
+    from duet_training.rl.trainer import started
 
-    from duet_training.errors import ClusterError
-    from duet_training.rl.trainer import Trainer
-
-    trainer = None
-    try:
-        trainer = Trainer(settings)
+    with started(settings) as trainer:
         recorder.policies = trainer.policies
         for policy in trainer.policies.values():
             policy.phase = recorder
@@ -177,13 +166,6 @@ def _steps(settings: Settings, recorder: PhaseRecorder, rows: list[dict[str, flo
             rows.append(trainer.step())
         with recorder("checkpoint"):
             trainer.save()
-    except ray.exceptions.RayError as failure:
-        raise ClusterError(worker_failed(failure, f" in step {len(rows) + 1}")) from failure
-    finally:
-        if trainer is not None:
-            trainer.close()
-        elif ray.is_initialized():
-            ray.shutdown()
 
 
 def table(recorder: PhaseRecorder, estimated: Mapping[str, float]) -> list[str]:

@@ -12,7 +12,6 @@ from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_training.errors import DataError
 from duet_training.files import write_json, write_text
 from duet_training.release.page import write_page
-from duet_training.release.private_page import write_private_page
 from duet_training.release.stage import HELD_OUT, SIGNAL
 from duet_training.rl.metrics_log import read_metrics_log
 
@@ -180,8 +179,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
     write_json(into / FIGURES, figures)
-    page = write_private_page if _computes(manifest) else write_page
-    write_text(into / PAGE, page(manifest, figures))
+    write_text(into / PAGE, write_page(manifest, figures))
 
 
 def _write_licence(into: Path) -> None:

@@ -26,15 +26,10 @@ def make_plan(
     serving_python: Path,
     real: Mapping[str, Path],
 ) -> list[ReleaseStage]:
-    """Every stage, in order.
+    """List every stage, in order.
 
-    Args:
-        out: directory for models, logs and figures.
-        base: directory of the reasoner as others trained it.
-        annotated: GSM8K's training set, JSONL.
-        into: where adapter, decoder and recipe are packed.
-        serving_python: interpreter that has `duet_cloud`.
-        real: files of problems to measure on, by name.
+    The adapter is of the model in `base`, taught on `annotated`, GSM8K's training set; it is packed
+    with decoder and recipe `into` a directory. `real` are files of problems to measure on, by name.
     """
     start, taught, accuracy = out / "start", out / "peer", out / "accuracy.json"
     given = ("--base", str(base), "--annotated", str(annotated))

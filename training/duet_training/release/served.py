@@ -175,17 +175,10 @@ def _peer(peer: str, file: Path, count: int, split: Path, python: Path) -> dict[
 
 
 def stated_answers(folder: Path, questions: Path) -> dict[str, int]:
-    """Count the split's signals in a run of the bench that state the reference of their question.
+    """Count the split's signals in a run of the bench (`signals`), and those that state the reference.
 
     A formula over labels can state the answer by chance alone: by a constant, such as the 2 of
-    `a/2`, that equals it.
-
-    Args:
-        folder: of the run.
-        questions: the set, whose rows have an `answer` and may have an `id`.
-
-    Returns:
-        `signals`, all of the split; `stated`, those with a number that equals the reference.
+    `a/2`, that equals it. `questions` are the set's, with `answer` and maybe `id`.
     """
     references = {
         str(row.get("id", number)): str(row["answer"])

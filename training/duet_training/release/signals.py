@@ -27,11 +27,7 @@ _LIMIT_S = 6 * 3600.0
 def measure_signals(name: str, out: Path, into: Path | None, questions: int) -> dict[str, Any]:
     """Measure a pair's signals on held-out generated problems; resume if `out` has the result.
 
-    Args:
-        name: the pair, by name or directory.
-        out: directory of the decoder's weights, the questions and the result.
-        into: directory of the released pair whose figures and page get the result, or None.
-        questions: how many.
+    `into` is the directory of the released pair whose figures and page get the result, or None.
 
     Raises:
         TrainingError: the pair's signals are formulas, or the evaluation failed.

@@ -19,6 +19,19 @@ SIGNAL = "signal"
 HELD_OUT = ("wide", "wide-long", "wide-other")
 PRIVATE_HELD_OUT = ("problems", "problems-other")
 """The same of a pair with private quantities."""
+SET_NAMES = {
+    "wide": "word problems of the trained templates, held out",
+    "wide-long": "longer problems: five and six steps",
+    "wide-other": "held-out templates",
+    "problems": "word problems of the trained templates",
+    "problems-other": "held-out templates",
+}
+"""What pages call the generated sets."""
+
+
+def set_name(name: str) -> str:
+    """Return what pages call a set of questions."""
+    return SET_NAMES.get(name, f"`{name}`")
 
 
 @dataclass(frozen=True)

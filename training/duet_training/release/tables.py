@@ -1,16 +1,11 @@
-"""The tables of the page: targets, generated sets by the trainer, sets as served, seconds."""
+"""The tables of released pairs' pages."""
 
 from typing import Any
 
 from duet_report.tables import markdown
-from duet_training.evaluation.signal_table import content_table
-from duet_training.release.targets import percent, target_rows
+from duet_training.release.stage import HELD_OUT, SET_NAMES, set_name
+from duet_training.release.targets import percent
 
-SETS = {
-    "wide": "word problems of the trained templates, held out",
-    "wide-long": "longer problems: five and six steps",
-    "wide-other": "held-out templates",
-}
 _METHODS = {
     "original": "reasoner before joint training",
     "duet": "split",
@@ -18,106 +13,71 @@ _METHODS = {
 }
 
 
-def targets(figures: dict[str, Any], kind: str) -> str:
-    """Write the table of targets; `kind`: quantization of the released decoder."""
-    return (
-        "Targets are met or missed by the point estimate; intervals are 95% CI. Unless stated "
-        "otherwise, the baseline is the reasoner before joint training.\n\n"
-        + markdown(("target", "measured", "met?"), target_rows(figures, kind))
-    )
-
-
 def trained(evaluations: dict[str, dict[str, Any]]) -> str:
     """Write the trainer's figures of generated sets."""
     rows = []
-    for name, words in SETS.items():
+    for name in HELD_OUT:
         if found := evaluations.get(name):
             questions = max(each["questions"] for each in found.values())
             cells = [_evaluated(found.get(method)) for method in _METHODS]
-            rows.append((words, str(questions), *cells))
-    return (
-        "Greedy answers to generated problems, evaluated by the trainer: accuracy with its 95% CI "
-        "over questions, and large-model tokens per question. The *reasoner before joint training* "
-        "writes long reasoning and an answer; it is not part of the release.\n\n"
-        + markdown(("questions", "", *_METHODS.values()), rows)
-    )
+            rows.append((set_name(name), str(questions), *cells))
+    return markdown(("questions", "", *_METHODS.values()), rows)
 
 
-def signals(found: dict[str, Any] | None) -> str:
-    """Write what the signals carry on held-out problems of the trained templates."""
-    questions = f" {found['questions']} questions." if found else ""
-    return (
-        "What signals carry: how often they state the reference, and the decoder's accuracy from "
-        "the first part of a signal, with every place of the answer removed or replaced, and with "
-        f"spans of the same lengths removed elsewhere (placebo).{questions}\n\n"
-        + content_table({SETS["wide"]: found})
-    )
-
-
-def served(found: dict[str, Any]) -> str:
+def served(sets: dict[str, Any], peer: str | None) -> str:
     """Write the serving figures of whole sets."""
-    sets, peer = found["sets"], found["peer"]
-    real = [name for name in sets if name not in SETS]
     rows = []
-    for name in sorted(sets, key=lambda name: (name not in SETS, name)):
+    for name in sorted(sets, key=lambda name: (name not in SET_NAMES, name)):
         one = sets[name]
-        cells = [answered_cell(one["split"], one), answered_cell(one["reasoner"], one)]
-        if peer:
-            cells.append(answered_cell(one.get("peer"), one))
-        rows.append(
-            (SETS.get(name, f"`{name}`"), str(one["questions"]), *cells, *marked_cells(one))
-        )
-    text = (
-        "Greedy answers of the served pair (its service and llama.cpp) to every question of each "
-        "set. The *released reasoner* answers alone, in vLLM's OpenAI server, with up to "
-        f"{found['large_limit']} tokens. A question that is too long, or fails otherwise, counts "
-        "as wrong. An answer is right if its last `\\boxed{}`, or else its last number, equals the "
-        "reference, in every column. *Marked low*: share of the split's right and of its wrong "
-        "answers that the device marks as low in confidence."
-    )
-    if real:
-        text += (
-            " Sets with a name are public test sets, or the part of them that the table counts. "
-            "This repository does not contain them (`duet-train release real` makes them from the "
-            "public files), and some share questions."
-        )
-    if peer:
-        text += (
-            f" `{peer}` is a pair that is not trained for the split. Its reasoner answers alone, "
-            "as that pair serves it; the pair's recipe names the weights."
-        )
+        cells = [_answered(one[which], one) for which in ("split", "reasoner")]
+        cells += [_answered(one.get("peer"), one)] if peer else []
+        rows.append((set_name(name), str(one["questions"]), *cells, *_marked(one)))
     head = ["questions", "", "split", "released reasoner"]
     head += [f"reasoner of `{peer}`"] if peer else []
-    return text + "\n\n" + markdown((*head, "right, marked low", "wrong, marked low"), rows)
+    return markdown((*head, "right, marked low", "wrong, marked low"), rows)
 
 
-def seconds(measured: dict[str, Any], alone: str = "reasoner before joint training") -> str:
+def private(sets: dict[str, Any], peer: str | None) -> str:
+    """Write the serving figures of a pair with private quantities."""
+    rows = []
+    for name, one in sets.items():
+        cells = [_answered(one["split"], one), percent(one["device"])]
+        if peer:
+            cells += [_answered(one.get("peer"), one), _difference(one.get("peer"))]
+        rows.append((set_name(name), str(one["questions"]), *cells, *_marked(one)))
+    head = ["questions", "", "split", "decoder by itself"]
+    head += ["peer", "split - peer"] if peer else []
+    return markdown((*head, "right, marked", "wrong, marked"), rows)
+
+
+def marks(found: dict[str, dict[str, Any]]) -> str:
+    """Write how good the marks are by the pair's own calibration."""
+    rows = []
+    for name, one in found.items():
+        auroc, ece, unmarked = one["auroc"], one["ece"], one["right_unmarked"]
+        rows.append(
+            (
+                "all sets of real questions" if name == "real" else set_name(name),
+                str(one["questions"]),
+                f"{one['right']['value']:.1%}",
+                "" if auroc is None else f"{auroc['value']:.2f}",
+                "" if ece is None else f"{ece:.3f}",
+                f"{one['marked']:.0%}",
+                "" if unmarked is None else f"{unmarked['value']:.1%}",
+                f"{one['right_surer_half']['value']:.1%}",
+            )
+        )
+    head = ("questions", "", "right", "AUROC", "ECE", "marked", "right if not marked")
+    return markdown((*head, "right, surer half"), rows)
+
+
+def seconds(measured: dict[str, Any], alone: str) -> str:
     """Write the durations of the split and of a reasoner that answers alone, in seconds."""
-    share, machine = measured["share_of_seconds"], measured["machine"]
-    rows = [
-        (
-            name,
-            f"{found['seconds']['median']:.1f} s ({found['seconds']['least']:.1f} to "
-            f"{found['seconds']['most']:.1f})",
-            f"{found['accuracy']:.1%}",
-            f"{found['reasoner_tokens']:.1f}",
-        )
-        for name, found in (
-            ("split", measured["split"]),
-            (alone, measured["original"]),
-        )
-    ]
-    return (
-        f"Seconds for {measured['questions']} problems that no model was trained on, one at a time. "
-        "Both models and "
-        f"the bench share {machine['cores']} cores ({machine['cpu']}), without a link. The split "
-        f"runs through its service and includes the decoder; the {alone} runs in vLLM's "
-        f"OpenAI server. Both engines use `{' '.join(measured['engines']['split'])}`, in the same "
-        f"environment, one at a time. {measured['repeats']} repeats in alternating order: median "
-        f"(minimum to maximum). Ratio of the split to the {alone} per repeat: "
-        f"{share['median']:.2f} ({share['least']:.2f} to {share['most']:.2f}).\n\n"
-        + markdown(("", "seconds", "right", "tokens of the large model"), rows)
-    )
+    rows = []
+    for name, found in (("split", measured["split"]), (alone, measured["original"])):
+        took = "{median:.1f} s ({least:.1f} to {most:.1f})".format(**found["seconds"])
+        rows.append((name, took, f"{found['accuracy']:.1%}", f"{found['reasoner_tokens']:.1f}"))
+    return markdown(("", "seconds", "right", "tokens of the large model"), rows)
 
 
 def _evaluated(found: dict[str, Any] | None) -> str:
@@ -127,7 +87,7 @@ def _evaluated(found: dict[str, Any] | None) -> str:
     return percent(found) + tokens
 
 
-def answered_cell(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
+def _answered(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
     """Format a cell of serving figures; `of`: its set."""
     if not found:
         return ""
@@ -138,14 +98,21 @@ def answered_cell(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
     return "; ".join((text, *failures))
 
 
-def marked_cells(one: dict[str, Any]) -> tuple[str, str]:
+def _marked(one: dict[str, Any]) -> list[str]:
     """Format the shares of right and of wrong answers that are marked."""
     marked = one["marked_low"]
     if not marked:
-        return "", ""
-    return tuple(
+        return ["", ""]
+    return [
         f"{marked[f'{which}_marked'] / marked[which]:.0%} of {marked[which]}"
         if marked[which]
         else ""
         for which in ("right", "wrong")
-    )  # type: ignore[return-value]
+    ]
+
+
+def _difference(peer: dict[str, Any] | None) -> str:
+    if not peer or "difference" not in peer:
+        return ""
+    low, high = (100 * each for each in peer["difference_95"])
+    return f"{100 * peer['difference']:+.1f} ({low:+.1f} to {high:+.1f})"

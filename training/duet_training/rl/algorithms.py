@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from duet_training.data.rows import Problem
-from duet_training.evaluation.verifiers import Verifier
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.reads import Read
 from duet_training.objective.rewards import Array
 from duet_training.pair.prompting import PairPrompts
@@ -17,7 +17,6 @@ from duet_training.rl.sampling import (
     Samples,
     each,
     sample_responses,
-    score,
     seeds,
 )
 from duet_training.rl.timing import Clock
@@ -58,7 +57,7 @@ class DuetAlgorithm:
         settings: Settings,
         policies: Mapping[str, Policy],
         prompts: PairPrompts,
-        verifiers: dict[str, Verifier],
+        verifiers: Verifiers,
     ) -> None:
         self._settings, self._policies, self._prompts = settings, policies, prompts
         tokens, ends = settings.tokens, list(prompts.end_of_text)
@@ -121,7 +120,7 @@ class SingleAlgorithm:
         settings: Settings,
         policies: Mapping[str, Policy],
         prompts: PairPrompts,
-        verifiers: dict[str, Verifier],
+        verifiers: Verifiers,
     ) -> None:
         self._baseline, self._settings = baseline, settings
         self._reasoner, self._prompts = policies["reasoner"], prompts
@@ -147,7 +146,7 @@ class SingleAlgorithm:
         responses = sample_responses(self._reasoner, asked, sampling, numbers, step, clock)
         with clock("score"):
             texts = [prompts.response_text(response.tokens) for response in responses]
-            right = score(self._verifiers, rows, texts).reshape(len(problems), signals)
+            right = self._verifiers.score(rows, texts).reshape(len(problems), signals)
         cut_out = [prompts.signal(response.tokens) for response in responses]
         return OwnAnswers(problems, asked, responses, cut_out, right, limit)
 

@@ -9,6 +9,7 @@ a new baseline is a class here and a line there.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from duet_training.objective.rewards import Array, length_price
 from duet_training.settings.types import Count, NotNegative, Part, Whole
 
 
+@dataclass(frozen=True)
 class SingleModel:
     """The large model alone under the joint method's length price.
 
@@ -27,13 +29,14 @@ class SingleModel:
     (`duet_training.objective.schedule`). The released code's switch for it is
     `translator.enable=False`.
 
-    `budget`: B in tokens. With `on_success_only` wrong answers have no length penalty.
     """
 
-    priced = True
+    priced: ClassVar[bool] = True
 
-    def __init__(self, budget: float, *, on_success_only: bool = False) -> None:
-        self._budget, self._on_success_only = budget, on_success_only
+    budget: float
+    """B in tokens."""
+    on_success_only: bool = False
+    """Wrong answers have no length penalty."""
 
     def limit(self, step: int) -> int | None:
         """See `Baseline`."""
@@ -41,10 +44,8 @@ class SingleModel:
 
     def rewards(self, right: Array, lengths: Array, price: float) -> Array:
         """See `Baseline`."""
-        cost = length_price(
-            lengths, price, self._budget, right, on_success_only=self._on_success_only
-        )
-        return right - cost
+        only = self.on_success_only
+        return right - length_price(lengths, price, self.budget, right, on_success_only=only)
 
 
 class ThinkPrune(Part):

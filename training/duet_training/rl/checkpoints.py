@@ -31,13 +31,14 @@ class State:
     """Length penalty (lambda) of the next step."""
 
 
+@dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run. `binding`: `Settings.binding()` of the run."""
+    """The checkpoints of one run."""
 
-    def __init__(
-        self, directory: Path, binding: dict[str, Any], settings: CheckpointSettings
-    ) -> None:
-        self._directory, self._binding, self._settings = directory, binding, settings
+    directory: Path
+    binding: dict[str, Any]
+    """`Settings.binding()` of the run."""
+    settings: CheckpointSettings
 
     def save(self, state: State, policies: dict[str, Policy]) -> Path:
         """Write a checkpoint to a temporary directory, then rename it, so that it is never partial.
@@ -46,14 +47,14 @@ class Checkpoints:
             CheckpointError: The checkpoint cannot be written, for example because the disk is full.
                 Older checkpoints do not change.
         """
-        target = self._directory / f"step_{state.step}"
-        partial = self._directory / f"step_{state.step}.partial"
+        target = self.directory / f"step_{state.step}"
+        partial = self.directory / f"step_{state.step}.partial"
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             for name, policy in policies.items():
                 policy.save(partial / name, state.step)
-            content = {"step": state.step, "price": state.price, "settings": self._binding}
+            content = {"step": state.step, "price": state.price, "settings": self.binding}
             write_json(partial / "state.json", content, indent=2)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
@@ -61,17 +62,17 @@ class Checkpoints:
             room = self._room()
             shutil.rmtree(partial, ignore_errors=True)
             raise CheckpointError(
-                f"cannot save step {state.step} to {self._directory}{room}: "
+                f"cannot save step {state.step} to {self.directory}{room}: "
                 f"{last_line(error)}; {self._last_good()}{logs(error)}"
             ) from error
-        for old in self.steps()[: -self._settings.keep]:
-            if old not in self._settings.milestones:
-                shutil.rmtree(self._directory / f"step_{old}", ignore_errors=True)
+        for old in self.steps()[: -self.settings.keep]:
+            if old not in self.settings.milestones:
+                shutil.rmtree(self.directory / f"step_{old}", ignore_errors=True)
         return target
 
     def steps(self) -> list[int]:
         """List the steps that have a checkpoint, ascending."""
-        return steps_saved(self._directory)
+        return steps_saved(self.directory)
 
     def last(self) -> tuple[State, Path] | None:
         """Return the newest checkpoint, or None without a checkpoint.
@@ -81,14 +82,14 @@ class Checkpoints:
         """
         if not self.steps():
             return None
-        directory = self._directory / f"step_{self.steps()[-1]}"
+        directory = self.directory / f"step_{self.steps()[-1]}"
         try:
             content = read_json(directory / "state.json")
             state = State(int(content["step"]), float(content["price"]))
             theirs = content["settings"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
-        ours = _flat(parse_json(json_text(self._binding)))
+        ours = _flat(parse_json(json_text(self.binding)))
         theirs = _flat(theirs)
         differing = [
             f"{key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
@@ -104,7 +105,7 @@ class Checkpoints:
     def _room(self) -> str:
         """Describe the free disk space: torch's error on a full disk does not mention the disk."""
         try:
-            return f" ({shutil.disk_usage(self._directory).free / 2**30:.1f} GiB free)"
+            return f" ({shutil.disk_usage(self.directory).free / 2**30:.1f} GiB free)"
         except OSError:
             return ""
 

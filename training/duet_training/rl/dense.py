@@ -58,17 +58,11 @@ def dense_scores(
     ranks: int,
     each_answer: bool,
 ) -> DenseScores:
-    """Compute log p_m(y* | x, z) and log p_m(y* | x) of a step's signals.
+    """Compute log p_m(y* | x, z) and log p_m(y* | x) of a step's signals, before the decoder's update.
 
-    Args:
-        decoder: m as it is before the step's update.
-        samples: of the step.
-        prompts: the pair's.
-        answer: y* with `ANSWER` for the reference.
-        limit: most tokens of y*.
-        ranks: workers of the decoder, which share the rows evenly.
-        each_answer: whether the answers to a signal read different prefixes of it; if not, one
-            of them stands for all.
+    `answer` is y* with `ANSWER` for the reference, of at most `limit` tokens; so many `ranks` share the
+    rows evenly. Unless answers to a signal read different prefixes of it (`each_answer`), one of them
+    stands for all.
 
     Raises:
         DataError: a reference is longer than an answer may be.

@@ -11,12 +11,9 @@ from duet_training.verl_backend.generation import Response
 
 
 def log_prob_differences(responses: Sequence[Response], trained: torch.Tensor) -> dict[str, float]:
-    """Compare tokens' log-probs in rollout and in training.
+    """Largest and mean absolute difference of tokens' log-probs in rollout and in training, in nats.
 
     `trained` is nested (N, *): the trainer's log-probs of the same tokens under the same weights.
-
-    Returns:
-        Largest and mean absolute difference over all tokens, in nats.
     """
     apart = np.concatenate(
         [

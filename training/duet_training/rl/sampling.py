@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
-from duet_training.evaluation.verifiers import Verifier
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.objective.reads import Read, prefix_lengths
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.timing import Clock
@@ -81,18 +81,6 @@ def fit_signal(
     return prompt, cut
 
 
-def score(
-    verifiers: dict[str, Verifier], problems: Sequence[Problem], answers: Sequence[str]
-) -> Array:
-    """Each answer's score by its problem's verifier, (N,)."""
-    scores = np.zeros(len(answers))
-    for name in {problem.verifier for problem in problems}:
-        chosen = [i for i, problem in enumerate(problems) if problem.verifier == name]
-        truths = [problems[i].truth for i in chosen]
-        scores[chosen] = verifiers[name].score([answers[i] for i in chosen], truths)
-    return scores
-
-
 def each(items: Sequence[Problem], times: int) -> list[Problem]:
     """Every item `times` times in a row."""
     return [item for item in items for _ in repeat(None, times)]
@@ -117,39 +105,22 @@ def sample_responses(
     return responses
 
 
+@dataclass(frozen=True)
 class Sampler:
     """Draws what a step learns from."""
 
-    def __init__(
-        self,
-        reasoner: Policy,
-        decoder: Policy,
-        prompts: PairPrompts,
-        verifiers: dict[str, Verifier],
-        *,
-        signal: Sampling,
-        answer: Sampling,
-        decoder_prompt: int,
-        read: Read = Read.WHOLE,
-        answers_alone: bool = True,
-    ) -> None:
-        """Set what is sampled, and how.
-
-        Args:
-            reasoner: the policy that writes signals.
-            decoder: the policy that reads them.
-            prompts: the pair's.
-            verifiers: by name.
-            signal: how signals are sampled.
-            answer: how answers are sampled.
-            decoder_prompt: most tokens of the decoder's prompt.
-            read: what the decoder reads of a signal.
-            answers_alone: whether answers to the question alone are sampled, too.
-        """
-        self._reasoner, self._decoder = reasoner, decoder
-        self._prompts, self._verifiers = prompts, verifiers
-        self._signal, self._answer, self._limit = signal, answer, decoder_prompt
-        self._read_as, self._answers_alone = read, answers_alone
+    reasoner: Policy
+    decoder: Policy
+    prompts: PairPrompts
+    verifiers: Verifiers
+    signal: Sampling
+    answer: Sampling
+    decoder_prompt: int
+    """Most tokens of the decoder's prompt."""
+    read: Read = Read.WHOLE
+    """What the decoder reads of a signal."""
+    answers_alone: bool = True
+    """Whether answers to the question alone are sampled, too."""
 
     def draw(
         self,
@@ -162,29 +133,27 @@ class Sampler:
         clock: Clock,
     ) -> Samples:
         """Signals, then the guided answers and the answers alone in one go."""
-        prompts, per_signal = self._prompts, each(problems, signals)
+        prompts, per_signal = self.prompts, each(problems, signals)
         signal_prompts = [prompts.reasoner(problem.for_reasoner) for problem in per_signal]
         first = seeds(run, step, 0, len(per_signal))
-        responses = sample_responses(
-            self._reasoner, signal_prompts, self._signal, first, step, clock
-        )
+        responses = sample_responses(self.reasoner, signal_prompts, self.signal, first, step, clock)
         cut_out = [prompts.signal(response.tokens) for response in responses]
-        read = self._read(cut_out, answers, [run, step, 2])
+        read = self._readings(cut_out, answers, [run, step, 2])
         per_answer = each(per_signal, answers)
         fitted = [
-            fit_signal(prompts, problem.for_decoder, signal, self._limit)
+            fit_signal(prompts, problem.for_decoder, signal, self.decoder_prompt)
             for problem, signal in zip(per_answer, read, strict=True)
         ]
         guided = [prompt for prompt, _ in fitted]
         asked, rows = list(guided), list(per_answer)
-        if self._answers_alone:
+        if self.answers_alone:
             asked += [prompts.alone(problem.for_decoder) for problem in per_answer]
             rows += per_answer
         second = seeds(run, step, 1, 2 * len(guided))[: len(asked)]
-        answered = sample_responses(self._decoder, asked, self._answer, second, step, clock)
+        answered = sample_responses(self.decoder, asked, self.answer, second, step, clock)
         with clock("score"):
             texts = [prompts.answer_text(response.tokens) for response in answered]
-            scores = score(self._verifiers, rows, texts)
+            scores = self.verifiers.score(rows, texts)
         shape = (len(problems), signals, -1)
         return Samples(
             problems=problems,
@@ -196,21 +165,21 @@ class Sampler:
             alone_prompts=asked[len(guided) :],
             alone_responses=answered[len(guided) :],
             guided=scores[: len(guided)].reshape(shape),
-            alone=scores[len(guided) :].reshape(*shape[:2], answers if self._answers_alone else 0),
+            alone=scores[len(guided) :].reshape(*shape[:2], answers if self.answers_alone else 0),
             cut=sum(was_cut for _, was_cut in fitted),
         )
 
-    def _read(
+    def _readings(
         self, signals: Sequence[list[int]], answers: int, seed: Sequence[int]
     ) -> list[list[int]]:
         """What each answer reads of its signal, flat in their order."""
-        if self._read_as is Read.PREFIX:
+        if self.read is Read.PREFIX:
             kept = prefix_lengths([len(signal) for signal in signals], answers, seed)
             return [
                 signal[:count]
                 for signal, row in zip(signals, kept.tolist(), strict=True)
                 for count in row
             ]
-        if self._read_as is Read.WITHHELD:
-            signals = [self._prompts.withheld(signal) for signal in signals]
+        if self.read is Read.WITHHELD:
+            signals = [self.prompts.withheld(signal) for signal in signals]
         return [signal for signal in signals for _ in range(answers)]

@@ -4,8 +4,8 @@ The two models' rollout servers are never awake at the same time or while a mode
 they share the same memory.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -13,9 +13,8 @@ import ray
 
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import check_apart, fitting, judged_by, problems_of_step
-from duet_training.errors import ConfigError, DivergenceError
-from duet_training.evaluation.verifiers import Verifier, make_verifier
-from duet_training.objective.schedule import ConstantLambda
+from duet_training.errors import ClusterError, ConfigError, DivergenceError
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.algorithms import Algorithm, DuetAlgorithm, SingleAlgorithm
@@ -26,8 +25,41 @@ from duet_training.rl.monitors import agree, finite, nothing_to_learn
 from duet_training.rl.timing import Clock
 from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
+from duet_training.verl_backend.cluster import worker_failed
 from duet_training.verl_backend.policies import start_policies
 from duet_training.verl_backend.policy import Policy
+
+
+def train(settings: Settings) -> None:
+    """Train a pair.
+
+    Raises:
+        TrainingError: Pair, data or settings have a fault, or training failed.
+    """
+    with started(settings, "; resume=true continues from the last checkpoint") as trainer:
+        state = trainer.run()
+    print(f"done: {state.step} steps in {settings.out}")
+
+
+@contextmanager
+def started(settings: Settings, advice: str = "") -> Iterator["Trainer"]:
+    """Start a trainer that ends with the block, and Ray with it.
+
+    Raises:
+        ClusterError: A worker died or failed; `advice` follows the reason.
+    """
+    trainer = None
+    try:
+        trainer = Trainer(settings)
+        yield trainer
+    except ray.exceptions.RayError as error:
+        when = f" in step {trainer.state.step + 1}" if trainer is not None else " at start"
+        raise ClusterError(f"{worker_failed(error, when)}{advice}") from error
+    finally:
+        if trainer is not None:
+            trainer.close()
+        elif ray.is_initialized():
+            ray.shutdown()
 
 
 class Trainer:
@@ -55,7 +87,13 @@ class Trainer:
                 check_apart(self.problems, problems, file, " ".join(map(str, train)))
                 self._held_out[name] = problems[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
-        self._verifiers = self._make_verifiers()
+        data = settings.data
+        self._verifiers = Verifiers.of(
+            [*self.problems, *chain.from_iterable(self._held_out.values())],
+            data.verifier_processes,
+            data.verifier_seconds,
+            computed=self._prompts.computed,
+        )
         self._log: MetricsLog | None = None
         try:
             self._start(pair, found)
@@ -95,20 +133,6 @@ class Trainer:
                 "another `out`"
             )
         return None
-
-    def _make_verifiers(self) -> dict[str, Verifier]:
-        held_out = chain.from_iterable(self._held_out.values())
-        names = {problem.verifier for problem in chain(self.problems, held_out)}
-        data = self.settings.data
-        return {
-            name: make_verifier(
-                name,
-                data.verifier_processes,
-                data.verifier_seconds,
-                computed=self._prompts.computed,
-            )
-            for name in sorted(names)
-        }
 
     def _read(self, files: Path | Sequence[Path]) -> list[Problem]:
         longest, problems = self.settings.data.max_prompt, []
@@ -156,8 +180,9 @@ class Trainer:
         metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, done.solved, step)
-        schedule = settings.objective.schedule() if self._algorithm.priced else ConstantLambda()
-        price = schedule.next(self.state.price, done.update.mean_length)
+        price = self.state.price
+        if self._algorithm.priced:
+            price = settings.objective.next_price(price, done.update.mean_length)
         self.state = State(step, price)
         if self._log:
             self._log.samples(step, done.examples)
@@ -181,7 +206,6 @@ class Trainer:
         with suppress(Exception):
             if self._log:
                 self._log.close()
-        for verifier in self._verifiers.values():
-            with suppress(Exception):
-                verifier.close()
+        with suppress(Exception):
+            self._verifiers.close()
         ray.shutdown()

@@ -122,11 +122,8 @@ def update_reasoner(
         "reward/guided": float(samples.guided.mean()),
         **measured,
         **updated,
-        "tokens/length": float(lengths.mean()),
-        "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
-        "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
+        **_tokens(responses, samples.signals, lengths),
         "tokens/answer": float(np.mean([len(r.tokens) for r in samples.guided_responses])),
-        "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
         "tokens/unfinished_answers": float(
             np.mean([not r.finished for r in samples.guided_responses])
         ),
@@ -158,13 +155,21 @@ def update_alone(
     metrics = {
         "reward/right": float(samples.right.mean()),
         **_update(reasoner, samples.prompts, responses, rewards, settings, clock),
-        "tokens/length": float(lengths.mean()),
-        "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
-        "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
-        "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
+        **_tokens(responses, samples.signals, lengths),
         "tokens/limit": float(samples.limit),
     }
     return Update(metrics, float(lengths.mean()))
+
+
+def _tokens(
+    responses: list[Response], signals: list[list[int]], lengths: Array
+) -> dict[str, float]:
+    return {
+        "tokens/length": float(lengths.mean()),
+        "tokens/signal": float(np.mean([len(signal) for signal in signals])),
+        "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
+        "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
+    }
 
 
 def _update(

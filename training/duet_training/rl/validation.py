@@ -7,10 +7,9 @@ import numpy as np
 
 from duet_training.data.rows import Problem
 from duet_training.evaluation.methods import METHODS
+from duet_training.evaluation.scoring import Verifiers
 from duet_training.evaluation.serving import Serving
-from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import score
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
@@ -19,7 +18,7 @@ def validate(
     settings: Settings,
     policies: Mapping[str, Policy],
     prompts: PairPrompts,
-    verifiers: dict[str, Verifier],
+    verifiers: Verifiers,
     sets: Mapping[str, Sequence[Problem]],
     step: int,
 ) -> dict[str, float]:
@@ -38,7 +37,7 @@ def validate(
     }
     models = Serving(policies, prompts, settings.tokens, how, settings.seed, step)
     outcomes = METHODS[settings.method](settings).answer(models, problems)
-    scores = score(verifiers, problems, [outcome.answer for outcome in outcomes])
+    scores = verifiers.score(problems, [outcome.answer for outcome in outcomes])
     figures: dict[str, Sequence[float]] = {
         "accuracy": scores.tolist(),
         "signal_tokens": [outcome.signal_tokens for outcome in outcomes],

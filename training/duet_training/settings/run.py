@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 from duet_training.objective.aggregation import LossAggregation
 from duet_training.objective.reads import Read
 from duet_training.objective.rewards import Counted, UtilityBaseline
-from duet_training.objective.schedule import ConstantLambda, DualAscent, Schedule
+from duet_training.objective.schedule import dual_ascent
 from duet_training.rl.baselines import BASELINES, LengthGrpo, ThinkPrune
+from duet_training.settings.compose import compose_settings
 from duet_training.settings.types import (
     Count,
     NotNegative,
@@ -177,11 +178,12 @@ class Objective(Part):
         """Whether answers without a signal are sampled: for r_m, or for the decoder."""
         return self.reward == "sampled" or self.decoder_learns_from == "guided_and_alone"
 
-    def schedule(self) -> Schedule:
-        """Make the schedule of the length penalty."""
+    def next_price(self, price: float, mean_length: float) -> float:
+        """Compute the next step's length penalty from this one's and the mean |z| in tokens."""
         if self.price.schedule == "constant":
-            return ConstantLambda()
-        return DualAscent(self.budget, self.price.rate, self.price.clip)
+            return price
+        rate, clip = self.price.rate, self.price.clip
+        return dual_ascent(price, mean_length, budget=self.budget, rate=rate, clip=clip)
 
 
 class Validation(Part):
@@ -397,3 +399,12 @@ class Settings(Part):
         for policy in self.policies:
             bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
         return bound
+
+
+def settings_from(overrides: list[str]) -> Settings:
+    """Compose the settings of a training from overrides such as `objective.budget=500`.
+
+    Raises:
+        ConfigError: The settings are invalid.
+    """
+    return compose_settings("train", overrides, Settings)

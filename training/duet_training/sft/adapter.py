@@ -53,14 +53,8 @@ class AdapterStudent(Student):
     ) -> None:
         """Load the model, and the adapter as it was saved.
 
-        Args:
-            model: directory of the base model.
-            out: directory of PEFT's two files.
-            state: file of the resume state.
-            plan: of the training.
-            adapter: its shape.
-            target: directory of the model with the adapter merged into its weights, in bfloat16.
-            ends: ids of the tokens that end the target's texts [the base model's].
+        `out` has PEFT's two files, `target` the whole model with the adapter merged, in bfloat16, whose
+        texts end at the token ids `ends` [the base model's].
         """
         self._adapter, self._out, self._target, self._ends = adapter, out, target, ends
         super().__init__(model, state, plan)

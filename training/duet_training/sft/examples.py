@@ -6,22 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from duet_contract.vocabulary import HubTokenizer
+from duet_training.data.story_problems import traces
 from duet_training.data.story_problems.draw import Scope, stories
 from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.traces import (
-    AT_LENGTH,
-    PROSE,
-    READ,
-    READ_CONCLUDED,
-    READ_TERSE,
-    REASONER,
-    TERSE,
-    TraceStyle,
-    answer,
-    draw_style,
-    shortened,
-    trace,
-)
 from duet_training.evaluation.methods import NOTE
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
@@ -44,25 +31,25 @@ class Lessons:
 
     drills: float
     """Share of drills in the reasoner's examples; the others are solutions in `styles`."""
-    styles: tuple[tuple[TraceStyle, int], ...]
+    styles: tuple[tuple[traces.TraceStyle, int], ...]
     alone: float
     """Share of the decoder's examples without a signal; the others have signals in `read`."""
-    read: tuple[tuple[TraceStyle, int], ...]
+    read: tuple[tuple[traces.TraceStyle, int], ...]
 
 
 # Most of the decoder's first examples have no signal: it learns quickly to read signals, and its
 # own knowledge shortens them.
-BROAD = Lessons(0.4, REASONER, 0.62, READ)
+BROAD = Lessons(0.4, traces.REASONER, 0.62, traces.READ)
 LESSONS = {
     "broad": BROAD,
     # Then: once it can add, what a reasoner still lacks is which numbers to take in a chain of bare
     # equations, where no sentence between them says so; and a decoder the few misread ones.
-    "terse": replace(BROAD, drills=0.1, styles=TERSE, alone=0.3, read=READ_TERSE),
+    "terse": replace(BROAD, drills=0.1, styles=traces.TERSE, alone=0.3, read=traces.READ_TERSE),
     # And to end with: a reasoner that thinks at length unless something makes it terse.
-    "at-length": replace(BROAD, drills=0.1, styles=AT_LENGTH),
+    "at-length": replace(BROAD, drills=0.1, styles=traces.AT_LENGTH),
     # Alternative to the first mixture: the decoder can still improve in joint training. It learns
     # to read one style sooner than all styles, so more of its examples have no signal.
-    "concluded": replace(BROAD, alone=0.7, read=READ_CONCLUDED),
+    "concluded": replace(BROAD, alone=0.7, read=traces.READ_CONCLUDED),
 }
 
 
@@ -103,10 +90,10 @@ class Teacher:
 
     def reasoner(self, story: Story, rng: random.Random) -> Example:
         """Make an example of reasoning in a drawn style, its end token, and the answer."""
-        style, question = draw_style(rng, self._lessons.styles), story.question
+        style, question = traces.draw_style(rng, self._lessons.styles), story.question
         if rng.random() < NOTED:
-            style, question = PROSE, f"{question} {NOTE}"
-        thought = self._text.encode_text(trace(story, style))
+            style, question = traces.PROSE, f"{question} {NOTE}"
+        thought = self._text.encode_text(traces.trace(story, style))
         response = [*thought, *self._end_of_reasoning, *self._answer(story)]
         return Example(self._prompts.reasoner(question), response)
 
@@ -131,9 +118,9 @@ class Teacher:
         elif dice < alone + EMPTY:
             prompt = self._prompts.guided(question, [])
         else:
-            style = draw_style(rng, self._lessons.read)
+            style = traces.draw_style(rng, self._lessons.read)
             early = dice < alone + EMPTY + SHORTENED
-            signal = shortened(story, style, rng) if early else trace(story, style)
+            signal = traces.shortened(story, style, rng) if early else traces.trace(story, style)
             prompt = self._prompts.guided(question, self._text.encode_text(signal))
         return Example(prompt, self._answer(story))
 
@@ -142,17 +129,11 @@ class Teacher:
         return self._text.encode_text(text)
 
     def _answer(self, story: Story) -> list[int]:
-        return [*self._text.encode_text(answer(story)), *self._end]
+        return [*self._text.encode_text(traces.answer(story)), *self._end]
 
 
 def in_rounds(items: Sequence[T], first: int, count: int, seed: int) -> list[T]:
-    """Take `count` items of endless rounds, each in its own order, from the `first` on.
-
-    Args:
-        items: at least one.
-        first: how many were taken before.
-        count: how many to take.
-        seed: of the orders.
+    """Take `count` items of endless rounds, each in its own order by `seed`, from the `first` on.
 
     Examples:
         >>> sorted(in_rounds("abc", 0, 3, seed=1)), in_rounds("abc", 1, 2, seed=1)

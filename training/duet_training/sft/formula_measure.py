@@ -38,7 +38,7 @@ from duet_training.errors import DataError
 from duet_training.files import write_json, write_text
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft.measure import by_length
+from duet_training.verl_backend.cpu.batch import by_length
 
 LIMIT = 64
 """Tokens of a formula."""
@@ -80,16 +80,8 @@ class FormulaOutcome:
 class Formulas:
     """A reasoner that writes formulas."""
 
-    def __init__(self, pair: Pair, base: Path | None, adapter: Path, *, limit: int = LIMIT) -> None:
-        """Load the model.
-
-        Args:
-            pair: its prompts, and its own reasoner.
-            base: the model that the adapter is of; None for the pair's own reasoner.
-            adapter: of `base`.
-            limit: most tokens of a response.
-        """
-        self._limit = limit
+    def __init__(self, pair: Pair, base: Path | None, adapter: Path) -> None:
+        """Load the model `base` with its adapter, or the pair's own reasoner without one."""
         model = AutoModelForCausalLM.from_pretrained(
             base or pair.reasoner.path, dtype=torch.bfloat16
         )
@@ -105,7 +97,7 @@ class Formulas:
         prompts = [self._prompts.reasoner(question) for question in questions]
         seeds = range(seed, seed + len(prompts))
         stops = [self._prompts.end_of_reasoning]
-        written = by_length(self._model, prompts, seeds, temperature, self._limit, stops, ROWS)
+        written = by_length(self._model, prompts, seeds, temperature, LIMIT, stops, ROWS)
         return [
             (self._prompts.signal_text(self._prompts.signal(ids)), log_probs)
             for ids, log_probs in written
@@ -142,14 +134,10 @@ def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> F
 def answered(
     reasoner: Formulas, problems: Sequence[MaskedProblem], tries: int, temperature: float, seed: int
 ) -> list[FormulaOutcome]:
-    """Outcomes as the device has them: greedy, and again where the checks refuse the formula.
+    """Answer as the device does: greedily, and again where the checks refuse the formula.
 
-    Args:
-        reasoner: writes the formulas.
-        problems: the questions, with their references, which only `FormulaOutcome.right` depends on.
-        tries: most formulas a question. The last one counts; if all fail, the first.
-        temperature: of all tries but the first, which is greedy.
-        seed: of the sampling.
+    At most `tries` formulas a question, all but the first sampled. The last one counts; if all fail,
+    the first. References decide `FormulaOutcome.right` alone.
     """
     asked = [problem.masked.text for problem in problems]
     found = [

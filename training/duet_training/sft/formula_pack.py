@@ -12,58 +12,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from duet_contract.json_data import json_text
-from duet_contract.manifest import PromptFormat
 from duet_training.errors import DataError
 from duet_training.export.converter import converter_directory
 from duet_training.export.gguf_files import write_gguf
+from duet_training.pages import render
 from duet_training.pair.description import Pair
 from duet_training.sft import PRIVATE_PAIR, PRIVATE_VERSION
 
 KIND = "Q8_0"
 _WEIGHTS = "adapter_model.safetensors"
-_RECIPE = """\
-# A model of others with the adapter in this folder writes formulas over the labels of masked
-# questions; the device computes them. The decoder writes the sentence around the result.
-id = "{name}"
-version = "{version}"
-description = "{base} with an adapter writes formulas, no number of the question leaves the device"
-licence = "Apache-2.0"
-base_models = ["{base}"]
-quantities = "private"
-answers = "computed"
-
-[reasoner]
-source = {{ local = {reasoner} }}
-adapter = {{ local = {folder}, folder = "adapter" }}
-prompt = [{reasoner_prompt}]
-end_of_reasoning = {end_of_reasoning}
-
-[decoder]
-source = {{ local = {folder}, folder = "decoder", gguf = "model.{kind}.gguf" }}
-prompt_with_signal = [{prompt_with_signal}]
-prompt_alone = [{prompt_alone}]
-
-[limits]
-question = 320
-budget = 64
-answer = 64
-
-[defaults]
-budget = 64
-answer = 64
-"""
 
 
 def pack(pair: Pair, adapter: Path, base: Path, base_name: str, into: Path, threads: int) -> None:
     """Write adapter, decoder and recipe; what else is in `into` stays.
 
-    Args:
-        pair: trained.
-        adapter: as PEFT writes it.
-        base: directory of the model that the adapter is of.
-        base_name: its name on the hub.
-        into: the directory to write.
-        threads: of llama.cpp's quantizer.
+    `adapter` is as PEFT writes it, for the model in `base`, which the hub calls `base_name`.
 
     Raises:
         DataError: a file cannot be read or written.
@@ -96,22 +59,15 @@ def toml_text(text: str) -> str:
 
 
 def _recipe(pair: Pair, base: Path, base_name: str, into: Path) -> str:
-    def prompt(parts: PromptFormat) -> str:
-        written = (
-            ", ".join(f"{key} = {toml_text(value)}" for key, value in part.model_dump().items())
-            for part in parts
-        )
-        return ", ".join(f"{{ {each} }}" for each in written)
-
-    return _RECIPE.format(
-        name=PRIVATE_PAIR,
+    return render(
+        "duet_training.sft",
+        "recipe.toml.j2",
+        id=PRIVATE_PAIR,
         version=PRIVATE_VERSION,
         base=base_name,
-        reasoner=toml_text(str(base.resolve())),
-        folder=toml_text(str(into.resolve())),
+        source=str(base.resolve()),
+        folder=str(into.resolve()),
         kind=KIND,
-        reasoner_prompt=prompt(pair.reasoner.prompt),
-        end_of_reasoning=toml_text(pair.reasoner.end_of_reasoning),
-        prompt_with_signal=prompt(pair.decoder.prompt_with_signal),
-        prompt_alone=prompt(pair.decoder.prompt_alone),
+        pair=pair,
+        text=toml_text,
     )

@@ -44,14 +44,7 @@ class FormulaTeacher:
     def __init__(
         self, pair: Pair, annotated: list[MaskedProblem], *, generated: float, seed: int
     ) -> None:
-        """Read the pair's tokenizers.
-
-        Args:
-            pair: its prompts and end tokens.
-            annotated: problems of a file.
-            generated: share of generated problems among the examples.
-            seed: of the order of the annotated ones.
-        """
+        """Read the pair's tokenizers; `generated`: share of generated problems among the examples."""
         self._prompts, self._annotated = PairPrompts(pair), annotated
         self._share, self._seed = generated, seed
         self._reasons = HubTokenizer.from_directory(pair.reasoner.path)

@@ -30,7 +30,7 @@ def train(arguments: SimpleNamespace) -> int:
         print(json_text(measure(file, scope_name, arguments.measure)))
         return 0
     pair = load_pair(file)
-    paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+    paths = pair.paths
     if arguments.reasoner_from:
         weights = "model.safetensors"
         shutil.copyfile(arguments.reasoner_from / weights, paths.pop("reasoner") / weights)

@@ -55,11 +55,7 @@ class Float32Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """About the nearest semi-orthogonal matrix: singular values between 0.7 and 1.2.
-
-    Args:
-        matrix: `rows` x `columns`.
-    """
+    """About the nearest semi-orthogonal matrix: singular values between 0.7 and 1.2."""
     a, b, c = COEFFICIENTS
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     wide = wide / wide.norm().clamp(min=EPSILON)

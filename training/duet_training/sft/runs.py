@@ -49,11 +49,7 @@ def adapted(
 ) -> AdapterStudent:
     """Return the reasoner of a pair in `arguments.out`: a base model with an adapter.
 
-    Args:
-        arguments: the command's options.
-        pair: the pair, whose reasoner gets the merged weights.
-        plan: of its training.
-        ends: ids of the tokens that end its texts [the base model's].
+    The pair's reasoner gets the merged weights; its texts end at the token ids `ends` [the base model's].
     """
     adapter = Adapter(arguments.rank, arguments.first, arguments.base_name)
     out, target = arguments.out, pair.reasoner.path
@@ -68,14 +64,7 @@ def train_both(
     until: float,
     roles: Collection[str] = ("reasoner", "decoder"),
 ) -> int:
-    """Train reasoner and decoder, or the one that `--role` names.
-
-    Args:
-        arguments: the command's options.
-        examples: draws the examples of a role.
-        student: the model of a role.
-        until: when to stop (monotonic seconds).
-        roles: the models that may be trained.
+    """Train the models of `roles`, or the one that `--role` names, `until` then (monotonic clock).
 
     Returns:
         Exit code: 0, or 3 if the time limit ended training.

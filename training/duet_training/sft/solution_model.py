@@ -52,14 +52,7 @@ class SolutionTeacher:
     def __init__(
         self, pair: Pair, worked: Sequence[tuple[str, str]], *, share: float, seed: int
     ) -> None:
-        """Read the reasoner's tokenizer.
-
-        Args:
-            pair: its prompts and end tokens.
-            worked: questions and solutions, each shown once a round.
-            share: of generated problems among the examples.
-            seed: of the order of the others.
-        """
+        """Read the reasoner's tokenizer; `share`: of generated problems among the examples."""
         self._prompts, self._worked = PairPrompts(pair), worked
         self._share, self._seed = share, seed
         self._tokenizer = HubTokenizer.from_directory(pair.reasoner.path)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from duet_training.pair.description import Pair
 from duet_training.pair.lora import check_adapter
@@ -23,11 +22,11 @@ def start_policies(
         ConfigError: VERL refuses a setting, an adapter does not fit its model, or Ray has not the
             devices that are asked for.
     """
-    paths = {"reasoner": str(pair.reasoner.path), "decoder": str(pair.decoder.path)}
+    paths = pair.paths
     for name in names:
         if settings.lora.of(name).rank:
-            check_adapter(name, Path(paths[name]), settings.lora.of(name))
-    configs = {name: policy_config(settings, name, paths[name]) for name in names}
+            check_adapter(name, paths[name], settings.lora.of(name))
+    configs = {name: policy_config(settings, name, str(paths[name])) for name in names}
     start_ray(settings.hardware)
     pools = make_pools(settings.hardware, names)
     policies = {

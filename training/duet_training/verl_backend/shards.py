@@ -49,10 +49,6 @@ class _ExactMerger(FSDPModelMerger):  # type: ignore[misc]
 def saved_weights(checkpoint: Path, model: Path) -> Weights:
     """Read a checkpoint's weights by the names that the trainer has for them.
 
-    Args:
-        checkpoint: Shards from VERL's FSDP engine, of any number of ranks.
-        model: The directory of the trained model.
-
     Raises:
         Exception: Of any type: torch raises many for missing or damaged shards.
     """

@@ -3,54 +3,8 @@
 from collections.abc import Callable
 
 from duet_training.data.story_problems.story import Sign, Story, StoryDraft
-from duet_training.data.story_problems.words import GROUPS, HOLDERS, Dice, Person, plural
+from duet_training.data.story_problems.words import GROUPS, HOLDERS, WORDS, Dice, Person, plural
 
-# What one gets or loses: present, past; {n} is the number, {t} the things, {o} someone else.
-GAINS = (
-    ("buys {n} more {t}", "bought {n} more {t}"),
-    ("finds {n} {t}", "found {n} {t}"),
-    ("gets {n} {t} from {o}", "got {n} {t} from {o}"),
-    ("receives {n} more {t}", "received {n} more {t}"),
-    ("wins {n} {t}", "won {n} {t}"),
-    ("picks up {n} more {t}", "picked up {n} more {t}"),
-    ("is given {n} {t} by {o}", "was given {n} {t} by {o}"),
-    ("collects {n} {t}", "collected {n} {t}"),
-)
-LOSSES = (
-    ("gives {n} {t} to {o}", "gave {n} {t} to {o}"),
-    ("loses {n} of the {t}", "lost {n} of the {t}"),
-    ("sells {n} {t}", "sold {n} {t}"),
-    ("throws away {n} {t}", "threw away {n} {t}"),
-    ("uses {n} of them", "used {n} of them"),
-    ("breaks {n} {t}", "broke {n} {t}"),
-    ("lends {n} {t} to {o}", "lent {n} {t} to {o}"),
-    ("puts {n} {t} away", "put {n} {t} away"),
-)
-# In stories with open words, these too.
-MORE_GAINS = (
-    ("makes {n} more {t}", "made {n} more {t}"),
-    ("earns {n} {t}", "earned {n} {t}"),
-    ("adds {n} {t}", "added {n} {t}"),
-    ("catches {n} {t}", "caught {n} {t}"),
-    ("brings home {n} {t}", "brought home {n} {t}"),
-    ("takes {n} {t} from {o}", "took {n} {t} from {o}"),
-    ("orders {n} more {t}", "ordered {n} more {t}"),
-    ("is sent {n} {t}", "was sent {n} {t}"),
-    ("and {o} find {n} more {t}", "and {o} found {n} more {t}"),
-    ("has {n} {t} delivered", "had {n} {t} delivered"),
-)
-MORE_LOSSES = (
-    ("eats {n} of them", "ate {n} of them"),
-    ("drops {n} {t}", "dropped {n} {t}"),
-    ("spends {n} {t}", "spent {n} {t}"),
-    ("donates {n} {t}", "donated {n} {t}"),
-    ("trades away {n} {t}", "traded away {n} {t}"),
-    ("hands {n} {t} to {o}", "handed {n} {t} to {o}"),
-    ("hides {n} {t}", "hid {n} {t}"),
-    ("sends {o} {n} {t}", "sent {o} {n} {t}"),
-    ("returns {n} of the {t}", "returned {n} of the {t}"),
-    ("leaves {n} {t} at home", "left {n} {t} at home"),
-)
 TIMES = {2: ("doubles", "doubled"), 3: ("triples", "tripled")}
 THEN = ("Then ", "After that, ", "Later, ", "Next, ", "The next day, ", "")
 
@@ -88,7 +42,7 @@ def _gain(chain: _Chain) -> bool:
     number = chain.dice.number(2, chain.dice.largest - chain.now)
     if chain.now + number > chain.dice.largest:
         return False
-    form = chain.dice.phrasing(GAINS, MORE_GAINS)[chain.past]
+    form = chain.dice.phrasing(WORDS["gains"], WORDS["more_gains"])[chain.past]
     clause = form.format(n=number, t=chain.things, o=chain.other().name)
     return chain.happens(clause, "add", "+", number)
 
@@ -97,7 +51,7 @@ def _loss(chain: _Chain) -> bool:
     if chain.now < 3:
         return False
     number = chain.dice.number(1, chain.now - 1)
-    form = chain.dice.phrasing(LOSSES, MORE_LOSSES)[chain.past]
+    form = chain.dice.phrasing(WORDS["losses"], WORDS["more_losses"])[chain.past]
     clause = form.format(n=number, t=chain.things, o=chain.other().name)
     return chain.happens(clause, "take away", "-", number)
 
@@ -195,11 +149,8 @@ def _share(tale: _Chain, parts: int) -> tuple[str, str, str]:
     tale.clauses.append(clause)
     gets = f"Each {unit} gets {{}} {things}"
     tale.plot.step(f"{tale.hero.name} {clause}, so we divide", tale.now, "/", parts, gets)
-    ask = dice.pick(
-        (
-            f"How many {things} does each {unit} get?",
-            f"How many {things} are there for each {unit}?",
-        )
+    ask = dice.one_of(
+        f"How many {things} does each {unit} get?", f"How many {things} are there for each {unit}?"
     )
     return ask, f"how many {things} each {unit} gets", gets
 

@@ -12,45 +12,31 @@ from typing import Literal
 
 from duet_contract.json_data import json_text
 from duet_training.data.rows import Problem
+from duet_training.data.story_problems import families
 from duet_training.data.story_problems.chains import chain
-from duet_training.data.story_problems.families import (
-    ages,
-    comparing,
-    groups,
-    routine,
-    sharing,
-    shopping,
-)
-from duet_training.data.story_problems.more_families import (
-    bare,
-    boxes_left,
-    bus,
-    colours,
-    difference,
-    goal,
-    rows,
-    teams,
-    two_kinds,
-    unknown,
-)
 from duet_training.data.story_problems.story import Story
 from duet_training.data.story_problems.words import Dice
 from duet_training.errors import DataError
 
-TRAINED: tuple[tuple[Callable[[Dice], Story], int], ...] = (
-    # family, weight
-    (groups, 3),
-    (sharing, 3),
-    (comparing, 4),
-    (shopping, 3),
-    (routine, 2),
-    (ages, 1),
-    (unknown, 2),
-    (colours, 2),
-    (difference, 2),
+# Families with their weights.
+TRAINED: dict[Callable[[Dice], Story], int] = {
+    families.groups: 3,
+    families.sharing: 3,
+    families.comparing: 4,
+    families.shopping: 3,
+    families.routine: 2,
+    families.ages: 1,
+    families.unknown: 2,
+    families.colours: 2,
+    families.difference: 2,
+}
+WIDE: tuple[Callable[[Dice], Story], ...] = (
+    families.goal,
+    families.two_kinds,
+    families.teams,
+    families.boxes_left,
 )
-WIDE: tuple[Callable[[Dice], Story], ...] = (goal, two_kinds, teams, boxes_left)
-TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (bus, rows)
+TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (families.bus, families.rows)
 
 Split = Literal["train", "validation", "test"]
 VERIFIER = "number"
@@ -100,10 +86,9 @@ def draw(rng: random.Random, scope: Scope) -> Story:
     kind = rng.choices(kinds, [*weights, scope.tested_only, scope.wide])[0]
     dice = Dice(rng, scope.largest, scope.open_share)
     if kind == "family":
-        families = [family for family, _ in TRAINED]
-        return rng.choices(families, [weight for _, weight in TRAINED])[0](dice)
+        return rng.choices([*TRAINED], [*TRAINED.values()])[0](dice)
     if kind == "bare":
-        return bare(dice)
+        return families.bare(dice)
     if kind == "wide":
         return rng.choice(WIDE)(dice)
     if kind == "other":

@@ -1,52 +1,55 @@
-"""Names, objects and places of synthetic word problems, and the random choice among them."""
+"""Words of synthetic word problems (`words.yaml`), and the random choice among them."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from importlib.resources import files
+from typing import Any, TypeVar
 
-from duet_training.data.story_problems.open_words import listed, open_name, open_things
+import yaml
 
 T = TypeVar("T")
 
+WORDS: dict[str, Any] = yaml.safe_load(
+    files("duet_training.data.story_problems").joinpath("words.yaml").read_text("utf-8")
+)
 
-HE = listed(
-    "Tom Bob Max Sam Ben Dan Jack Liam Noah Omar Carlos David Paul Mark Luke Adam Jason Billy "
-    "Mike Kevin Frank George Henry Ivan Joe Tim Fred Will Eric Alan"
+
+def _listed(name: str) -> list[str]:
+    words: list[str] = WORDS[name].split()
+    return words
+
+
+HE, SHE, THINGS, HOLDERS = map(_listed, ("he", "she", "things", "holders"))
+GROUPS, COLOURS, GOODS = map(_listed, ("groups", "colours", "goods"))
+DAYS, RELATIVES = map(_listed, ("days", "relatives"))
+_OPEN_NAMES, _OPEN_THINGS, _ONSETS, _VOWELS = map(
+    _listed, ("open_names", "open_things", "onsets", "vowels")
 )
-SHE = listed(
-    "Ann Sue Eve Mia Zoe Lily Emma Olivia Sara Maria Julia Nina Rosa Kate Jane Mary Sally Emily "
-    "Lisa Amy Fatima Chloe Ella Grace Helen Iris Joan Nancy Paula Wendy"
-)
-THINGS = listed(
-    "apples oranges pears plums lemons peaches cookies cakes candies muffins marbles stickers "
-    "cards coins stamps books pencils pens crayons balloons toys shells stones flowers roses "
-    "eggs tickets buttons bottles cups photos beads bananas tomatoes carrots cupcakes"
-)
-HOLDERS = listed("bag box basket jar packet pack case bowl tray shelf")
-GROUPS = listed("friend child student neighbour cousin classmate")
-COLOURS = listed("red blue green yellow white black orange purple")
-GOODS = listed("pen book toy ball hat shirt cup ticket puzzle game bag cake lamp plant")
-DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-RELATIVES = listed("sister brother cousin friend mother uncle")
-PLURALS = {"box": "boxes", "shelf": "shelves", "child": "children"}
-WORK = (
-    ("reads", "read", "pages"),
-    ("writes", "wrote", "letters"),
-    ("bakes", "baked", "cakes"),
-    ("runs", "ran", "miles"),
-    ("plants", "planted", "trees"),
-    ("makes", "made", "toys"),
-    ("paints", "painted", "rooms"),
-    ("washes", "washed", "cars"),
-    ("solves", "solved", "puzzles"),
-    ("sells", "sold", "tickets"),
-)
+_CODAS = ("", "", "", "n", "l", "r", "m", "t", "ck", "sh", "nd", "ll")
+MADE_UP = 0.5
+"""Share of open words that are made of syllables, since no list holds all that people ask about."""
+
+
+def open_name(rng: random.Random) -> str:
+    """Draw a first name that no story of a closed scope has."""
+    return _made_up(rng).capitalize() if rng.random() < MADE_UP else rng.choice(_OPEN_NAMES)
+
+
+def open_things(rng: random.Random) -> str:
+    """Draw things, in the plural, that a model may never have met."""
+    return f"{_made_up(rng)}s" if rng.random() < MADE_UP else rng.choice(_OPEN_THINGS)
+
+
+def _made_up(rng: random.Random) -> str:
+    syllables = rng.choice((1, 2, 2, 3))
+    sound = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(syllables))
+    return sound + rng.choice(_CODAS)
 
 
 def plural(word: str) -> str:
     """More than one of it."""
-    return PLURALS.get(word, f"{word}s")
+    return str(WORDS["plurals"].get(word, f"{word}s"))
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class Dice:
         self._things: set[str] = set()
 
     def pick(self, options: Sequence[T]) -> T:
+        """Any of a list."""
+        return self.rng.choice(options)
+
+    def one_of(self, *options: T) -> T:
         """Any of them."""
         return self.rng.choice(options)
 
@@ -86,7 +93,7 @@ class Dice:
         """Low to high, both included; `high` is brought down to `largest`."""
         return self.rng.randint(low, max(low, min(high, self.largest)))
 
-    def phrasing(self, usual: tuple[T, ...], more: tuple[T, ...]) -> T:
+    def phrasing(self, usual: Sequence[T], more: Sequence[T]) -> T:
         """One of the usual ways to say something; in a story with open words, of all."""
         return self.pick((*usual, *more) if self.open_share else usual)
 

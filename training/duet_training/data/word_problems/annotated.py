@@ -71,9 +71,6 @@ def read_annotated(file: Path) -> Conversion:
     A line has a `question` and an `answer`: the worked solution with annotated equations, up to
     "#### 72". The solution may be in `solution` instead.
 
-    Args:
-        file: of the training set.
-
     Raises:
         DataError: The file is unreadable, a line lacks these fields, or no solution converts.
     """
@@ -113,11 +110,7 @@ def to_formula(
 ) -> str:
     """Rewrite an annotated solution over labels.
 
-    Args:
-        masked: the question.
-        solution: with annotations.
-        answer: the reference.
-        most_unused: quantities that the formula may leave out; None for any number of them.
+    The formula may leave out `most_unused` quantities; None for any number of them.
 
     Raises:
         FormulaError: a number is neither the question's nor an earlier result nor a usual

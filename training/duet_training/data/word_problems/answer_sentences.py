@@ -44,11 +44,7 @@ _MORE_SENTENCES = re.compile(r"(?<=[.!])\s+\S.*")
 def answer_sentence(line: str) -> str:
     """Return the sentence that a line of a solution is, with `{=}` for its result.
 
-    Args:
-        line: with one annotation, as GSM8K writes it.
-
-    Returns:
-        The sentence; empty if the line has other numbers or no words before its expression.
+    It is empty if the line has other numbers or no words before its expression.
 
     Examples:
         >>> answer_sentence("So, Ann sold 48+24 = <<48+24=72>>72 clips in all.")

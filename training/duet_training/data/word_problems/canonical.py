@@ -44,9 +44,6 @@ _Term = Constant | Name | _Percent | _Chain | _Call
 def canonical(formula: str) -> str:
     """Write a formula in its canonical form, with the same value.
 
-    Args:
-        formula: what `duet_contract.quantities.compute` takes.
-
     Raises:
         FormulaError: it cannot be parsed, or has more steps than there are names.
 

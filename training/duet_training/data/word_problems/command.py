@@ -30,15 +30,7 @@ def _problems(
 def problem_lines(
     annotated: Path | None, split: Split, held_out: bool, count: int, seed: int
 ) -> Iterator[str]:
-    """Masked problems as JSON.
-
-    Args:
-        annotated: file as GSM8K writes it; None generates problems.
-        split: split of generated problems.
-        held_out: whether generated problems are of held-out templates.
-        count: number of generated problems.
-        seed: seed of generated problems.
-    """
+    """Write masked problems as JSON: those of the file `annotated`, or generated ones."""
     for problem in _problems(annotated, split, held_out, count, seed):
         row = {
             "id": problem.id,

@@ -35,9 +35,6 @@ def find_equations(solution: str) -> list[Equation]:
 
     Left out are bare numbers, and equations in the text whose left side does not give the right.
 
-    Args:
-        solution: as GSM8K writes it.
-
     Raises:
         FormulaError: An annotation is not an equation.
 

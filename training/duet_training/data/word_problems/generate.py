@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,9 +19,15 @@ from duet_contract.quantities import (
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
-from duet_training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import SLOT, SORTS, Words, WrittenNumber, with_articles
+from duet_training.data.word_problems.slots import (
+    SLOT,
+    SORTS,
+    WORDS,
+    Words,
+    WrittenNumber,
+    with_articles,
+)
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
@@ -64,35 +70,21 @@ class Style:
 
 
 def generated(
-    rng: random.Random,
-    split: Split,
-    *,
-    held_out: bool = False,
-    style: Style | None = None,
-    families: Sequence[str] | None = None,
+    rng: random.Random, split: Split, *, held_out: bool = False
 ) -> Iterator[MaskedProblem]:
-    """Generate an endless stream of problems of a split; problems may repeat.
+    """Generate an endless stream of problems of training templates, or of `held_out` ones.
 
-    Args:
-        rng: Source of all random choices.
-        split: Name of the split; no question is in two splits.
-        held_out: Use the held-out templates instead of the training templates.
-        style: Shares of rephrased problems.
-        families: Template files to use; None uses all.
+    Problems may repeat, and none is in two splits.
 
     Raises:
         DataError: A template has no numbers that give an answer.
     """
-    templates = [
-        template
-        for template in read_templates()
-        if template.held_out == held_out and (families is None or template.family in families)
-    ]
+    templates = [template for template in read_templates() if template.held_out == held_out]
     counts = Counter(template.family for template in templates)
     weights = [_weight(template.family, counts) for template in templates]
     while True:
         template = rng.choices(templates, weights)[0]
-        problem = instantiate(template, rng, style or Style())
+        problem = instantiate(template, rng, Style())
         if split_of(problem.question) == split:
             yield problem
 
@@ -155,9 +147,9 @@ def _upper_first(text: str) -> str:
 def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Words) -> list[str]:
     *facts, question = sentences
     if facts and rng.random() < style.context and not facts[0].startswith(("At ", "In ", "On ")):
-        facts[0] = _filled(rng.choice(CONTEXTS), rng, words) + words.continued(facts[0])
+        facts[0] = _filled(rng.choice(WORDS["contexts"]), rng, words) + words.continued(facts[0])
     if rng.random() < style.scene:
-        facts.insert(0, _filled(rng.choice(SCENES), rng, words))
+        facts.insert(0, _filled(rng.choice(WORDS["scenes"]), rng, words))
     dice = rng.random()
     if facts and question.startswith(("How", "What")) and question.endswith("?"):
         fact = facts[-1]
@@ -171,7 +163,7 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
                 question = f"{question.removesuffix('?')} if {condition}?"
                 facts = facts[:-1]
     if rng.random() < style.distracted:
-        told = _filled(rng.choice(DISTRACTORS), rng, words)
+        told = _filled(rng.choice(WORDS["distractors"]), rng, words)
         facts.insert(rng.randint(min(1, len(facts)), len(facts)), told)
     return [*facts, question]
 

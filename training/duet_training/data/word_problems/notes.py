@@ -13,7 +13,7 @@ unit after "@". A question needs some entries; the note has all of them, and som
 
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -131,12 +131,9 @@ def _names(text: str | None) -> tuple[str, ...]:
 def generated_notes(
     rng: random.Random, split: Split, *, held_out: bool = False
 ) -> Iterator[NoteProblem]:
-    """Generate an endless stream of questions about notes.
+    """Generate an endless stream of questions about notes; none is in two splits with its facts.
 
-    Args:
-        rng: source of all random choices.
-        split: name of the split; no question with its facts is in two splits.
-        held_out: use names and layouts that training notes never have.
+    Notes that are `held_out` have names and layouts that training notes never have.
     """
     scenarios = read_scenarios()
     while True:
@@ -169,7 +166,7 @@ def note_problem(
         for entry, number in zip(entries, numbers, strict=True)
     ]
     layout = rng.choice(HELD_OUT_LAYOUTS if held_out else LAYOUTS)
-    note = layout([told[place] for place in order or range(len(told))], scenario.name)
+    note = _laid_out(layout, [told[i] for i in order or range(len(told))], scenario.name)
     whole = with_facts(text, needed(text, facts(note)))
     masked = mask(whole)
     labels = {
@@ -228,50 +225,27 @@ def _value(entry: Entry, number: WrittenNumber, words: Words) -> str:
     return f"{number.text}{space}{entry.unit}"
 
 
-Told = Sequence[tuple[str, str]]
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _colons(told: Told, _title: str) -> str:
-    return "\n".join(f"{_upper(name)}: {value}" for name, value in told)
-
-
-def _bullets(told: Told, title: str) -> str:
-    return f"# {_upper(title)}\n" + "\n".join(f"- {name}: {value}" for name, value in told)
-
-
-def _equals(told: Told, title: str) -> str:
-    return f"{_upper(title)}:\n" + "\n".join(f"{name} = {value}" for name, value in told)
-
-
-def _markdown_table(told: Told, _title: str) -> str:
-    rows = "\n".join(f"| {name} | {value} |" for name, value in told)
-    return f"| what | how much |\n|---|---|\n{rows}"
-
-
-def _brackets(told: Told, title: str) -> str:
-    return f"My notes on the {title}\n\n" + "\n".join(f"{name} ({value})" for name, value in told)
-
-
-def _separated(told: Told, _title: str) -> str:
-    return "item;amount\n" + "\n".join(f"{name};{value}" for name, value in told)
-
-
-def _numbered(told: Told, _title: str) -> str:
-    return "\n".join(f"{row}. {name} - {value}" for row, (name, value) in enumerate(told, start=1))
-
-
-def _running(told: Told, title: str) -> str:
-    return f"About the {title}. " + " ".join(f"{_upper(name)}: {value}." for name, value in told)
-
-
-LAYOUTS: tuple[Callable[[Told, str], str], ...] = (_colons, _bullets, _equals, _markdown_table)
-HELD_OUT_LAYOUTS: tuple[Callable[[Told, str], str], ...] = (
-    _brackets,
-    _separated,
-    _numbered,
-    _running,
+# What a note begins with, each of its lines, and what is between two lines.
+LAYOUTS = (
+    ("", "{Name}: {value}", "\n"),
+    ("# {Title}\n", "- {name}: {value}", "\n"),
+    ("{Title}:\n", "{name} = {value}", "\n"),
+    ("| what | how much |\n|---|---|\n", "| {name} | {value} |", "\n"),
 )
+HELD_OUT_LAYOUTS = (
+    ("My notes on the {title}\n\n", "{name} ({value})", "\n"),
+    ("item;amount\n", "{name};{value}", "\n"),
+    ("", "{row}. {name} - {value}", "\n"),
+    ("About the {title}. ", "{Name}: {value}.", " "),
+)
+
+
+def _laid_out(layout: tuple[str, str, str], told: Sequence[tuple[str, str]], title: str) -> str:
+    """Write a note of names and values; `{Name}` and `{Title}` begin with a capital."""
+    head, line, between = layout
+    lines = (
+        line.format(row=row, name=name, Name=name[:1].upper() + name[1:], value=value)
+        for row, (name, value) in enumerate(told, start=1)
+    )
+    head = head.format(title=title, Title=title[:1].upper() + title[1:])
+    return head + between.join(lines)

@@ -90,15 +90,9 @@ def read_parts(file: Path) -> list[MaskedProblem]:
 
 
 def parts_of(question: str, solution: str, name: str, rng: random.Random) -> list[MaskedProblem]:
-    r"""Make questions for the results of single lines, but the last.
+    r"""Make questions NAME/1 and so on for the results of single lines, but the last.
 
     Half of them come without the facts at the end whose numbers they do not need.
-
-    Args:
-        question: of the whole problem.
-        solution: with annotations.
-        name: of the problem; the parts are called NAME/1 and so on.
-        rng: which facts are left out.
 
     Examples:
         >>> found = parts_of(

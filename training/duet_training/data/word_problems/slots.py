@@ -2,127 +2,28 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.resources import files
+from typing import Any
 
-from duet_training.data.story_problems.open_words import open_name
-from duet_training.data.story_problems.words import HE, SHE
+import yaml
 
-_SPACES = re.compile(r"\s+")
+from duet_training.data.story_problems.words import HE, SHE, open_name
 
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(_SPACES.split(text.strip()))
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.strip().split("|"))
-
-
-# Singular forms; `plural` makes the others.
-CLASSES: dict[str, tuple[str, ...]] = {
-    "toy": _lines(
-        "marble|toy car|doll|kite|balloon|ball|puzzle|yo-yo|toy|stuffed animal|action figure|block|"
-        "board game|video game|robot|jump rope|top|frisbee|lego brick|trading card|baseball card"
-    ),
-    "food": _lines(
-        "apple|orange|pear|plum|lemon|peach|cookie|cake|candy|muffin|cupcake|banana|tomato|carrot|"
-        "egg|sandwich|donut|bagel|cherry|strawberry|grape|melon|mango|nut|chocolate|lollipop|"
-        "pancake|waffle|slice of pizza|hot dog|hamburger|cracker|brownie|potato|onion|jelly bean|"
-        "piece of gum|pie|bread roll|chocolate bar|dumpling|walnut|apricot|watermelon|pretzel"
-    ),
-    "school": _lines(
-        "pencil|pen|crayon|notebook|eraser|ruler|marker|book|folder|sticker|sheet of paper|"
-        "paper clip|binder|paintbrush|index card|magazine|comic book|bookmark|glue stick|poster"
-    ),
-    "collected": _lines(
-        "stamp|coin|shell|seashell|stone|rock|button|bead|bottle cap|badge|postcard|pin|photo|"
-        "feather|leaf|key|key chain|wrapper|can|ticket|bracelet|crystal|fossil|pebble|pine cone"
-    ),
-    "plant": _lines(
-        "rose|tulip|daisy|tree|flower|sunflower|lily|orchid|bush|seedling|oak tree|maple tree|"
-        "apple tree|bean plant|cactus|walnut tree|dogwood tree|fern|tomato plant"
-    ),
-    "animal": _lines(
-        "fish|cat|dog|rabbit|chicken|duck|cow|sheep|goat|horse|bird|frog|turtle|pig|goldfish|"
-        "hamster|butterfly|bee|ant|spider|lizard|parrot|monkey|penguin|elephant|deer|kitten|puppy"
-    ),
-    "clothing": _lines(
-        "shirt|hat|sock|scarf|dress|sweater|T-shirt|coat|cap|tie|belt|skirt|jacket|towel|blanket|"
-        "necklace|ring|ribbon|pillow|purse"
-    ),
-    "goods": _lines(
-        "ticket|pen|book|toy|lamp|plant|cup|plate|game|chair|bottle of water|box of cereal|candle|"
-        "bag of chips|mug|umbrella|basket|vase|CD|movie|magazine|sandwich|pizza|cake|shirt|"
-        "pair of shoes|backpack|football|camera|phone case|notebook|hat|keychain|soda|juice box|"
-        "pie|burger|bar of soap|can of paint|bag of rice|loaf of bread|carton of milk"
-    ),
-    "holder": _lines(
-        "bag|box|basket|jar|packet|pack|case|bowl|tray|shelf|crate|drawer|carton|bucket|bin|"
-        "container|package|album|plate|row|pile|stack|bookcase|table|cage|tank|envelope|folder"
-    ),
-    "person": _lines(
-        "student|child|friend|boy|girl|player|guest|worker|teacher|customer|classmate|passenger|"
-        "visitor|neighbor|cousin|camper|member|volunteer|adult|kid"
-    ),
-    "unit": _lines("mile|kilometer|meter|foot|yard|inch"),
-    "weight": _lines("pound|kilogram|gram|ounce|ton"),
-    "volume": _lines("liter|gallon|cup|quart|pint|milliliter"),
-    "dish": _lines(
-        "cake|loaf of bread|batch of cookies|pot of soup|pizza|pie|salad|pan of brownies|smoothie|"
-        "bowl of punch|batch of muffins|tray of lasagna"
-    ),
-    "vehicle": _lines("bus|train|van|car|boat|plane|truck|minibus|tram|wagon"),
-    "ingredient": _lines("flour|sugar|milk|water|rice|butter|oil|honey|juice|cocoa|cream|oats"),
-}
-_THING = ("toy", "food", "school", "collected", "plant", "animal", "clothing")
-_PLAIN: dict[str, tuple[str, ...]] = {
-    "color": _list("red blue green yellow white black orange purple pink brown silver gold"),
-    "day": _list("Monday Tuesday Wednesday Thursday Friday Saturday Sunday"),
-    "month": _list(
-        "January February March April May June July August September October November December"
-    ),
-    "relative": _list("sister brother cousin friend mother uncle father aunt grandmother neighbor"),
-    "place": _lines(
-        "park|school|market|library|zoo|beach|farm|museum|store|garden|bakery|fair|playground|"
-        "restaurant|station|pool|theater|shop|gym|hospital|supermarket|party|camp"
-    ),
-    "event": _lines(
-        "party|picnic|wedding|concert|school fair|field trip|game|carnival|meeting|festival|"
-        "birthday party|play|race|contest|show|reunion|sale|fundraiser"
-    ),
-    "job": _lines(
-        "baker|farmer|teacher|painter|carpenter|gardener|tailor|florist|fisherman|librarian|chef|"
-        "coach|shopkeeper|waiter|mechanic|builder|potter|writer|nurse|driver"
-    ),
-    "maker": _lines("baker|chef|cook|restaurant|cafeteria|bakery|caterer"),
-    "activity": _lines(
-        "reading|swimming|running|homework|chores|piano practice|cooking|cleaning|painting|"
-        "gardening|training|soccer practice|dancing|studying"
-    ),
-}
+WORDS: dict[str, Any] = yaml.safe_load(
+    files("duet_training.data.word_problems").joinpath("words.yaml").read_text("utf-8")
+)
+_THING: list[str] = list(WORDS["things"])
+_PLAIN: dict[str, list[str]] = WORDS["plain"]
+CLASSES: dict[str, list[str]] = WORDS["things"] | WORDS["others"]
 # Slots for several are called as their class in the plural.
 _PLURALS = {name: "goodses" if name == "goods" else f"{name}s" for name in CLASSES}
 _PLURALS["dish"] = "dishes"
 _SINGULAR = {plural: name for name, plural in _PLURALS.items()}
 SLOT = re.compile(r"<([A-Za-z]+\d?)>")
 _BASE = re.compile(r"([a-z]+?)(\d?)")
-_IRREGULAR = {
-    "shelf": "shelves",
-    "child": "children",
-    "fish": "fish",
-    "goldfish": "goldfish",
-    "sheep": "sheep",
-    "deer": "deer",
-    "foot": "feet",
-    "leaf": "leaves",
-    "loaf": "loaves",
-    "potato": "potatoes",
-    "tomato": "tomatoes",
-    "mango": "mangoes",
-    "bookcase": "bookcases",
-}
 
 
 def plural(phrase: str) -> str:
@@ -134,8 +35,8 @@ def plural(phrase: str) -> str:
     """
     head, of, rest = phrase.partition(" of ")
     before, space, word = head.rpartition(" ")
-    if word in _IRREGULAR:
-        word = _IRREGULAR[word]
+    if word in WORDS["plurals"]:
+        word = WORDS["plurals"][word]
     elif word.endswith(("s", "x", "ch", "sh")):
         word += "es"
     elif word.endswith("y") and word[-2] not in "aeiou" and word != "yo-yo":
@@ -159,9 +60,7 @@ class _Someone:
     he: bool
 
     def form(self, form: str) -> str:
-        masculine = {"he": "he", "his": "his", "him": "him"}
-        feminine = {"he": "she", "his": "her", "him": "her"}
-        return (masculine if self.he else feminine)[form]
+        return form if self.he else {"he": "she", "his": "her", "him": "her"}[form]
 
 
 class Words:
@@ -249,8 +148,8 @@ class Words:
             return drawn
         return self._sort
 
-    def _other(self, words: tuple[str, ...]) -> str:
-        drawn = self._rng.choice([word for word in words if word not in self._drawn] or words)
+    def _other(self, words: Sequence[str]) -> str:
+        drawn: str = self._rng.choice([word for word in words if word not in self._drawn] or words)
         self._drawn.add(drawn)
         return drawn
 
@@ -263,13 +162,10 @@ class WrittenNumber:
     text: str
 
 
-_UNITS = _list("zero one two three four five six seven eight nine ten eleven twelve")
-
-
 def _whole(rng: random.Random, low: int, high: int) -> WrittenNumber:
     value = rng.randint(low, high)
-    if 1 < value < len(_UNITS) and rng.random() < 0.12:
-        return WrittenNumber(Fraction(value), _UNITS[value])
+    if 1 < value < len(WORDS["numbers"]) and rng.random() < 0.12:
+        return WrittenNumber(Fraction(value), WORDS["numbers"][value])
     text = f"{value:,}" if rng.random() < 0.5 else str(value)
     return WrittenNumber(Fraction(value), text)
 

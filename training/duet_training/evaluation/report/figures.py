@@ -6,7 +6,7 @@ from typing import Any
 from duet_report.plots import Panel, Plot, PlotSeries
 from duet_training.evaluation.report.curves import SHOWN, title_of
 from duet_training.evaluation.report.results import Result
-from duet_training.evaluation.report.seeds import pool, same_but_for_seed
+from duet_training.evaluation.report.seeds import alike, pool
 from duet_training.evaluation.report.tables import paper
 
 _ABLATION_TABLES = (6, 10, 11, 12)
@@ -31,11 +31,7 @@ def _tokens(tables: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> P
         known = {row["label"]: cell for row in shown if (cell := row["paper"].get(data))}
         tokens, accuracies = _columns(known.values(), "reasoner_tokens", "accuracy")
         series = [PlotSeries(x=tokens, y=accuracies, texts=list(known), **_PAPER)]
-        groups: dict[Any, list[Result]] = {}
-        for result in results:
-            if result.data == data:
-                groups.setdefault(same_but_for_seed(result), []).append(result)
-        for number, same in enumerate(groups.values()):
+        for number, same in enumerate(alike(each for each in results if each.data == data)):
             cell = pool(same)
             low, high = cell.accuracy_95
             series.append(

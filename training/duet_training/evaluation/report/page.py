@@ -1,22 +1,42 @@
-"""The report as Markdown."""
+"""`duet-train report`: tables and figures of evaluations and runs, as Markdown and as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from duet_report.plots import Plot
+from duet_contract.json_data import rounded, without_infinities
+from duet_report.plots import Plot, write_plots
 from duet_report.tables import markdown
-from duet_training.evaluation.report.results import Result
-from duet_training.evaluation.report.tables import NOT_RUN, paper
+from duet_training.evaluation.report.curves import curves
+from duet_training.evaluation.report.figures import plots
+from duet_training.evaluation.report.results import Result, read
+from duet_training.evaluation.report.tables import NOT_RUN, build_tables, everything, paper
 from duet_training.evaluation.signal_table import content_table
+from duet_training.files import write_json, write_text
+from duet_training.pages import render
 
-_HEAD = """# Results, compared with arXiv 2605.01111
 
-Cells: {cells}. In brackets the 95% interval of accuracy: over questions (bootstrap) for one seed,
-over seeds (Student's t) for several, which ± gives the spread of. IPT is 1000 times accuracy by
-tokens of the reasoner. The paper names no intervals.
-"""
-_CELLS = "IPT where the paper has it, accuracy, tokens of the reasoner (and of the decoder)"
+def report(places: list[Path], out: Path) -> None:
+    """Write the report.
+
+    Raises:
+        TrainingError: a place that cannot be read.
+        OSError: `out` cannot be written.
+    """
+    results, runs = read(places)
+    tables, rows, over_steps = build_tables(results), everything(results), curves(runs)
+    out.mkdir(parents=True, exist_ok=True)
+    figures = write_plots(plots(tables, over_steps, results), out)
+    names = paper()["benchmarks"]
+    over_steps = [
+        {**each, "series": {m: asdict(b) for m, b in each["series"].items()}} for each in over_steps
+    ]
+    content = {"tables": tables, "everything": rows, "curves": over_steps}
+    write_json(out / "report.json", rounded(without_infinities(content)), indent=2)
+    write_text(out / "report.md", page(tables, rows, figures, names, results))
+    print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")
 
 
 def page(
@@ -31,24 +51,25 @@ def page(
     `names` holds the display name of each data set, `figures` the plots that exist, `results` what
     was measured of signals.
     """
-    parts = [_HEAD.format(cells=_CELLS)]
-    parts += [_table(table, names) for table in tables]
-    parts.append(_everything(rows, names))
-    parts.append(_signals(results, names))
-    parts.append("## Figures\n")
-    if not figures:
-        parts.append(f"{NOT_RUN}.\n")
-    for plot in figures:
-        parts.append(f"**{plot.title}**\n\n![{plot.title}]({plot.file})\n\n{plot.caption}\n")
-    return "\n".join(parts)
+    return render(
+        "duet_training.evaluation.report",
+        "report.md.j2",
+        tables=tables,
+        rows=rows,
+        figures=figures,
+        names=names,
+        results=results,
+        compared=_compared,
+        everything=_everything,
+        signals=_signals,
+        took=lambda method: timedelta(seconds=round(paper()["wall_clock_seconds"][method])),
+        not_run=NOT_RUN,
+    )
 
 
-def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _compared(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Write the paper's rows, each with a measured one."""
     columns, figures = table["columns"], table["figures"]
-    lines = [f"## Table {table['number']}: {table['title']}", ""]
-    if table["note"]:
-        lines += [table["note"], ""]
-    head = ["", "", *(names.get(column, column) for column in columns)]
     shown = []
     for row in table["rows"]:
         if row["paper"]:
@@ -57,7 +78,7 @@ def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
         label = "" if row["paper"] else row["label"]
         cells = [_measured_cell(row["measured"].get(column), figures) for column in columns]
         shown.append([label, "measured", *cells])
-    return "\n".join([*lines, markdown(head, shown), ""])
+    return markdown(["", "", *(names.get(column, column) for column in columns)], shown)
 
 
 def _signals(results: Sequence[Result], names: Mapping[str, str]) -> str:
@@ -69,22 +90,10 @@ def _signals(results: Sequence[Result], names: Mapping[str, str]) -> str:
             how = (training.data, training.variant, f"seed {training.seed}") if training else ()
             step = (f"step {result.step}",) if result.step is not None else ()
             found[", ".join((names.get(result.data, result.data), *how, *step))] = result.signal
-    table = content_table(found) if found else f"{NOT_RUN}."
-    return f"## What signals carry\n\n{table}\n"
+    return content_table(found) if found else ""
 
 
 def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    head = ["data", "method", "trained on", "variant", "B", "step", "seeds", "questions"]
-    head += ["accuracy", "tokens of the reasoner", "of the decoder", "IPT"]
-    head += ["FLOPs a question", "seconds in all"]
-    took = {name: timedelta(seconds=round(s)) for name, s in paper()["wall_clock_seconds"].items()}
-    lines = ["## Everything that was evaluated", ""]
-    lines.append(
-        f"The paper's evaluation took {took['original']} by the original model and {took['duet']} "
-        "by DUET; seconds below are those of the machine that was used.\n"
-    )
-    if not rows:
-        return "\n".join([*lines, f"{NOT_RUN}.", ""])
     shown = []
     for row in rows:
         method = row["method"] + (f" at {row['cut_at']}" if row["cut_at"] else "")
@@ -97,13 +106,15 @@ def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
                 *("" if value is None else f"{value}" for value in known),
                 str(row["seeds"]),
                 str(row["questions"]),
-                accuracy_text(row),
-                tokens_text(row),
+                _accuracy(row),
+                _tokens(row),
                 f"{row['decoder_tokens']:.1f}",
                 *("" if value is None else f"{value:.3g}" for value in last),
             ]
         )
-    return "\n".join([*lines, markdown(head, shown), ""])
+    head = ["data", "method", "trained on", "variant", "B", "step", "seeds", "questions"]
+    head += ["accuracy", "tokens of the reasoner", "of the decoder", "IPT"]
+    return markdown([*head, "FLOPs a question", "seconds in all"], shown)
 
 
 def _paper_cell(cell: Mapping[str, float] | None, figures: Sequence[str]) -> str:
@@ -115,8 +126,8 @@ def _measured_cell(cell: Mapping[str, Any] | None, figures: Sequence[str]) -> st
         return NOT_RUN
     texts = {
         "ipt": "no tokens" if cell["ipt"] is None else f"{cell['ipt']:.3g}",
-        "accuracy": accuracy_text(cell),
-        "reasoner_tokens": tokens_text(cell),
+        "accuracy": _accuracy(cell),
+        "reasoner_tokens": _tokens(cell),
         "decoder_tokens": f"{cell['decoder_tokens']:.0f}",
     }
     shown = ", ".join(texts[figure] for figure in figures)
@@ -125,14 +136,12 @@ def _measured_cell(cell: Mapping[str, Any] | None, figures: Sequence[str]) -> st
     return shown + (f" ({cell['others']} more: see below)" if cell["others"] else "")
 
 
-def accuracy_text(cell: Mapping[str, Any]) -> str:
-    """Format accuracy with spread and interval."""
+def _accuracy(cell: Mapping[str, Any]) -> str:
     low, high = cell["accuracy_95"]
     spread = "" if cell["spread"] is None else f" ± {cell['spread']:.3f}"
     return f"{cell['accuracy']:.3f}{spread} [{low:.3f}, {high:.3f}]"
 
 
-def tokens_text(cell: Mapping[str, Any]) -> str:
-    """Format the reasoner's token count with its spread."""
+def _tokens(cell: Mapping[str, Any]) -> str:
     spread = cell["reasoner_tokens_spread"]
     return f"{cell['reasoner_tokens']:.0f}" + ("" if spread is None else f" ± {spread:.0f}")

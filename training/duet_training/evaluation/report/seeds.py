@@ -1,6 +1,6 @@
 """Statistics over several seeds of the same run: mean, interval, spread."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
@@ -63,8 +63,15 @@ def interval_over_seeds(values: Sequence[float]) -> tuple[float, float]:
     return max(0.0, found.low), min(1.0, found.high)
 
 
-def same_but_for_seed(result: Result) -> Hashable:
-    """Equal for results that may be averaged."""
+def alike(results: Iterable[Result]) -> list[list[Result]]:
+    """Group the results that may be averaged: those that differ in their seeds only."""
+    groups: dict[Hashable, list[Result]] = {}
+    for result in results:
+        groups.setdefault(_but_for_seed(result), []).append(result)
+    return list(groups.values())
+
+
+def _but_for_seed(result: Result) -> Hashable:
     training = result.training
     trained = (
         (training.data, training.variant, training.budget, training.constant)

@@ -8,7 +8,7 @@ from typing import Any
 
 from duet_contract.json_data import parse_json
 from duet_training.evaluation.report.results import UNTRAINED, Result
-from duet_training.evaluation.report.seeds import pool, same_but_for_seed
+from duet_training.evaluation.report.seeds import alike, pool
 
 NOT_RUN = "not run"
 RELEASED_RULE = "micro-batch-token-mean"
@@ -110,10 +110,7 @@ def _cells(results: Sequence[Result]) -> dict[str, Any]:
     for data, those in by_data.items():
         last = max((r.step for r in those if r.step is not None), default=None)
         latest = [r for r in those if r.step in (None, last)]
-        groups = defaultdict(list)
-        for result in latest:
-            groups[same_but_for_seed(result)].append(result)
-        largest = max(groups.values(), key=len)
+        largest = max(alike(latest), key=len)
         others = len(latest) - len(largest)
         files_used = sorted(result.file.name for result in largest)
         cells[data] = {**asdict(pool(largest)), "others": others, "files": files_used}
@@ -122,11 +119,8 @@ def _cells(results: Sequence[Result]) -> dict[str, Any]:
 
 def everything(results: Sequence[Result]) -> list[dict[str, Any]]:
     """List every result, seeds averaged, including results without a row in the paper's tables."""
-    groups = defaultdict(list)
-    for result in results:
-        groups[same_but_for_seed(result)].append(result)
     rows = []
-    for group in groups.values():
+    for group in alike(results):
         first = group[0]
         training = first.training
         rows.append(

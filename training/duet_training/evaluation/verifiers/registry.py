@@ -33,11 +33,8 @@ def make_verifier(
 ) -> Verifier:
     """Make and check the verifier `name`, or `package.module:Class` without arguments.
 
-    Args:
-        name: an entry of `VERIFIERS`, or a class of your own.
-        processes: of built-in verifiers that compare in separate processes.
-        seconds: that one such comparison may take.
-        computed: whether numbers must be computed; False for a pair whose device computes.
+    Built-in verifiers that compare apart have so many `processes`, and `seconds` for a comparison.
+    Numbers need not be `computed` for a pair whose device computes.
 
     Raises:
         VerifierError: No verifier has that name, or it fails its own examples.

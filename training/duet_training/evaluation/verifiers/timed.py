@@ -31,27 +31,25 @@ class TimedPool:
         self._seconds = seconds
         self.stopped = 0
 
-    def map(
-        self, function: Callable[..., float], calls: Sequence[Iterable[Any]], otherwise: float = 0.0
-    ) -> list[float]:
-        """`function(*call)` for each of `calls`; `otherwise` for one that hangs, fails or dies.
+    def map(self, function: Callable[..., float], calls: Sequence[Iterable[Any]]) -> list[float]:
+        """`function(*call)` for each of `calls`; 0 for one that hangs, fails or dies.
 
         `stopped` counts those that hung or died.
         """
         futures = [
             self._pool.schedule(function, args=tuple(call), timeout=self._seconds) for call in calls
         ]
-        return [self._result(future, otherwise) for future in futures]
+        return [self._result(future) for future in futures]
 
-    def _result(self, future: Any, otherwise: float) -> float:
+    def _result(self, future: Any) -> float:
         try:
             return float(future.result())
         except (CallTimeoutError, ProcessExpired):
             self.stopped += 1
-            return otherwise
+            return 0.0
         except Exception as error:  # what sympy raises on malformed answers is not a closed set
             _log.debug("a verifier failed on one answer: %s", error)
-            return otherwise
+            return 0.0
 
     def close(self) -> None:
         """Stop all processes."""

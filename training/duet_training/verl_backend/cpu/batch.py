@@ -21,7 +21,7 @@ class _EnoughEnded(StoppingCriteria):  # type: ignore[misc]
     """Ends a pass of `generate` for every row when a share of them has drawn a stop token."""
 
     def __init__(self, rows: int, stops: torch.Tensor) -> None:
-        self._ended, self._stops = torch.zeros(rows, dtype=torch.bool), stops
+        self._ended, self._stops = torch.zeros(rows, dtype=torch.bool, device=stops.device), stops
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         self._ended |= torch.isin(input_ids[:, -1], self._stops)
@@ -43,9 +43,11 @@ def respond(
     prompt.
     """
     width = max(map(len, prompts))
-    ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
-    shown = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    ends, cache = torch.tensor(stops), DynamicCache(config=model.config)
+    device = model.device
+    ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts], device=device)
+    masks = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+    shown = torch.tensor(masks, device=device)
+    ends, cache = torch.tensor(stops, device=device), DynamicCache(config=model.config)
     responses: list[tuple[list[int], list[float]]] = [([], []) for _ in prompts]
     going = list(range(len(prompts)))
     while going:
@@ -71,10 +73,30 @@ def respond(
             if not len(ended) and ids.shape[1] < width + limit:
                 left.append(place)
         if left:
-            rows = torch.tensor(left)
+            rows = torch.tensor(left, device=device)
             cache.batch_select_indices(rows)
             sampler.keep(left)
             ids = ids[rows]
             shown = torch.cat([shown, shown.new_ones(len(shown), drawn.shape[1])], dim=1)[rows]
         going = [going[place] for place in left]
     return responses
+
+
+def by_length(
+    model: Any,
+    prompts: Sequence[list[int]],
+    seeds: Sequence[int],
+    temperature: float,
+    limit: int,
+    stops: list[int],
+    rows: int,
+) -> list[tuple[list[int], list[float]]]:
+    """Responses in the order of the prompts, in batches of `rows` of similar length."""
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    found: dict[int, tuple[list[int], list[float]]] = {}
+    for start in range(0, len(order), rows):
+        chosen = order[start : start + rows]
+        sampler = SeededSampler([seeds[place] for place in chosen], temperature)
+        asked = [prompts[place] for place in chosen]
+        found |= zip(chosen, respond(model, asked, sampler, limit, stops), strict=True)
+    return [found[place] for place in range(len(prompts))]
