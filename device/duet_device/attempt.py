@@ -1,13 +1,14 @@
 """Generate one answer after the decoder's sequence, and judge it."""
 
+import codecs
 import math
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from duet_contract.answers import final_answer
-from duet_contract.quantities import ComputedAnswer
-from duet_device.answer_text import AnswerWriter, computed_answer
+from duet_contract.quantities import ComputedAnswer, answer_of, mask
 from duet_device.decoder.generation import Generation
 from duet_device.events import AnswerText
 from duet_device.exchange import Exchange
@@ -17,8 +18,65 @@ from duet_device.policy.checkers import check
 from duet_device.policy.features import features_of
 from duet_device.policy.measures import Evidence, checks, judge, least_probability, trusts, value_of
 from duet_device.policy.rounds import Candidate
+from duet_device.question import Question
 from duet_device.settings import MOST_ROUNDS
 from duet_device.signal_stream import Signal
+
+if TYPE_CHECKING:
+    from duet_device.decoder.llama import Decoder
+
+
+class AnswerWriter:
+    """Turns answer tokens into text, and restores what was redacted in the question.
+
+    Args:
+        decoder: spells its tokens.
+        question: its redaction holds the values to restore; None restores nothing.
+    """
+
+    def __init__(self, decoder: "Decoder", question: Question | None) -> None:
+        self._decoder = decoder
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        redaction = question.redaction if question else None
+        self._restorer = redaction.restorer() if redaction else None
+        self._text: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """All text so far."""
+        return "".join(self._text)
+
+    def feed(self, token: int) -> str:
+        """Return the characters that a token completes; often none."""
+        return self._add(self._utf8.decode(self._decoder.detokenize(token)))
+
+    def finish(self) -> str:
+        """Return the characters that were held back, after the last token."""
+        return self._add(self._utf8.decode(b"", True), last=True)
+
+    def _add(self, text: str, *, last: bool = False) -> str:
+        if self._restorer:
+            text = self._restorer.feed(text) + (self._restorer.finish() if last else "")
+        self._text.append(text)
+        return text
+
+
+def computed_answer(
+    question: Question, signal: str | None, sentence: str, *, cut: bool = False
+) -> ComputedAnswer:
+    """Build the answer of a pair that computes, and restore what was redacted in the question.
+
+    Args:
+        question: masked (`Question.for_pair`).
+        signal: the cloud's formula; None if the decoder answers alone.
+        sentence: the decoder's text, with formulas in braces.
+        cut: whether the signal ended at its budget.
+    """
+    masked = question.masked or mask(question.sent)
+    found = answer_of(masked, signal, sentence, cut=cut)
+    return (
+        replace(found, text=question.redaction.restore(found.text)) if question.redaction else found
+    )
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class Session:
         """
         decoder, manifest = self._load_decoder(), self._pair.manifest
         from duet_device.answer import warm
-        from duet_device.decoder.mapped_file import release
+        from duet_device.decoder.llama import release
         from duet_device.exchange import Exchange
 
         # Before the evaluation, which reads the pages in use again. It costs milliseconds, so that a

@@ -1,8 +1,8 @@
 """Receipt: what a question cost, one schema for `--json`, history, the bench and the API."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, field_serializer
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from duet_contract.manifest import Manifest
 
@@ -12,6 +12,13 @@ Outcome = Literal["complete", "continued", "moved", "partial", "alone"]
 
 
 Taken = Literal["cloud", "device"]
+
+
+# As JSON has them: tenths of a millisecond, and four decimals.
+_Ms = Annotated[float, PlainSerializer(lambda value: round(value, 1), when_used="json-unless-none")]
+_Rounded = Annotated[
+    float, PlainSerializer(lambda value: round(value, 4), when_used="json-unless-none")
+]
 
 
 class _Model(BaseModel):
@@ -46,20 +53,16 @@ class Bytes(_Model):
 class Milliseconds(_Model):
     """Milliseconds since the command started; None for events that did not happen."""
 
-    connect: float | None
+    connect: _Ms | None
     """The connection was ready."""
-    first_signal: float | None
+    first_signal: _Ms | None
     """The first chunk arrived."""
-    signal: float | None
+    signal: _Ms | None
     """The last chunk arrived."""
-    first_answer: float | None
+    first_answer: _Ms | None
     """The decoder generated the first answer token."""
-    total: float
+    total: _Ms
     """The decoder generated the last answer token."""
-
-    @field_serializer("*", when_used="json-unless-none")
-    def _tenths(self, value: float) -> float:
-        return round(value, 1)
 
 
 class Flops(_Model):
@@ -81,18 +84,14 @@ class Route(_Model):
     """`cloud`: a signal was asked for; `device`: the device kept the question."""
     measure: str | None = None
     """Measure that decided; None if the user did."""
-    value: float | None = None
+    value: _Rounded | None = None
     """Its value for this question."""
-    threshold: float | None = None
+    threshold: _Rounded | None = None
     """Value from which the device keeps a question."""
-    chance: float | None = None
+    chance: _Rounded | None = None
     """Probability by the calibration that the device alone answers right; None if unknown."""
     unused_tokens: int = 0
     """Signal tokens that arrived while the device still judged, and were not needed."""
-
-    @field_serializer("value", "threshold", "chance", when_used="json-unless-none")
-    def _rounded(self, value: float) -> float:
-        return round(value, 4)
 
 
 class Round(_Model):
@@ -104,14 +103,10 @@ class Round(_Model):
     """The final answer as a person writes it; None without one."""
     measure: str | None = None
     """Measure by which answers that equally many rounds agree on are compared."""
-    value: float | None = None
+    value: _Rounded | None = None
     """Its value; None if unknown."""
     kept: bool = False
     """Whether this answer was given."""
-
-    @field_serializer("value", when_used="json-unless-none")
-    def _rounded(self, value: float) -> float:
-        return round(value, 4)
 
 
 class Receipt(_Model):
@@ -142,9 +137,9 @@ class Receipt(_Model):
     value: str | None = None
     """The final answer as a person writes it, such as "16" or "3/4"; None if the answer is empty,
     or nothing could be computed."""
-    confidence: float | None = None
+    confidence: _Rounded | None = None
     """Probability of the decoder's least likely answer token; None if the pair has no threshold."""
-    chance: float | None = None
+    chance: _Rounded | None = None
     """Probability by the pair's calibration that the answer is right; None if unknown."""
     low_confidence: bool = False
     """Whether the pair's measure is below its threshold, the signal is `partial`, or there are
@@ -167,10 +162,6 @@ class Receipt(_Model):
     """The rounds of a question that may have several; empty for one that may not."""
     route: Route | None = None
     """Who was to answer, and why; None if the question was always for the cloud."""
-
-    @field_serializer("confidence", "chance", when_used="json-unless-none")
-    def _rounded(self, value: float) -> float:
-        return round(value, 4)
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:

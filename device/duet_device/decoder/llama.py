@@ -7,6 +7,7 @@ rolled back.
 
 import ctypes
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -334,3 +335,28 @@ class Decoder:
         if self._context:
             llama_cpp.llama_free(self._context)
             self._context = None
+
+
+# Of <sys/mman.h> on Linux: the next access reads the page from the file again.
+_MADV_DONTNEED = 4
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r--s [0-9a-f]+ \S+ (\d+) ")
+
+
+def release(path: Path) -> None:
+    """Drop the pages of a file that this process maps to read; pages in use come back when read.
+
+    Does nothing on systems without /proc.
+
+    Args:
+        path: the file.
+    """
+    try:
+        inode = path.stat().st_ino
+        maps = Path("/proc/self/maps").read_text()
+    except OSError:
+        return
+    advise = ctypes.CDLL(None).madvise
+    for start, end, found in _MAPPING.findall(maps):
+        if int(found) == inode:
+            first = int(start, 16)
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(int(end, 16) - first), _MADV_DONTNEED)

@@ -31,8 +31,7 @@ from duet_device.serve.guard import Guard
 from duet_device.serve.messages import message_of
 from duet_device.serve.renderer import Renderer
 from duet_device.serve.responses import Response
-from duet_device.serve.service import Service
-from duet_device.serve.stream import stream
+from duet_device.serve.service import Service, stream
 from duet_device.settings import Settings
 
 _Made = TypeVar("_Made")

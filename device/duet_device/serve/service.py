@@ -1,14 +1,18 @@
 """Answer requests with warm clients, whoever brings them, and know when there is nothing to do."""
 
+import asyncio
+import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing, contextmanager
 
+from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
 from duet_device.asking import Asking
 from duet_device.deadline import Deadline
-from duet_device.errors import CloudBusy, VaultLocked
+from duet_device.errors import CloudBusy, DeviceError, ModelProblem, VaultLocked
+from duet_device.events import AskEvent
 from duet_device.serve.warm_clients import WarmClients
 from duet_device.vault.vault import passphrase_wanted
 
@@ -76,3 +80,48 @@ class Service:
                 deadline.interrupt()
                 deadline.stop.set()
         self.clients.close()
+
+
+log = logging.getLogger("duet_device.serve")
+
+
+async def stream(
+    service: Service, request: AskRequest, deadline: Deadline
+) -> AsyncGenerator[AskEvent]:
+    """Answer a request in a thread; closing the stream, or cancelling its task, stops it.
+
+    Raises:
+        DeviceError: the question was not answered.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[AskEvent | DeviceError | None] = asyncio.Queue()
+
+    def hand_over(item: AskEvent | DeviceError | None) -> None:
+        # The thread runs ahead of a slow reader, by an answer at most.
+        loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    def answer() -> None:
+        try:
+            with (
+                service.asking(request, deadline) as asking,
+                closing(asking.events()) as events,
+            ):
+                for event in events:
+                    hand_over(event)
+            hand_over(None)
+        except DeviceError as error:
+            hand_over(error)
+        except ContractError as error:
+            hand_over(ModelProblem(str(error)))
+        except Exception:
+            log.exception("a question failed")
+            hand_over(ModelProblem("the local server failed; its log says why"))
+
+    threading.Thread(target=answer, name="duet-serve-question", daemon=True).start()
+    try:
+        while (item := await queue.get()) is not None:
+            if isinstance(item, DeviceError):
+                raise item
+            yield item
+    finally:
+        deadline.interrupt()

@@ -18,10 +18,8 @@ from duet_contract.signature import sign_pair
 from duet_contract.v1.pairs_pb2_grpc import add_PairServiceServicer_to_server
 from duet_device.cli import main
 from duet_device.decoder import threads
-from duet_device.doctor import certificate, clock, library, match, memory, model, proxy, server
-from duet_device.doctor import signature as signature_check
-from duet_device.doctor import threads as threads_check
-from duet_device.doctor.check import CHECKS, Finding, Machine, load, run
+from duet_device.doctor import checks
+from duet_device.doctor.check import Finding, Machine, load, run
 from duet_device.errors import ExitCode, ModelProblem
 from duet_device.identity.credentials import Identity, save_identity
 from duet_device.pairs import pair as pair_module
@@ -60,12 +58,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(NOWHERE, None, None)
 
 
-def test_the_checks_are_the_modules_of_the_package() -> None:
-    found = {path.stem for path in Path(library.__file__).parent.glob("*.py")}
-    assert set(CHECKS) == found - {"__init__", "check"}
-    assert all(callable(load(name)) for name in CHECKS)
-
-
 def test_a_check_that_throws_is_a_finding(machine: Machine) -> None:
     def broken(name: str) -> Any:
         error = {"library": ZeroDivisionError("by zero"), "memory": ModelProblem("no pair")}[name]
@@ -87,7 +79,7 @@ def test_checks_run_at_the_same_time_and_the_measurement_alone(machine: Machine)
     running: list[str] = []
     overlap: list[str] = []
 
-    def checks(name: str) -> Any:
+    def barred(name: str) -> Any:
         def check(_: Machine) -> Finding:
             running.append(name)
             if name == "threads":
@@ -100,7 +92,7 @@ def test_checks_run_at_the_same_time_and_the_measurement_alone(machine: Machine)
 
         return check
 
-    names = [finding.name for finding in run(("threads", "clock", "proxy"), machine, checks)]
+    names = [finding.name for finding in run(("threads", "clock", "proxy"), machine, barred)]
     assert names == ["clock", "proxy", "threads"]
     assert overlap == []
 
@@ -136,14 +128,14 @@ def test_a_device_without_a_pair(
 
 
 def test_library() -> None:
-    assert library.check(Machine("", None, None)).status in ("ok", "warning")
-    assert library.missing({"avx2", "avx512f", "sse"}, ["AVX2", "SSE3"]) == ["AVX512"]
+    assert checks.library(Machine("", None, None)).status in ("ok", "warning")
+    assert checks.features_missing({"avx2", "avx512f", "sse"}, ["AVX2", "SSE3"]) == ["AVX512"]
 
 
 def test_a_library_built_for_less_than_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_processor_flags", lambda: {"avx2"})
+    monkeypatch.setattr(checks, "_processor_flags", lambda: {"avx2"})
     monkeypatch.setattr("llama_cpp.llama_print_system_info", lambda: b"CPU : SSE3 = 1 | AVX2 = 0")
-    found = library.check(Machine("", None, None))
+    found = checks.library(Machine("", None, None))
     assert found.status == "warning"
     assert "built without AVX2" in found.value
     assert "pip install" in found.fix
@@ -171,60 +163,60 @@ def test_available_memory(files: dict[str, str], expected: int | None, tmp_path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    assert memory.available(tmp_path) == expected
+    assert checks.available_memory(tmp_path) == expected
 
 
 @pytest.mark.parametrize(("free", "status"), [(None, "ok"), (1 << 40, "ok"), (1 << 20, "error")])
 def test_memory(
     free: int | None, status: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available", lambda: free)
-    assert memory.check(machine).status == status
+    monkeypatch.setattr(checks, "available_memory", lambda: free)
+    assert checks.memory(machine).status == status
 
 
 def test_a_model_that_was_altered(machine: Machine, tmp_path: Path) -> None:
-    assert model.check(machine).status == "ok"
+    assert checks.model(machine).status == "ok"
     path = tmp_path / "pairs" / "bytes" / "decoder.gguf"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    found = model.check(machine)
+    found = checks.model(machine)
     assert found.status == "error"
     assert found.fix == f"duet-device pull bytes --server {NOWHERE}"
     (tmp_path / "pairs" / "bytes" / "reasoner").mkdir()
-    assert model.check(machine).fix == "duet-cloud pairs build bytes"
+    assert checks.model(machine).fix == "duet-cloud pairs build bytes"
 
 
 def test_a_signature_of_no_one_trusted(machine: Machine) -> None:
-    assert "by hand" in signature_check.check(machine).value
+    assert "by hand" in checks.signature(machine).value
     pin(BY_HAND, ())
-    found = signature_check.check(machine)
+    found = checks.signature(machine)
     assert found.status == "error"
     assert "duet-device trust FILE" in found.value
 
 
 def test_a_clock_before_the_files(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert clock.check(machine).status == "ok"
+    assert checks.clock(machine).status == "ok"
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
-    found = clock.check(machine)
+    found = checks.clock(machine)
     assert (found.status, found.value[:10]) == ("error", "2001-09-09")
     assert "timedatectl" in found.fix
 
 
 def test_certificates(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "none is needed" in certificate.check(machine).value
+    assert "none is needed" in checks.certificate(machine).value
     now = time.time()
     identity = Identity(NOWHERE, "laptop", begins=now - 20, ends=now - 10)
     save_identity(identity)
-    found = certificate.check(machine)
+    found = checks.certificate(machine)
     assert found.status == "error"
     assert "ask its operator for a new code" in found.value
     save_identity(replace(identity, ends=now + 10))
     monkeypatch.setattr(Identity, "credentials", lambda _: None)
-    found = certificate.check(machine)
+    found = checks.certificate(machine)
     assert (found.status, found.value[:20]) == ("ok", f"laptop with {NOWHERE}"[:20])
-    monkeypatch.setattr(certificate, "passphrase_wanted", lambda: True)
-    assert certificate.check(machine).status == "warning"
+    monkeypatch.setattr(checks, "passphrase_wanted", lambda: True)
+    assert checks.certificate(machine).status == "warning"
     remote = replace(machine, server="cloud.example.org")
     (remote_finding,) = run(("certificate",), remote, load)
     assert remote_finding.status == "error"
@@ -250,7 +242,7 @@ def test_proxies(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = proxy.check(replace(machine, server=address))
+    found = checks.proxy(replace(machine, server=address))
     assert found.status == status
     assert "secret" not in found.value
     assert ("proxy, which must allow CONNECT" in found.value) == (status == "warning")
@@ -264,18 +256,18 @@ def test_a_server_that_serves_the_pair_and_one_that_does_not(
     add_PairServiceServicer_to_server(pairs, cloud._server)
     with cloud:
         machine = replace(machine, server=cloud.address)
-        assert server.check(machine).status == "ok"
-        assert match.check(machine).status == "ok"
+        assert checks.server(machine).status == "ok"
+        assert checks.match(machine).status == "ok"
         pairs.manifest = b"{}"
-        found = match.check(machine)
+        found = checks.match(machine)
         assert found.status == "warning"
         assert found.fix == f"duet-device pull bytes --server {cloud.address}"
-    assert server.check(machine).status == "error"
-    assert match.check(machine).status == "skipped"
+    assert checks.server(machine).status == "error"
+    assert checks.match(machine).status == "skipped"
 
 
 # A server is waited for far longer than the test waits.
-WAITING = "from duet_device.doctor import server; server._TIMEOUT_S = 600.0"
+WAITING = "from duet_device.doctor import checks; checks._TIMEOUT_S = 600.0"
 
 
 @pytest.mark.slow
@@ -342,13 +334,13 @@ def test_threads_are_measured_stored_and_used(
     monkeypatch.setattr("duet_device.decoder.llama.Decoder", lambda *_: decoder)
     manifest = machine.pair.manifest
     assert threads.stored_threads(manifest) is None
-    found = threads_check.check(machine)
+    found = checks.threads(machine)
     assert found.status == "ok"
     assert found.value.startswith(f"{chosen} chosen; ")
     assert decoder.steps < 50
     assert threads.stored_threads(manifest) == chosen
     slow = max(seconds, key=seconds.__getitem__)
-    warned = threads_check.check(replace(machine, threads=slow))
+    warned = checks.threads(replace(machine, threads=slow))
     assert (warned.status, warned.fix) == ("warning", "duet-device config set threads")
     given: list[int] = []
     monkeypatch.setattr("duet_device.decoder.llama.Decoder", lambda _, number: given.append(number))

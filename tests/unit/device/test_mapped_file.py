@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_device.decoder.mapped_file import release
+from duet_device.decoder.llama import release
 
 PAGES = 64
 
