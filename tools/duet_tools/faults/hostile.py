@@ -221,7 +221,7 @@ def _hostile(setting: Setting, trials: Trials) -> None:
         # Whatever is loaded or allocated once is there after these.
         ask_all(setting.count(160, 20))
         before = process.memory_info().rss
-        for asked in ask_all(setting.count(1000, 20)):
+        for asked in ask_all(setting.count(10_000, 20)):
             with trials.trial():
                 _check(asked)
         growth = (process.memory_info().rss - before) / 2**20
