@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
-from xml.sax.saxutils import quoteattr  # nosec B406: writes text, parses nothing
+from xml.sax.saxutils import quoteattr  # nosec B406
 
 import matplotlib as mpl
 import matplotlib.style
