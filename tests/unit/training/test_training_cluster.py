@@ -125,7 +125,7 @@ def test_models_start_one_by_one_where_they_share_memory(platform, monkeypatch):
     monkeypatch.setattr(policies, "start_ray", lambda _: None)
     monkeypatch.setattr(policies, "make_pools", lambda _, names: dict.fromkeys(names))
     monkeypatch.setattr(policies, "policy_config", lambda *_: None)
-    pair = SimpleNamespace(reasoner=SimpleNamespace(path="M"), decoder=SimpleNamespace(path="m"))
+    pair = SimpleNamespace(paths={"reasoner": "M", "decoder": "m"})
     settings = settings_from([*NEEDED, f"hardware={platform}"])
     assert list(policies.start_policies(settings, pair, NAMES, reference=True)) == list(NAMES)
     in_turn = [f"{name} {what}" for name in NAMES for what in ("begins", "rests")]
