@@ -72,6 +72,10 @@ class Device:
     def __exit__(self, *_: object) -> None:
         self._decoder.close()
 
+    def reserve(self, tokens: int) -> None:
+        """Make room for a sequence of `tokens`, so that no question has to."""
+        self._decoder.reserve(tokens)
+
     def ask(self, server: str, **settings: Unpack[QuestionSettings]) -> Asked:
         """Ask one question on connections of its own, greedily.
 

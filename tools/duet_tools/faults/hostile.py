@@ -43,6 +43,8 @@ _DRIP_S = 0.05
 _MOST_MESSAGE = 3 << 20
 # Several devices and the hostile cloud itself are in this process.
 _FLAT_MIB = 64.0
+# Of 64 tokens with 16 bytes each at most, and the question.
+_CONTEXT = 1280
 # `model`: the cloud may say that it serves another pair.
 _DEFINED = UNREACHED | {SPLIT, "error: refused", "error: model"}
 
@@ -218,7 +220,10 @@ def _hostile(setting: Setting, trials: Trials) -> None:
                 found = pool.map(ask, devices, [count // len(devices)] * len(devices))
                 return [each for asked in found for each in asked]
 
-        # Whatever is loaded or allocated once is there after these.
+        # Whatever is loaded or allocated once is there after these, the context of the longest signal
+        # included.
+        for device in devices:
+            device.reserve(_CONTEXT)
         ask_all(setting.count(160, 20))
         before = process.memory_info().rss
         for asked in ask_all(setting.count(10_000, 20)):
