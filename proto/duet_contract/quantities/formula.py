@@ -13,39 +13,12 @@ The last step is the answer.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count, product
-from string import ascii_lowercase, ascii_uppercase
+from string import ascii_uppercase
 
 from duet_contract.errors import FormulaError, NoFormula
-
-FUNCTIONS = frozenset({"abs", "max", "min", "round", "up", "down", "mod"})
-"""Names that a formula uses otherwise, so that no label has them."""
-LABEL = re.compile(r"\[([a-z]+)\]")
-
-
-def label_names(question: str) -> Iterator[str]:
-    """Yield names whose label the question does not contain: a to z, then aa, ab and so on.
-
-    Examples:
-        >>> from itertools import islice
-        >>> list(islice(label_names("Is [b] a label?"), 3))
-        ['a', 'c', 'd']
-    """
-    taken = set(LABEL.findall(question))
-    for length in count(1):
-        for letters in product(ascii_lowercase, repeat=length):
-            name = "".join(letters)
-            if name not in taken and name not in FUNCTIONS:
-                yield name
-
-
-def label(name: str) -> str:
-    """Return the label as a question has it."""
-    return f"[{name}]"
-
+from duet_contract.quantities.labels import FUNCTIONS
 
 NO_FORMULA = "?"
 """What a reasoner writes instead, if no formula over the quantities answers the question."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 
-from duet_contract.quantities.formula import LABEL, label, label_names
+from duet_contract.quantities.labels import LABEL, label, label_names
 from duet_contract.quantities.numerals import Kind, find_numerals
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-from duet_contract.quantities.formula import LABEL, Constant, Expression, Name
+from duet_contract.quantities.formula import Constant, Expression, Name
+from duet_contract.quantities.labels import LABEL
 from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.numerals import last_before
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.quantities import mask, unmask
-from duet_contract.quantities.formula import FUNCTIONS, LABEL
+from duet_contract.quantities.labels import FUNCTIONS, LABEL
 
 DIGITS = "Nd", "Nl", "No"
 # Text near the notation: digits of several scripts, separators, labels, number words.

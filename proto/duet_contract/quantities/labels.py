@@ -1,0 +1,37 @@
+"""Labels that stand for quantities: `[a]` in a question, `a` in a formula.
+
+In SmolLM2's vocabulary the letter is a token of its own between brackets, before and after any
+text, and the same token as in a formula: `[a]kg` is four tokens, `a-b*c` is five. A bare letter is
+one token in the question, but "a", "I" and unit letters are words. `<a>`, `{a}` and `#a` merge with
+what follows them.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import count, product
+from string import ascii_lowercase
+
+FUNCTIONS = frozenset({"abs", "max", "min", "round", "up", "down", "mod"})
+"""Names that a formula uses otherwise, so that no label has them."""
+LABEL = re.compile(r"\[([a-z]+)\]")
+
+
+def label_names(question: str) -> Iterator[str]:
+    """Yield names whose label the question does not contain: a to z, then aa, ab and so on.
+
+    Examples:
+        >>> from itertools import islice
+        >>> list(islice(label_names("Is [b] a label?"), 3))
+        ['a', 'c', 'd']
+    """
+    taken = set(LABEL.findall(question))
+    for length in count(1):
+        for letters in product(ascii_lowercase, repeat=length):
+            name = "".join(letters)
+            if name not in taken and name not in FUNCTIONS:
+                yield name
+
+
+def label(name: str) -> str:
+    """Return the label as a question has it."""
+    return f"[{name}]"
