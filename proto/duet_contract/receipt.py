@@ -14,11 +14,14 @@ Outcome = Literal["complete", "continued", "moved", "partial", "alone"]
 Taken = Literal["cloud", "device"]
 
 
-# As JSON has them: tenths of a millisecond, and four decimals.
-_Ms = Annotated[float, PlainSerializer(lambda value: round(value, 1), when_used="json-unless-none")]
-_Rounded = Annotated[
-    float, PlainSerializer(lambda value: round(value, 4), when_used="json-unless-none")
-]
+def _in_json(decimals: int) -> PlainSerializer:
+    return PlainSerializer(
+        lambda value: round(value, decimals), return_type=float, when_used="json-unless-none"
+    )
+
+
+_Ms = Annotated[float, _in_json(1)]
+_Rounded = Annotated[float, _in_json(4)]
 
 
 class _Model(BaseModel):
