@@ -16,6 +16,8 @@ from duet_device.events import AskEvent
 from duet_device.serve.warm_clients import WarmClients
 from duet_device.vault.vault import passphrase_wanted
 
+log = logging.getLogger("duet_device.serve")
+
 # Questions in progress and waiting, each with a thread.
 MOST_QUESTIONS = 32
 
@@ -80,9 +82,6 @@ class Service:
                 deadline.interrupt()
                 deadline.stop.set()
         self.clients.close()
-
-
-log = logging.getLogger("duet_device.serve")
 
 
 async def stream(
