@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import settings
 import duet_contract.transport  # noqa: F401
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
-from tests.service import Service
+from tests.service import SERVE, Service
 
 # Real weights, and signals as long as they get; what is asked where a test names no other.
 REAL_PAIR = "smollm2-135m"
@@ -65,10 +64,7 @@ def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(real_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real engine, one for the whole session (40 s to start)."""
     log = tmp_path_factory.mktemp("service") / "log"
-    # Where a processor has bfloat16, what the models say would differ from one that has not.
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", REAL_PAIR]
-    command += ["--dtype", "float32"]
-    command += ["--max-running", "4", "--max-waiting", "2"]
+    command = [*SERVE, "--pair", REAL_PAIR, "--max-running", "4", "--max-waiting", "2"]
     with Service.started(command, log) as running:
         running.wait_ready(180)
         yield running

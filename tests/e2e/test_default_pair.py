@@ -21,7 +21,7 @@ from duet_contract.quantities import OUT_OF_REACH
 from duet_contract.signature import sign_pair
 from tests.doubles.commands import cloud_pairs as pairs
 from tests.doubles.terminal import REAL_PROGRAM, Terminal
-from tests.service import Service
+from tests.service import SERVE, Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -58,8 +58,7 @@ def served(tmp_path_factory):
     place = tmp_path_factory.mktemp("published")
     shutil.copytree(find_pair(DEFAULT_PAIR), place / DEFAULT_PAIR)
     sign_pair(place / DEFAULT_PAIR, KEY)
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", str(place / DEFAULT_PAIR)]
-    command += ["--dtype", "float32"]
+    command = [*SERVE, "--pair", str(place / DEFAULT_PAIR)]
     with Service.started(command, place / "log") as running:
         running.wait_ready(180)
         yield running

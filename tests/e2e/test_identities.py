@@ -12,7 +12,7 @@ import pytest
 
 from duet_contract.private_files import write_private
 from duet_contract.receipt import Receipt
-from tests.service import STARTS_S, Service
+from tests.service import SERVE, STARTS_S, Service
 
 pytestmark = pytest.mark.engine
 
@@ -50,9 +50,9 @@ def operator(real_pair, tmp_path_factory):
     directory, passphrase = root / "authority", root / "passphrase"
     write_private(passphrase, PASSPHRASE.encode())
     _admin(directory, "init", "--passphrase-file", str(passphrase))
-    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", "smollm2-135m"]
+    command = [*SERVE, "--pair", "smollm2-135m"]
     command += ["--tls-dir", str(directory), "--passphrase-file", str(passphrase)]
-    command += ["--enrollment-port", "0", "--no-enable-prefix-caching", "--dtype", "float32"]
+    command += ["--enrollment-port", "0", "--no-enable-prefix-caching"]
     with Service.started(command, root / "log") as service:
         yield Operator(directory, service)
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import grpc
@@ -16,9 +15,7 @@ from duet_contract.channels import open_channel
 from duet_contract.integrity import describe_file
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from tests.service import STARTS_S, Service
-
-SERVE = [sys.executable, "-m", "duet_cloud", "serve"]
+from tests.service import SERVE, STARTS_S, Service
 
 
 def _serve(*arguments):
