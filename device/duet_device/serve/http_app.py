@@ -31,7 +31,7 @@ from duet_device.serve.guard import Guard
 from duet_device.serve.messages import message_of
 from duet_device.serve.renderer import Renderer
 from duet_device.serve.responses import Response
-from duet_device.serve.service import Service, stream
+from duet_device.serve.service import Service, stream, whole
 from duet_device.settings import Settings
 
 _Made = TypeVar("_Made")
@@ -154,13 +154,10 @@ class HttpInterface:
             lines = _server_sent(events, renderer, named=named)
             return StreamingResponse(lines, media_type="text/event-stream", headers=_NO_STORE)
 
-        async def collect() -> None:
-            async with aclosing(self._events(asked.ask)) as events:
-                async for event in events:
-                    for _ in renderer.feed(event):
-                        pass
-
-        await _unless_disconnected(request, collect())
+        work = whole(self._service, asked.ask, _deadline(asked.ask))
+        for event in await _unless_disconnected(request, work):
+            for _ in renderer.feed(event):
+                pass
         for _ in renderer.end():
             pass
         return JSONResponse(renderer.whole())
@@ -176,8 +173,11 @@ class HttpInterface:
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=_NO_STORE)
 
     def _events(self, ask: AskRequest) -> AsyncGenerator[AskEvent]:
-        seconds = ask.settings.get("timeout", Settings.timeout)
-        return stream(self._service, ask, Deadline(seconds))
+        return stream(self._service, ask, _deadline(ask))
+
+
+def _deadline(ask: AskRequest) -> Deadline:
+    return Deadline(ask.settings.get("timeout", Settings.timeout))
 
 
 async def _page(_: Request) -> HTMLResponse:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import closing, contextmanager
 
 from duet_contract.errors import ContractError
@@ -92,31 +92,16 @@ async def stream(
     Raises:
         DeviceError: the question was not answered.
     """
-    loop = asyncio.get_running_loop()
     queue: asyncio.Queue[AskEvent | DeviceError | None] = asyncio.Queue()
-
-    def hand_over(item: AskEvent | DeviceError | None) -> None:
-        # The thread runs ahead of a slow reader, by an answer at most.
-        loop.call_soon_threadsafe(queue.put_nowait, item)
+    in_loop = asyncio.get_running_loop().call_soon_threadsafe
 
     def answer() -> None:
-        try:
-            with (
-                service.asking(request, deadline) as asking,
-                closing(asking.events()) as events,
-            ):
-                for event in events:
-                    hand_over(event)
-            hand_over(None)
-        except DeviceError as error:
-            hand_over(error)
-        except ContractError as error:
-            hand_over(ModelProblem(str(error)))
-        except Exception:
-            log.exception("a question failed")
-            hand_over(ModelProblem("the local server failed; its log says why"))
+        # The thread runs ahead of a slow reader, by an answer at most.
+        for item in _items(service, request, deadline):
+            in_loop(queue.put_nowait, item)
+        in_loop(queue.put_nowait, None)
 
-    threading.Thread(target=answer, name="duet-serve-question", daemon=True).start()
+    _start(answer)
     try:
         while (item := await queue.get()) is not None:
             if isinstance(item, DeviceError):
@@ -124,3 +109,57 @@ async def stream(
             yield item
     finally:
         deadline.interrupt()
+
+
+async def whole(service: Service, request: AskRequest, deadline: Deadline) -> list[AskEvent]:
+    """Answer a request as `stream` does, and return all its events at its end.
+
+    The event loop wakes once: each time it does, the thread that answers loses the interpreter's lock.
+
+    Raises:
+        DeviceError: the question was not answered.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[list[AskEvent | DeviceError]] = loop.create_future()
+
+    def end(items: list[AskEvent | DeviceError]) -> None:
+        if not ended.done():
+            ended.set_result(items)
+
+    def answer() -> None:
+        loop.call_soon_threadsafe(end, list(_items(service, request, deadline)))
+
+    _start(answer)
+    try:
+        items = await ended
+    finally:
+        deadline.interrupt()
+    events = []
+    for item in items:
+        if isinstance(item, DeviceError):
+            raise item
+        events.append(item)
+    return events
+
+
+def _start(answer: Callable[[], None]) -> None:
+    threading.Thread(target=answer, name="duet-serve-question", daemon=True).start()
+
+
+def _items(
+    service: Service, request: AskRequest, deadline: Deadline
+) -> Iterator[AskEvent | DeviceError]:
+    """Yield the events of a request; if it is not answered, the last one is the error."""
+    try:
+        with (
+            service.asking(request, deadline) as asking,
+            closing(asking.events()) as events,
+        ):
+            yield from events
+    except DeviceError as error:
+        yield error
+    except ContractError as error:
+        yield ModelProblem(str(error))
+    except Exception:
+        log.exception("a question failed")
+        yield ModelProblem("the local server failed; its log says why")
