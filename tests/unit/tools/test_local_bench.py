@@ -12,7 +12,7 @@ import pytest
 
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
 from duet_tools.errors import BenchError
-from duet_tools.local import asked, chat, memory, run, served
+from duet_tools.local import asked, chat, memory, run
 from duet_tools.local.asked import Redacted
 from duet_tools.local.chat import TurnTook
 from duet_tools.local.served import DeviceCommands, Run
@@ -175,9 +175,8 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeviceCommands:
     """A device whose commands print a receipt."""
     (tmp_path / "receipt").write_text(json.dumps({**_receipt().model_dump(), "stored": "a1"}))
     monkeypatch.setenv("RECEIPT", str(tmp_path / "receipt"))
-    command = [sys.executable, "-S", "-c", _PROGRAM]
-    monkeypatch.setattr(served, "_command", lambda *arguments: [*command, *arguments])
-    return DeviceCommands(tmp_path / "home", tmp_path, "127.0.0.1:1", 1)
+    program = [sys.executable, "-S", "-c", _PROGRAM]
+    return DeviceCommands(program, tmp_path / "home", tmp_path, "127.0.0.1:1", 1)
 
 
 def test_a_command_is_measured_with_its_processor_time(device: DeviceCommands) -> None:
@@ -203,9 +202,13 @@ def test_figures_are_written_and_chosen(
     monkeypatch.setattr(run, "measure", measure)
     given = ["local", "--pair", str(tmp_path / "pair"), "--out", str(out)]
     given += ["--figures", "memory", "--repeats", "3", "--threads", "2"]
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
     monkeypatch.setattr(sys, "argv", ["duet-bench", *given])
+    assert bench([*given, "--device-python", str(python)]) == 0
     assert bench(given) == 0
-    assert chosen == [("memory",), 3, 2]
+    settings = ("memory",), 3, 2
+    assert chosen == [*settings, python, *settings, Path(sys.executable)]
     (figure,) = Results.read(out).figures
     assert (figure.id, figure.met) == ("memory.serve", True)
     assert figure.command.startswith("duet-bench local --pair pair --out local.json")

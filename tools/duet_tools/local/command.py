@@ -1,9 +1,11 @@
 """`duet-bench local`: what the device's local server saves, costs and holds."""
 
+import sys
 from pathlib import Path
 
 import click
 
+from duet_contract.commands import option
 from duet_tools import options
 from duet_tools.bench.run import record
 
@@ -15,9 +17,20 @@ FIGURES = ("ask", "api", "chat", "redact", "memory")
 @options.repeats
 @options.threads
 @options.pair(options.MEASURED_PAIR)
+@option(
+    "--device-python",
+    click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
+    "PYTHON",
+    "Python of an environment with duet-device [this one; slower if editable].",
+)
 @options.results_file
 def local(
-    figures: tuple[str, ...], repeats: int, threads: int | None, pair: str, out: Path | None
+    figures: tuple[str, ...],
+    repeats: int,
+    threads: int | None,
+    pair: str,
+    device_python: Path | None,
+    out: Path | None,
 ) -> None:
     """Measure the device's local server: ask, API, chat, redaction, memory."""
     # Imported here, so that --help and errors of usage come at once.
@@ -26,5 +39,7 @@ def local(
     from duet_tools.subjects.workload import Workload
 
     workload = Workload.open(pair)
-    measured = measure(workload, figures, repeats, threads or default_threads())
+    # Not resolved: a link to Python is what makes an environment of it.
+    python = (device_python or Path(sys.executable)).absolute()
+    measured = measure(workload, figures, repeats, threads or default_threads(), python)
     record(measured, workload.manifest.reference, out)

@@ -20,15 +20,16 @@ _AT_ONCE = 1e6
 
 
 def measure(
-    workload: Workload, wanted: Collection[str], repeats: int, threads: int
+    workload: Workload, wanted: Collection[str], repeats: int, threads: int, python: Path
 ) -> Iterator[Figure]:
-    """Measure the `wanted` of `duet_tools.local.command.FIGURES`."""
+    """Measure the `wanted` of `duet_tools.local.command.FIGURES`; `python`: starts the commands."""
     signal = Recording(tuple(tuple(workload.tokenizer.encode_text(text)) for text in asked.SIGNAL))
     with ReplayServer() as cloud, tempfile.TemporaryDirectory(prefix="duet-") as scratch:
         homes = (Path(scratch, str(number)) for number in itertools.count())
+        program = [str(python), "-m", "duet_device"]
 
         def device() -> DeviceCommands:
-            return DeviceCommands(next(homes), workload.directory, cloud.address, threads)
+            return DeviceCommands(program, next(homes), workload.directory, cloud.address, threads)
 
         def client() -> Client:
             return Client(workload.pair, server=cloud.address, threads=threads)

@@ -3,9 +3,8 @@
 import os
 import resource
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar, Unpack
@@ -56,9 +55,20 @@ class Run(NamedTuple):
 
 
 class DeviceCommands:
-    """The commands of a device; `home`: its DUET_HOME, `cloud`: HOST:PORT."""
+    """The commands of a device.
 
-    def __init__(self, home: Path, pair: Path, cloud: str, threads: int) -> None:
+    Args:
+        program: what starts `duet-device`.
+        home: its DUET_HOME.
+        pair: directory of the pair.
+        cloud: HOST:PORT.
+        threads: of the decoder.
+    """
+
+    def __init__(
+        self, program: Sequence[str], home: Path, pair: Path, cloud: str, threads: int
+    ) -> None:
+        self._program = program
         self._home = home
         # Installed packages have bytecode, which a developer's checkout may not keep.
         self._environment = {"DUET_HOME": str(home), "PYTHONDONTWRITEBYTECODE": ""}
@@ -81,7 +91,7 @@ class DeviceCommands:
     @contextmanager
     def serving(self, *options: str) -> Iterator["LocalServer"]:
         """Serve until the end of the block; `ask` uses the server meanwhile."""
-        command = _command("serve", "--port", "0", *options, *self._options)
+        command = [*self._program, "serve", "--port", "0", *options, *self._options]
         with Child("duet-device serve", command, self._environment) as child:
             child.wait_until(lambda: "ready:" in child.log(), _READY_S)
             port = int(child.log().partition("API: http://127.0.0.1:")[2].partition("/")[0])
@@ -92,7 +102,7 @@ class DeviceCommands:
     def _run(self, *arguments: str) -> tuple[Run, str]:
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(
-            _command(*arguments),
+            [*self._program, *arguments],
             env={**os.environ, **self._environment},
             capture_output=True,
             text=True,
@@ -181,7 +191,3 @@ def _receipt(data: dict[str, object]) -> Receipt:
     """Return the receipt of a command's or an API's object, which has further fields."""
     fields = Receipt.model_fields
     return Receipt.model_validate({name: value for name, value in data.items() if name in fields})
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "duet_device", *arguments]
