@@ -75,7 +75,13 @@ class Alone:
         prompts = models.prompts
         answers = models.decode([prompts.alone(problem.for_decoder) for problem in problems])
         return [
-            Outcome(prompts.answer_text(a.tokens), 0, len(a.tokens), a.finished) for a in answers
+            Outcome(
+                prompts.answer(problem.for_decoder, None, answer.tokens),
+                0,
+                len(answer.tokens),
+                answer.finished,
+            )
+            for problem, answer in zip(problems, answers, strict=True)
         ]
 
 
@@ -94,13 +100,13 @@ class Original:
         responses = models.reason([prompts.reasoner(question) for question in questions])
         return [
             Outcome(
-                prompts.response_text(r.tokens),
-                len(r.tokens),
+                prompts.own_answer(question, response.tokens),
+                len(response.tokens),
                 0,
-                r.finished,
-                signal_tokens=len(prompts.signal(r.tokens)),
+                response.finished,
+                signal_tokens=len(prompts.signal(response.tokens)),
             )
-            for r in responses
+            for question, response in zip(questions, responses, strict=True)
         ]
 
 
@@ -135,15 +141,15 @@ class Duet:
         ]
         return [
             Outcome(
-                prompts.answer_text(answer.tokens),
+                prompts.answer(problem.for_decoder, signal, answer.tokens),
                 len(response.tokens),
                 len(answer.tokens),
                 answer.finished,
                 prompts.signal_text(signal),
                 len(signal),
             )
-            for response, signal, answer in zip(
-                responses, signals, models.decode(guided), strict=True
+            for problem, response, signal, answer in zip(
+                problems, responses, signals, models.decode(guided), strict=True
             )
         ]
 
@@ -174,8 +180,10 @@ class Truncated:
             generated[i] += len(response.tokens)
             finished[i] = response.finished
         return [
-            Outcome(prompts.response_text(trace), tokens, 0, done)
-            for trace, tokens, done in zip(traces, generated, finished, strict=True)
+            Outcome(prompts.own_answer(problem.for_reasoner, trace), tokens, 0, done)
+            for problem, trace, tokens, done in zip(
+                problems, traces, generated, finished, strict=True
+            )
         ]
 
 

@@ -60,7 +60,10 @@ def read(
             models.guided_prompt(problem.for_decoder, signal)
             for problem, signal in zip(problems, ids, strict=True)
         ]
-        answers = [models.prompts.answer_text(r.tokens) for r in models.decode(prompts)]
+        answers = [
+            models.prompts.answer(problem.for_decoder, signal, response.tokens)
+            for problem, signal, response in zip(problems, ids, models.decode(prompts), strict=True)
+        ]
         scores = score(answers)
         found[name] = {
             "accuracy": float(scores.mean()),

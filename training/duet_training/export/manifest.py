@@ -10,6 +10,7 @@ from transformers import AutoConfig
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.json_data import faults, read_json
 from duet_contract.manifest import (
+    PRIVATE_SCHEMA,
     SCHEMA,
     Decoder,
     Defaults,
@@ -87,13 +88,16 @@ def build_manifest(
             answer=chosen.answer or lengths.answer,
         )
         return Manifest(
-            schema=SCHEMA,
+            schema=PRIVATE_SCHEMA if trained.pair.quantities else SCHEMA,
             id=settings.id or name.lower(),
             version=settings.version,
             description=settings.description,
             licence=settings.licence,
             base_models=settings.base_models,
             made_with=f"duet-train export, step {trained.step}",
+            quantities=trained.pair.quantities,
+            # Without labels the device reads the answer as it is; its reader computes.
+            answers=trained.pair.answers if trained.pair.quantities else None,
             reasoner=reasoner,
             decoder=decoder,
             limits=limits,

@@ -132,7 +132,7 @@ class Parity:
         answers = decoder.greedy(
             guided, self.lengths.answer, prompts.end_of_answer, self.settings.parity.batch
         )
-        scores = self._score(answers)
+        scores = self._score(signals, answers)
         return {
             "data": {
                 "file": self.questions.name,
@@ -148,7 +148,7 @@ class Parity:
             },
             "reasoner": reasoner,
             "decoder": {
-                kind: self._in_llama(file, decoder, guided, answers, scores)
+                kind: self._in_llama(file, decoder, guided, signals, answers, scores)
                 for kind, file in self.exported.decoders.items()
             },
         }
@@ -221,7 +221,13 @@ class Parity:
         }
 
     def _in_llama(
-        self, file: Path, trained: HubModel, prompts: Tokens, answers: Tokens, scores: Scores
+        self,
+        file: Path,
+        trained: HubModel,
+        prompts: Tokens,
+        signals: Tokens,
+        answers: Tokens,
+        scores: Scores,
     ) -> dict[str, Any]:
         model = LlamaModel(file, self.settings.threads or len(os.sched_getaffinity(0)))
         try:
@@ -236,7 +242,7 @@ class Parity:
                 lowest.append(odds)
         finally:
             model.close()
-        scored = self._score(own)
+        scored = self._score(signals, own)
         return {
             "compared": "the whole vocabulary",
             **distance.summary(),
@@ -247,8 +253,14 @@ class Parity:
             "answer_tokens": _mean_length(own),
         }
 
-    def _score(self, answers: Tokens) -> Scores:
-        return self.questions.score(list(map(self.questions.prompts.answer_text, answers)))
+    def _score(self, signals: Tokens, answers: Tokens) -> Scores:
+        asked, prompts = self.questions.problems, self.questions.prompts
+        return self.questions.score(
+            [
+                prompts.answer(problem.for_decoder, signal, answer)
+                for problem, signal, answer in zip(asked, signals, answers, strict=True)
+            ]
+        )
 
 
 def _agreement(ours: Tokens, theirs: Tokens) -> float:

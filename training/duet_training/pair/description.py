@@ -7,10 +7,10 @@ play no part: templates are spelled out here, and padding is always masked.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from duet_contract.errors import first_line
 from duet_contract.json_data import faults
@@ -76,8 +76,20 @@ class Pair(_Model):
     tokenized: Literal["parts", "whole"] = "parts"
     """`parts`: each part of a prompt apart, as serving does. `whole`: the whole text at once, as
     the released code does; such a pair is not exported."""
+    quantities: Literal["private"] | None = None
+    """`private`: models read labels in place of numbers, and the signal is a formula over them
+    (`duet_contract.quantities`). Such a pair's answers are computed."""
     answers: Literal["computed"] | None = None
     """`computed`: the device computes, so verifiers accept arithmetic for a number."""
+
+    @model_validator(mode="after")
+    def _check_quantities(self) -> Self:
+        if self.quantities and self.answers != "computed":
+            raise ValueError("quantities: private needs answers: computed")
+        if self.quantities and self.instruction == "data":
+            # Numbers in it would be labels, too, and other ones for each model.
+            raise ValueError("quantities: private needs instruction: pair")
+        return self
 
     @property
     def paths(self) -> dict[str, Path]:

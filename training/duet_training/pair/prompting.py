@@ -2,12 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tokenizers import Tokenizer as FastTokenizer
 
 from duet_contract.encodings import encode_signal_text
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_contract.prompts import check_text, encode_text, prompt_ids
+from duet_contract.quantities import ComputedAnswer, Masked, answer_of, mask
 from duet_contract.vocabulary import HubTokenizer, vocabulary_of
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError
@@ -45,6 +47,11 @@ class PairPrompts:
         return self._reasoner_words.sha256 == self._decoder_words.sha256
 
     @property
+    def private(self) -> bool:
+        """Whether models read labels in place of numbers."""
+        return self._pair.quantities == "private"
+
+    @property
     def computed(self) -> bool:
         """Whether numbers in answers must be computed; False if the device computes them."""
         return self._pair.answers != "computed"
@@ -67,6 +74,7 @@ class PairPrompts:
     def reasoner(self, question: str) -> list[int]:
         """Build the reasoner's prompt."""
         check_text(question, "question")
+        question = self._shown(question)
         if self._pair.tokenized == "whole":
             return _whole(self._reasoner_text, self._pair.reasoner.prompt, question=question)
         ids = encode_text(self._reasoner_text, self._reasoner_words, question)
@@ -74,6 +82,7 @@ class PairPrompts:
 
     def alone(self, question: str) -> list[int]:
         """Build the decoder's prompt without a signal."""
+        question = self._shown(question)
         if self._pair.tokenized == "whole":
             return _whole(self._decoder_text, self._pair.decoder.prompt_alone, question=question)
         ids = encode_text(self._decoder_text, self._decoder_words, question)
@@ -82,6 +91,7 @@ class PairPrompts:
 
     def guided(self, question: str, signal: Sequence[int]) -> list[int]:
         """Build the decoder's prompt with a signal, given as the reasoner's token ids."""
+        question = self._shown(question)
         if self._pair.tokenized == "whole":
             prompt, text = self._pair.decoder.prompt_with_signal, self.signal_text(signal)
             return _whole(self._decoder_text, prompt, question=question, signal=text)
@@ -131,21 +141,60 @@ class PairPrompts:
         text: str = self._reasoner.decode(list(signal), skip_special_tokens=False)
         return text
 
+    def answer(self, question: str, signal: Sequence[int] | None, response: Sequence[int]) -> str:
+        """Return the answer of the decoder's response as the device gives it, for verifiers.
+
+        Args:
+            question: as in the data.
+            signal: what the decoder read, as the reasoner's token ids; None without a signal.
+            response: of the decoder.
+        """
+        text = self.answer_text(response)
+        if not self.private:
+            return text
+        formula = None if signal is None else self.signal_text(signal)
+        return _boxed(answer_of(_masked(question), formula, text))
+
     def answer_text(self, response: Sequence[int]) -> str:
-        """Decode the decoder's answer to text, without its end token."""
+        """Decode the decoder's response to text, without its end token."""
         text: str = self._decoder.decode(list(response), skip_special_tokens=True)
         return text
+
+    def own_answer(self, question: str, response: Sequence[int]) -> str:
+        """Return the answer of the reasoner's whole response, for verifiers.
+
+        Of a pair with private quantities that is the result of its formula.
+        """
+        if self.private:
+            formula = self.signal_text(self.signal(response))
+            return _boxed(answer_of(_masked(question), formula))
+        return self.response_text(response)
 
     def response_text(self, response: Sequence[int]) -> str:
         """Decode the reasoner's whole response to text."""
         text: str = self._reasoner.decode(list(response), skip_special_tokens=True)
         return text
 
+    def _shown(self, question: str) -> str:
+        """Return a question as the models read it."""
+        return _masked(question).text if self.private else question
+
     def _read(self, signal: Sequence[int]) -> list[int]:
         if self.shared_vocabulary:
             return list(signal)
         text = self.signal_text(signal).replace("\0", "")
         return encode_signal_text(self._decoder_text, self._decoder_words, text)
+
+
+@lru_cache(maxsize=1024)
+def _masked(question: str) -> Masked:
+    """Mask a question; one that is masked already stays as it is."""
+    return mask(question)
+
+
+def _boxed(found: ComputedAnswer) -> str:
+    r"""Return a computed answer as verifiers read answers: `\boxed{16}`, or what is wrong with it."""
+    return rf"\boxed{{{found.value}}}" if found.value else found.text
 
 
 def _whole(tokenizer: HubTokenizer, prompt: PromptFormat, **slots: str) -> list[int]:

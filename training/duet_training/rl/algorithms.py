@@ -100,14 +100,22 @@ class DuetAlgorithm:
 
     def _examples(self, samples: Samples) -> list[dict[str, Any]]:
         """The first signals of the step, with one guided answer each."""
-        answers = samples.guided_responses[:: samples.guided.shape[2]]
+        signals, answers = samples.guided.shape[1:]
+        answer = [
+            self._prompts.answer(
+                samples.problems[i // signals].for_decoder, signal, response.tokens
+            )
+            for i, (signal, response) in enumerate(
+                zip(samples.signals, samples.guided_responses[::answers], strict=True)
+            )
+        ]
         return _examples(
             self._settings.samples,
             self._prompts,
             samples,
             samples.signal_responses,
             samples.guided[..., 0],
-            answer=[self._prompts.answer_text(each.tokens) for each in answers],
+            answer=answer,
         )
 
 
@@ -145,7 +153,10 @@ class SingleAlgorithm:
         sampling = replace(self._sampling, tokens=limit)
         responses = sample_responses(self._reasoner, asked, sampling, numbers, step, clock)
         with clock("score"):
-            texts = [prompts.response_text(response.tokens) for response in responses]
+            texts = [
+                prompts.own_answer(problem.for_reasoner, response.tokens)
+                for problem, response in zip(rows, responses, strict=True)
+            ]
             right = self._verifiers.score(rows, texts).reshape(len(problems), signals)
         cut_out = [prompts.signal(response.tokens) for response in responses]
         return OwnAnswers(problems, asked, responses, cut_out, right, limit)

@@ -152,7 +152,11 @@ class Sampler:
         second = seeds(run, step, 1, 2 * len(guided))[: len(asked)]
         answered = sample_responses(self.decoder, asked, self.answer, second, step, clock)
         with clock("score"):
-            texts = [prompts.answer_text(response.tokens) for response in answered]
+            known = [*read, *repeat(None, len(asked) - len(guided))]
+            texts = [
+                prompts.answer(problem.for_decoder, signal, response.tokens)
+                for problem, signal, response in zip(rows, known, answered, strict=True)
+            ]
             scores = self.verifiers.score(rows, texts)
         shape = (len(problems), signals, -1)
         return Samples(

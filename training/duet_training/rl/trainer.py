@@ -74,6 +74,11 @@ class Trainer:
         self.settings = settings
         pair = load_pair(settings.pair)
         self._prompts = PairPrompts(pair)
+        if self._prompts.private and settings.objective.reward == "dense":
+            raise ConfigError(
+                "objective.reward=dense has no reference of a pair with quantities: private, whose "
+                "decoder never writes the answer: use objective.reward=sampled"
+            )
         settings.out.mkdir(parents=True, exist_ok=True)
         checkpoints = settings.out / "checkpoints"
         self._checkpoints = Checkpoints(checkpoints, settings.binding(), settings.checkpoint)

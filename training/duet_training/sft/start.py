@@ -82,7 +82,8 @@ def write_pair(
     vocabulary: int,
     seed: int,
 ) -> Path:
-    """Write `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
+    """Write `pair.yaml` of a pair with private quantities, the decoder with random weights, and the
+    reasoner without its weights.
 
     Also `base.yaml`, which names the reasoner in `base`.
     """
@@ -90,7 +91,12 @@ def write_pair(
     weights = shutil.ignore_patterns("*.safetensors*")
     shutil.copytree(base, out / "reasoner", ignore=weights, dirs_exist_ok=True)
     for name, reasoner in (("base.yaml", str(base.resolve())), ("pair.yaml", "reasoner")):
-        content = {"reasoner": reasoner_format(reasoner), "decoder": decoder_format()}
+        content = {
+            "quantities": "private",
+            "answers": "computed",
+            "reasoner": reasoner_format(reasoner),
+            "decoder": decoder_format(),
+        }
         (out / name).write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
     return out / "pair.yaml"
 
