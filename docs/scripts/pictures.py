@@ -8,46 +8,48 @@ def question(scheme: Scheme) -> str:
     canvas = Canvas(
         "A question goes to the large model on the GPU host, which sends back a short signal. "
         "The small model on your machine turns question, signal and private files into the answer.",
-        660,
-        336,
+        440,
+        416,
         scheme,
     )
     soft = scheme.soft
-    canvas.box(8, 8, 316, 320, fill=scheme.surface)
-    canvas.text(24, 36, "Your machine", size=16, bold=True)
-    canvas.box(436, 8, 216, 320, fill=scheme.surface)
-    canvas.text(452, 36, "GPU host", size=16, bold=True)
+    canvas.box(8, 8, 424, 132, fill=scheme.surface)
+    canvas.box(8, 208, 424, 200, fill=scheme.surface)
+    canvas.text(24, 34, "GPU host", size=16, bold=True)
+    canvas.box(24, 46, 186, 80, color=scheme.large)
+    canvas.text(38, 72, "Reasoner", size=16, color=scheme.large, bold=True)
+    canvas.text(38, 93, "large model, in vLLM;", size=13, color=soft)
+    canvas.text(38, 111, "stops before the answer", size=13, color=soft)
+    canvas.arrow((210, 86), (264, 86), color=scheme.large)
+    canvas.text(274, 82, "3*8=24.", size=15, mono=True)
+    canvas.text(274, 102, "40-24=16.", size=15, mono=True)
 
-    canvas.text(24, 72, "Question", size=15, bold=True)
-    canvas.text(24, 94, "Nina had 40 euros. She bought 3 books", color=soft)
-    canvas.text(24, 113, "for 8 euros each. How much is left?", color=soft)
-    canvas.arrow((110, 67), (450, 67))
-    canvas.text(380, 59, "question", size=13, color=soft, anchor="middle")
+    canvas.arrow((316, 112), (316, 246), color=scheme.large)
+    canvas.text(328, 164, "signal", size=15, color=scheme.large, bold=True)
+    canvas.text(328, 182, "17 tokens", size=13, color=soft)
+    canvas.text(328, 199, "268 bytes", size=13, color=soft)
 
-    canvas.box(452, 56, 186, 78, color=scheme.large)
-    canvas.text(466, 82, "Reasoner", size=16, color=scheme.large, bold=True)
-    canvas.text(466, 102, "large model, in vLLM;", size=13, color=soft)
-    canvas.text(466, 120, "stops before the answer", size=13, color=soft)
+    canvas.text(24, 236, "Your machine", size=16, bold=True)
+    canvas.text(24, 266, "Question", size=15, bold=True)
+    canvas.arrow((106, 261), (160, 261), (160, 128))
+    canvas.text(148, 178, "question", size=13, color=soft, anchor="end")
+    for row, line in enumerate(
+        ("Nina had 40 euros. She", "bought 3 books for 8 euros", "each. How much is left?")
+    ):
+        canvas.text(24, 287 + 18 * row, line, size=13, color=soft)
+    canvas.arrow((212, 283), (246, 283))
 
-    canvas.arrow((545, 134), (545, 176), color=scheme.large)
-    canvas.text(452, 198, "3*8=24. 40-24=16.", size=15, mono=True)
-    canvas.arrow((444, 193), (312, 193), color=scheme.large)
-    canvas.text(380, 183, "signal", size=15, color=scheme.large, anchor="middle", bold=True)
-    canvas.text(380, 212, "17 tokens", size=13, color=soft, anchor="middle")
-    canvas.text(380, 229, "< 100 bytes", size=13, color=soft, anchor="middle")
+    canvas.box(248, 248, 168, 72, color=scheme.small)
+    canvas.text(262, 272, "Decoder", size=16, color=scheme.small, bold=True)
+    canvas.text(262, 291, "small model,", size=13, color=soft)
+    canvas.text(262, 308, "in llama.cpp", size=13, color=soft)
+    canvas.text(24, 362, "Private files", size=15, bold=True)
+    canvas.arrow((136, 357), (282, 357), (282, 322), dashed=True)
+    canvas.text(24, 386, "never leave your machine", size=13, color=soft)
 
-    canvas.box(112, 158, 198, 66, color=scheme.small)
-    canvas.text(126, 184, "Decoder", size=16, color=scheme.small, bold=True)
-    canvas.text(126, 205, "small model, in llama.cpp", size=13, color=soft)
-    canvas.arrow((211, 124), (211, 156))
-    canvas.text(24, 188, "Private", size=13, color=soft)
-    canvas.text(24, 205, "files", size=13, color=soft)
-    canvas.arrow((74, 191), (110, 191), dashed=True)
-
-    canvas.arrow((211, 224), (211, 262), color=scheme.small)
-    canvas.text(24, 286, "Answer", size=15, bold=True)
-    canvas.text(205, 287, "16", size=18, color=scheme.small, bold=True)
-    canvas.text(24, 312, "Private files never leave your machine.", size=13, color=soft)
+    canvas.arrow((374, 320), (374, 362), color=scheme.small)
+    canvas.text(296, 388, "Answer", size=15, bold=True)
+    canvas.text(364, 389, "16", size=18, color=scheme.small, bold=True)
     return canvas.svg()
 
 

@@ -26,7 +26,8 @@ QUESTION = (
 WIDTH = 96
 # What moves the cursor of a terminal, as rich's progress display does.
 _MOVES = re.compile(r"(\n|\r|\x1b\[1A|\x1b\[2K|\x1b\[\?25[lh])")
-# rich's format without its fonts, which a browser would load from another host.
+# rich's format without its fonts, which a browser would load from another host, and without the
+# clipping of the terminal, which cuts the last line.
 _FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}"
   xmlns="http://www.w3.org/2000/svg" role="img">
 <style>
@@ -35,10 +36,9 @@ _FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}"
 .{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
 {styles}
 </style>
-<defs><clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" /></clipPath>{lines}</defs>
+<defs>{lines}</defs>
 {chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+<g transform="translate({terminal_x}, {terminal_y})">
 {backgrounds}
 <g class="{unique_id}-matrix">{matrix}</g></g></svg>
 """

@@ -13,7 +13,9 @@ from duet_tools.errors import UsageProblem
 class Strict(BaseModel):
     """Content of a file: no unknown key, no NaN or infinity, not changed once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     def to_json(self) -> str:
         """Return the text of a file: six significant digits."""
@@ -45,6 +47,7 @@ class SchemaFile(Strict):
     """Content of a file that names the number of its schema."""
 
     schema_: Annotated[int, Field(alias="schema")] = 1
+    """Number of the schema; a change that an older reader would misread raises it."""
     kind: ClassVar[str] = "file"
     """What such a file is called in messages."""
 

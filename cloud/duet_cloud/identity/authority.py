@@ -9,6 +9,7 @@
 """
 
 import datetime
+import shlex
 import shutil
 import socket
 from collections.abc import Sequence
@@ -74,7 +75,9 @@ def open_registry(directory: Path, url: str | None = None) -> Registry:
                 "DUET_DATABASE"
             )
         if not path.is_file():
-            raise CredentialsError(f"there is no registry {path}: duet-cloud admin init")
+            raise CredentialsError(
+                f"there is no registry {path}; {_made_by('init --host HOST', path.parent)}"
+            )
         database = Database.sqlite(path)
     else:
         database = Database.postgresql(url)
@@ -123,7 +126,7 @@ def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certi
         CredentialsError: missing or malformed, or it has ended: nothing that it signed counts.
     """
     missing = f"there is no authority in {directory}"
-    certificate = _first(directory / CERTIFICATE_NAME, missing, "init")
+    certificate = _first(directory / CERTIFICATE_NAME, missing, "init --host HOST")
     ends = certificate.not_valid_after_utc
     if not even_ended and _now() >= ends:
         raise CredentialsError(
@@ -154,13 +157,18 @@ def load_server_certificate(directory: Path) -> x509.Certificate:
     return _first(path, f"there is no {path}", "rotate --host HOST")
 
 
+def _made_by(command: str, directory: Path) -> str:
+    return f"make it with: duet-cloud admin {command} --dir {shlex.quote(str(directory))}"
+
+
 def _first(path: Path, missing: str, command: str) -> x509.Certificate:
     """Return the first certificate of a file, which a command of `duet-cloud admin` makes."""
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CredentialsError(f"{missing}; {_made_by(command, path.parent)}") from error
     except OSError as error:
-        why = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
-        raise CredentialsError(f"{missing}{why}: duet-cloud admin {command}") from error
+        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
     return certificates.load_chain(content, str(path))[0]
 
 

@@ -32,6 +32,8 @@ _INLINE = re.compile(r"`(duet-(?:device|cloud|bench|train) [^`\n]+)`")
 _PROGRAM = re.compile(r"duet-(device|cloud|bench|train)(?= )")
 _MODULE = re.compile(r"\bduet_(?:contract|cloud|device|pairs|report|tools|training)(?:\.\w+)+")
 _PATH = re.compile(r"`((?:cloud|device|docs|proto|tests|tools|training)/[\w./-]*\w)`")
+# A link to a file of this repository; `#only-dark` belongs to the site's theme.
+_TARGET = re.compile(r"\]\((?![a-z]+:)([^)\s]+?)(?:#only-[a-z]+)?\)")
 _LINK = re.compile(r"(?:\]\(|srcset=\"|src=\")([^)\"#]+)")
 
 
@@ -89,6 +91,27 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     links = [link for link in _LINK.findall(text) if "://" not in link]
     assert len(links) > 10
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as MkDocs and GitHub name them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", each).lower()) for each in headings}
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_links_lead_to_a_page_and_a_heading(page: Path) -> None:
+    """The strict build of the site refuses others too, but the tests have no MkDocs."""
+    wrong = []
+    for link in _TARGET.findall(re.sub(r"`[^`]*`", "", _FENCED.sub("", page.read_text("utf-8")))):
+        name, _, anchor = link.partition("#")
+        path = page.parent / name if name else page
+        if name.startswith("experiments/plots/"):  # `site_hooks` adds them to the site
+            path = ROOT / "training" / name
+        is_outside = page != README and name.startswith("..")
+        if is_outside or not path.exists() or (anchor and anchor not in anchors(path)):
+            wrong.append(link)
+    assert wrong == []
 
 
 def test_a_site_that_loads_something_from_elsewhere_is_refused(

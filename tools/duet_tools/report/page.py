@@ -50,7 +50,7 @@ def page(
                     "Bytes per token, down", "On a connection of its own.",
                     tables=[Table(["encoding", "bytes"], bytes_rows(report))],
                 ),
-                Section("Metrics of each cell", tables=[_metrics(cell) for cell in report.cells]),
+                Section("Metrics by mode, link and load", tables=[_metrics(cell) for cell in report.cells]),
                 Section("Other figures of the bench", tables=[_figures(report)]),
                 Section(
                     "Links",

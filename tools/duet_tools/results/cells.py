@@ -19,21 +19,22 @@ _ORDER = ("device-alone", "duet", "auto", "large-alone-service", "large-alone", 
 
 
 class Cell(BaseModel):
-    """One mode over one link under one load.
+    """One mode over one link under one load."""
 
-    `budget`: most signal tokens, where a budget cuts them. `streams`: questions at once, each next
-    one asked when one is done; None where questions are asked at `rate` a second instead, `spread`
-    evenly or as a Poisson process.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     mode: ModeName
+    """Who answers."""
     link: str
+    """Name of the link profile."""
     budget: int | None = None
+    """Maximum signal tokens; None: no budget applies."""
     streams: int | None = None
+    """Questions at once, each asked when one before it is done; None: they are asked at a rate."""
     rate: float | None = None
+    """Questions per second; None: they are asked in `streams`."""
     spread: Literal["constant", "poisson"] | None = None
+    """How questions at a rate are spread: evenly, or as a Poisson process."""
 
     @property
     def id(self) -> str:
@@ -59,11 +60,17 @@ class Plan:
     """Measurements that the command line asks for; part of `RunSettings`."""
 
     modes: tuple[str, ...]
+    """Modes to measure."""
     links: tuple[str, ...]
+    """Names of link profiles."""
     streams: tuple[int, ...]
+    """Questions at once, a load each."""
     budgets: tuple[int, ...]
+    """Maximum signal tokens, a cell each."""
     profile: str = "synchronous"
+    """How questions arrive."""
     rates: tuple[float, ...] = ()
+    """Questions per second, a load each."""
 
     def cells(self) -> list[Cell]:
         """Return the cells, grouped by what must run for them.

@@ -11,27 +11,36 @@ from duet_tools.files import SchemaFile, Strict, text_of
 
 
 class Summary(Strict):
-    """A figure over its repeats, in the figure's unit. `spread`: (max - min) / median."""
+    """A figure over its repeats, in the figure's unit."""
 
     values: Annotated[tuple[float, ...], Field(min_length=1)]
+    """A value for each repeat."""
     median: float
+    """Their median."""
     min: float
+    """The smallest."""
     max: float
+    """The largest."""
     spread: float
+    """(max - min) / median."""
 
 
 class Series(Strict):
     """What one subject measured."""
 
     name: str
+    """The subject."""
     summary: Summary
+    """Its values."""
 
 
 class Target(Strict):
     """What a figure is to reach."""
 
     comparison: Literal["at least", "at most"]
+    """Direction in which the target is met."""
     value: float
+    """Limit, in the unit of the judged value."""
 
     def met_by(self, value: float) -> bool:
         """Return whether `value` reaches the target."""
@@ -39,30 +48,35 @@ class Target(Strict):
 
 
 class Figure(Strict):
-    """One figure.
-
-    `id`: `GROUP.WHAT`, unique in a file. `unit`: of `subject` and `peer`.
-    `judged`: what the target speaks of, in `judged_unit`: the subject's own value, or subject
-    against peer, repeat by repeat. `target`: None for figures that are only reported.
-    `details`: what explains the figure, by name, with its unit.
-    `warm_ups`: repeats before the first that counts.
-    `load`: the machine's load average over one minute, before and after.
-    `command`: how it was measured. `commit`: of the code that was measured, if known.
-    """
+    """One figure."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+    """`GROUP.WHAT`, unique in a file."""
     title: str
+    """What it is, in words."""
     unit: str
+    """Unit of `subject` and `peer`."""
     subject: Series
+    """What this code measured."""
     peer: Series | None = None
+    """What it is compared with; None: nothing."""
     judged: Summary
+    """What the target is about: the value of the subject, or subject against peer, repeat by
+    repeat."""
     judged_unit: str
+    """Unit of `judged`."""
     target: Target | None = None
+    """None for figures that are only reported."""
     details: dict[str, float] = Field(default_factory=dict)
+    """What explains the figure, by name with its unit."""
     warm_ups: int = 1
+    """Repeats before the first that counts."""
     load: tuple[float, float] | None = None
+    """Load average of the machine over one minute, before and after."""
     command: str = ""
+    """Command that measured it."""
     commit: str | None = None
+    """Commit of the code that was measured; None: unknown."""
 
     @property
     def met(self) -> bool | None:
@@ -71,15 +85,22 @@ class Figure(Strict):
 
 
 class Machine(Strict):
-    """What the figures depend on. `memory_gib`: of the whole machine. `versions`: by package."""
+    """What the figures depend on."""
 
     cpu: str
+    """Model of the processor."""
     cores: int
+    """Cores of the machine."""
     memory_gib: float
+    """Memory of the whole machine in GiB."""
     accelerator: str | None = None
+    """Model of the GPU; None: no GPU."""
     system: str
+    """Operating system and architecture."""
     python: str
+    """Version of Python."""
     versions: dict[str, str]
+    """Versions by package."""
 
     @property
     def in_words(self) -> str:
@@ -92,17 +113,19 @@ class Machine(Strict):
 
 
 class Results(SchemaFile):
-    """A results file. `pair`: as `id@version`.
-
-    `commit`, `date`: of the file's last run; each figure has the commit that it was taken at.
-    """
+    """A results file."""
 
     kind = "results file"
     machine: Machine
+    """Where it was measured."""
     pair: str
+    """The pair as `id@version`."""
     commit: str | None = None
+    """Commit of the file's last run; each figure has its own."""
     date: str = ""
+    """Date of the file's last run."""
     figures: tuple[Figure, ...] = ()
+    """The figures."""
 
     @classmethod
     def prepare(cls, data: Any) -> None:

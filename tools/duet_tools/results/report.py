@@ -24,31 +24,40 @@ Metric = Literal[
 
 
 class Percentiles(Strict):
-    """A metric over the questions that were answered and have it (`count` of them)."""
+    """A metric over the questions that were answered and have it."""
 
     count: int
+    """Questions that have the metric."""
     mean: float
+    """Mean, in the unit of the metric, as are the percentiles."""
     p50: float
+    """Median."""
     p90: float
+    """90th percentile."""
     p95: float
+    """95th percentile."""
     p99: float
+    """99th percentile."""
 
 
 class Objective(Strict):
-    """What a question must reach to count as goodput: a metric of at most `most` milliseconds."""
+    """What a question must reach to count as goodput."""
 
     metric: Literal["first_signal_ms", "signal_ms", "first_answer_ms", "total_ms"]
+    """The time that is limited."""
     most: float
+    """Maximum, in milliseconds."""
 
 
 class Prices(Strict):
-    """Prices in one currency: an hour of the large model's host, a million tokens of the large
-    model, a GiB over the link. None: not given, and then not counted.
-    """
+    """Prices in one currency. None: not given, and not counted."""
 
     host_hour: float | None = None
+    """An hour of the large model's host."""
     million_tokens: float | None = None
+    """A million tokens of the large model."""
     gib: float | None = None
+    """A GiB over the link."""
 
     @property
     def given(self) -> bool:
@@ -57,14 +66,16 @@ class Prices(Strict):
 
 
 class MarkedLow(Strict):
-    """Answers that the device judged, right and wrong, and those that it marked as low in
-    confidence.
-    """
+    """Answers that the device judged, and those of them that it marked as low in confidence."""
 
     right: int
+    """Right answers."""
     right_marked: int
+    """Right answers that are marked."""
     wrong: int
+    """Wrong answers."""
     wrong_marked: int
+    """Wrong answers that are marked."""
 
     @property
     def right_share(self) -> float:
@@ -73,80 +84,101 @@ class MarkedLow(Strict):
 
 
 class CellReport(Strict):
-    """A cell.
-
-    `asked`, `answered`: questions; `failures`: how many of them failed, by status. `retries`:
-    questions that a full cloud was asked again. `seconds`: that the load took.
-    `accuracy`: of all questions asked, failures counting as wrong; None without references.
-    `marked_low`: of the answers that a device judged; None without references, or without any such.
-    `metrics`: over the questions answered; see `duet_tools.results.record.Record`.
-    `answers_per_s`, `large_tokens_per_s`, `goodput_per_s`: over `seconds`; goodput counts the
-    answers that reach every objective, None without objectives.
-    `ipt`: 1000 x accuracy / large-model tokens a question; None where it spends none.
-    `accuracy_gaps`: of a split's cell, its accuracy less that of each other mode over the same link
-    under the same load. `break_even_tokens`: of a split's cell, tokens of the large model alone above
-    which that takes longer (medians).
-    `host_s`: seconds in which the cloud worked on at least one of the questions, a question.
-    `cost_per_correct`: at the prices given; None without prices, references or right answers.
-    `joules`: of the whole machine while the load was on, by source. `series`: a value a question,
-    by index in the data, None for a missing value; what comparing needs.
-    """
+    """What was measured of a cell."""
 
     id: str
+    """Name of the cell, unique in the run."""
     cell: Cell
+    """Mode, link and load."""
     asked: int
+    """Questions asked."""
     answered: int
+    """Questions answered."""
     failures: dict[str, int] = Field(default_factory=dict)
+    """Number of failed questions by status."""
     retries: int = 0
+    """Questions that a full cloud was asked again."""
     complete: bool
+    """Whether every question of the data was asked."""
     seconds: float
+    """Duration of the load in seconds."""
     accuracy: Interval | None = None
+    """Share of right answers of all questions asked, failures counting as wrong; None without
+    references."""
     marked_low: MarkedLow | None = None
+    """None without references, or if no device judged an answer."""
     accuracy_gaps: dict[ModeName, Interval] | None = None
+    """Of a cell of the split: its accuracy less that of each other mode over the same link under
+    the same load."""
     break_even_tokens: float | None = None
+    """Of a cell of the split: tokens of the large model alone above which that takes longer
+    (medians)."""
     metrics: dict[Metric, Percentiles] = Field(default_factory=dict)
+    """Metrics over the questions answered; `Record` describes them."""
     answers_per_s: float
+    """Answers per second of the load."""
     large_tokens_per_s: float
+    """Large-model tokens per second of the load."""
     goodput_per_s: float | None = None
+    """Answers per second that reach every objective; None without objectives."""
     ipt: float | None = None
+    """1000 x accuracy / large-model tokens per question; None if there are no such tokens."""
     host_s: float | None = None
+    """Seconds per question in which the cloud worked on at least one of the questions."""
     cost_per_correct: float | None = None
+    """Cost of a right answer at the prices given; None without prices, references or right
+    answers."""
     joules: dict[str, float] = Field(default_factory=dict)
+    """Energy of the whole machine during the load, by source, in joules."""
     series: dict[Metric | Literal["correct"], tuple[float | None, ...]] = Field(
         default_factory=dict
     )
+    """A value for each question by its index in the data, None for a missing one: what comparing
+    needs."""
 
 
 class LinkFacts(Strict):
-    """A link as it was emulated; rates in bits a second, None: no limit."""
+    """A link as it was emulated."""
 
     name: str
+    """Name of its profile."""
     rtt_ms: float
+    """Round trip in milliseconds."""
     source: str
+    """Where the profile comes from."""
     up_bit_s: float | None = None
+    """Rate to the cloud in bits per second; None: no limit."""
     down_bit_s: float | None = None
+    """Rate to the device in bits per second; None: no limit."""
 
 
 class Lane(Strict):
-    """Spans of one question on one lane of its waterfall; milliseconds from when it was asked."""
+    """Spans of one question on one lane of its waterfall."""
 
     name: Literal["device", "link", "cloud"]
+    """Where the time was spent."""
     spans: tuple[tuple[str, float, float], ...]
+    """What was done, its begin and its end, in milliseconds since the question."""
 
 
 class Waterfall(Strict):
     """The question of median latency of a cell."""
 
     cell: str
+    """Id of the cell."""
     question: str
+    """Id of the question."""
     lanes: tuple[Lane, ...]
+    """Device, link and cloud."""
 
 
 class Handshake(Strict):
-    """Bytes that a connection costs which asks nothing, its closing included."""
+    """Bytes of a connection on which nothing is asked, its closing included."""
 
     up: int
+    """Bytes to the cloud."""
     down: int
+    """Bytes to the device."""
 
 
 class Untrained(Strict):
@@ -161,31 +193,43 @@ class Untrained(Strict):
 
 
 class Report(SchemaFile):
-    """A run. `partial`: why it does not hold all that was asked for; None: it does.
-
-    `handshake`: of a connection to the service. `bytes_per_token`: down the wire on a connection
-    of its own, by encoding. `figures`: of the bench's other benchmarks, where they were given.
-    `untrained`: of the pair's reasoner; None: the manifest does not say. `notes`: facts that a reader needs.
-    """
+    """A run of `duet-bench split`."""
 
     kind = "report"
     partial: str | None = None
+    """Why the run does not have all that was asked for; None: it has."""
     pair: str
+    """The pair as `id@version`."""
     commit: str | None = None
+    """Commit of the code that was measured; None: unknown."""
     date: str
+    """Date of the run."""
     command: str
+    """Command that repeats it."""
     machine: Machine
+    """Machine and versions of packages."""
     settings: RunSettings
+    """What was asked for."""
     objectives: tuple[Objective, ...] = ()
+    """Objectives of goodput."""
     prices: Prices = Prices()
+    """Prices of the cost."""
     links: tuple[LinkFacts, ...]
+    """Emulated links."""
     handshake: Handshake | None = None
+    """Bytes of a connection to the service; None: not measured."""
     bytes_per_token: dict[str, float] = Field(default_factory=dict)
+    """Bytes per token to the device on a new connection, by encoding."""
     cells: tuple[CellReport, ...]
+    """A cell for each mode, link and load."""
     waterfall: Waterfall | None = None
+    """Times of one question; None: not measured."""
     figures: tuple[Figure, ...] = ()
+    """Figures of the bench's other benchmarks, if they were given."""
     untrained: Untrained | None = None
+    """Of the pair's reasoner; None: the manifest does not say."""
     notes: tuple[str, ...] = ()
+    """Facts that a reader needs."""
 
     @classmethod
     def prepare(cls, data: Any) -> None:

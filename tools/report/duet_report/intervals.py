@@ -18,7 +18,9 @@ Values = NDArray[np.float64]
 class Interval(BaseModel):
     """An estimate with its 95% confidence interval."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     value: float
     """The estimate."""

@@ -224,7 +224,7 @@ def test_refused(run, made, arguments, code):
 def test_without_an_authority(run, command):
     code, _, error = run(*command)
     assert code == Exit.CREDENTIALS
-    assert "duet-cloud admin init" in error
+    assert "make it with: duet-cloud admin init --host HOST --dir /" in error
     assert error.count("\n") == 1
 
 
