@@ -61,6 +61,9 @@ def test_an_allowed_origin_may_read_the_response(api: Api) -> None:
     allowed = get(api, "/health", origin="http://app.example")
     assert allowed.headers["access-control-allow-origin"] == "http://app.example"
     assert "access-control-allow-origin" not in get(api, "/health").headers
+    refused = get(api, "/v1/models", origin="http://app.example", authorization="Bearer wrong")
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "http://app.example"
 
 
 def test_the_page_may_load_nothing_from_elsewhere(api: Api) -> None:
