@@ -25,7 +25,12 @@ _MOST_PRICE = 1e9
 
 @click.command()
 @option("--days", Integer(1), "N", "Only the last N days, today included [all].")
-@option("--price", Number(0, _MOST_PRICE), "P", "Price of a million tokens of the large model, in any currency.")
+@option(
+    "--price",
+    Number(0, _MOST_PRICE),
+    "P",
+    "Price of a million tokens of the large model, in any currency.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV for each day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> None:

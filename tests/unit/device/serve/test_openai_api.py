@@ -187,7 +187,10 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "content": ({"messages": [{"role": "user", "content": 3}]}, "messages"),
     "empty": ({"messages": [{"role": "user", "content": ""}]}, None),
-    "part": ({"messages": [{"role": "user", "content": [{"type": "text", "text": {}}]}]}, "messages"),
+    "part": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": {}}]}]},
+        "messages",
+    ),
     "NUL": ({"messages": [{"role": "user", "content": "a\0b"}, *ASKED["messages"]]}, "messages"),
     "no answer": ({"max_tokens": 0}, "max_tokens"),
     "option": ({"extra_body": {"duet": {"bugdet": 9}}}, "duet.bugdet"),
