@@ -7,7 +7,15 @@ import httpx
 import pytest
 
 from duet_device.errors import UsageProblem
-from duet_device.serve.files import TOKEN_NAME, listening, locked, token
+from duet_device.serve.files import (
+    LOCK_NAME,
+    SOCKET_NAME,
+    TOKEN_NAME,
+    listening,
+    locked,
+    running,
+    token,
+)
 from duet_device.serve.run import _bind
 from tests.unit.device.serve.conftest import Api
 
@@ -110,6 +118,16 @@ def test_the_socket_is_the_users_alone(installed: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DUET_HOME", str(installed / ("x" * 99)))
     with pytest.raises(UsageProblem, match="DUET_HOME"), listening():
         pass
+
+
+@pytest.mark.parametrize("name", [LOCK_NAME, SOCKET_NAME, TOKEN_NAME])
+def test_a_file_that_cannot_be_used_is_one_line(name: str, installed: Path) -> None:
+    """As in a home that is read-only."""
+    (installed / name).mkdir(parents=True, mode=0o700)
+    with pytest.raises(UsageProblem, match=r"cannot use .*DUET_HOME"):
+        with locked(), listening():
+            token()
+    assert running() is None
 
 
 def test_a_port_in_use_is_one_line() -> None:
