@@ -46,7 +46,10 @@ def load() -> dict[str, object]:
 
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise problem("nested too deeply") from None
+    except ValueError as error:
+        # Besides its own errors, those of an integer with thousands of digits.
         raise problem(str(error)) from error
 
 

@@ -65,7 +65,7 @@ class Conversation:
         if self._finders is not None:
             redaction, texts = self._redact([*texts, text], check)
         pairs = list(zip(texts[::2], texts[1::2], strict=True))
-        shared = pairs[len(pairs) - self.share :] if self.share else []
+        shared = pairs[-self.share :] if self.share else []
         turns = [
             past.turn or Turn(asked, None, answer)
             for past, (asked, answer) in zip(self.past, pairs, strict=True)

@@ -1,11 +1,13 @@
 """A file of rows, JSON lines with ids: a run that is stopped in any way loses none of them."""
 
 import fcntl
+import io
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from duet_contract.console import OutputLost
 from duet_contract.json_data import parse_json
@@ -17,7 +19,7 @@ Row = dict[str, Any]
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[IO[bytes]]:
+def locked(path: Path) -> Iterator[io.BufferedRandom]:
     """Open a file of rows, made if it is missing, for one process at a time.
 
     Raises:
@@ -27,7 +29,11 @@ def locked(path: Path) -> Iterator[IO[bytes]]:
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
-    with os.fdopen(handle, "r+b") as file:
+    try:
+        opened = os.fdopen(handle, "r+b")
+    except io.UnsupportedOperation as error:
+        raise UsageProblem(f"{path} is a pipe or a terminal: give a file") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -35,29 +41,41 @@ def locked(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def read_rows(file: IO[bytes], path: Path) -> dict[str, Row]:
+def read_rows(file: io.BufferedRandom, path: Path) -> dict[str, Row]:
     """Return the rows that are there by id; of the same id, the last. A torn last line goes.
 
     Raises:
         UsageProblem: a line is not a row.
     """
-    file.seek(0)
     rows: dict[str, Row] = {}
-    for number, line in enumerate(file.read().splitlines(keepends=True), start=1):
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        # Such as /dev/null: it keeps no rows, and some devices have no end.
+        return rows
+    file.seek(0)
+    lines = file.read().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
         try:
             row = parse_json(line)
             rows[row["id"]] = row
         except (ValueError, KeyError, TypeError) as error:
-            if not line.endswith(b"\n"):
+            if number == len(lines) and _is_torn(line):
                 file.truncate(file.tell() - len(line))
-                break
+                return rows
             raise UsageProblem(
                 f"{path}, line {number} is not a row with an id: give another file"
             ) from error
+    if lines and not lines[-1].endswith(b"\n"):
+        file.write(b"\n")
     return rows
 
 
-def append(file: IO[bytes], row: Row, path: Path) -> None:
+def _is_torn(line: bytes) -> bool:
+    """Return whether a killed process wrote the start of a row; what others wrote must stay."""
+    start = _line({"id": ""})[:-4]
+    return not line.endswith(b"\n") and (line.startswith(start) or start.startswith(line))
+
+
+def append(file: io.BufferedRandom, row: Row, path: Path) -> None:
     """Write a row behind the others.
 
     Raises:
@@ -67,6 +85,8 @@ def append(file: IO[bytes], row: Row, path: Path) -> None:
         file.write(_line(row))
         file.flush()
     except OSError as error:
+        # Closed without what it could not write, which its own close would try again.
+        file.raw.close()
         raise OutputLost(f"cannot write {path}: {error.strerror}") from error
 
 
@@ -76,6 +96,8 @@ def sort(path: Path, rows: dict[str, Row], ids: Iterable[str]) -> None:
     Raises:
         OutputLost: the file cannot be written.
     """
+    # Of a link, the target is replaced.
+    path = Path(os.path.realpath(path))
     rest = dict(rows)
     ordered = [rest.pop(each) for each in ids if each in rest] + list(rest.values())
     content = b"".join(map(_line, ordered))

@@ -5,6 +5,7 @@ while the cloud already works, and signals of later questions arrive while one i
 """
 
 import logging
+import weakref
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from duet_contract.calibration import Calibration
+from duet_contract.console import signals_held
 from duet_contract.errors import ContractError
 from duet_contract.receipt import Route
 from duet_contract.v1.inference_pb2 import ReasonRequest, SignalChunk
@@ -82,6 +84,8 @@ class Session:
         self._given_decoder = decoder
         self._decoder: Decoder | None = None
         self._servers = KnownServers(pair.manifest, credentials, channel)
+        # Ctrl-C may come between a link and the block that cancels it; `close` then does.
+        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
 
     def answer(
         self, question: Question, settings: Settings, deadline: Deadline
@@ -173,6 +177,8 @@ class Session:
 
     def close(self) -> None:
         """Free decoder and connections; the next question opens them again."""
+        for link in list(self._links):
+            link.cancel()
         self._servers.close()
         if decoder := self._decoder:
             self._decoder = None
@@ -282,14 +288,17 @@ class Session:
         deadline: Deadline,
     ) -> Link:
         manifest = self._pair.manifest
-        return Link(
-            servers,
-            request,
-            deadline,
-            settings.connect_timeout,
-            budget=request.budget or settings.budget_for(manifest),
-            vocabulary=manifest.decoder.vocabulary.size,
-        )
+        with signals_held():
+            link = Link(
+                servers,
+                request,
+                deadline,
+                settings.connect_timeout,
+                budget=request.budget or settings.budget_for(manifest),
+                vocabulary=manifest.decoder.vocabulary.size,
+            )
+            self._links.add(link)
+        return link
 
     def _count(self, signal: SignalChunk) -> int:
         """Count the tokens of a signal, in the decoder's vocabulary if it is text."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from duet_contract.console import signals_held
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import UsageProblem
 
@@ -78,18 +79,28 @@ class TurnLock:
             DeviceError: the deadline's.
         """
         thread = threading.get_ident()
-        while not self._lock.acquire(timeout=POLL_S):
-            if self._thread == thread:
-                raise UsageProblem(
-                    "this client is still answering: finish or close the stream before, "
-                    "or open another Client"
-                )
-            deadline.check()
+        is_held = False
         try:
+            while not is_held:
+                # Or Ctrl-C, between the lock and the variable, would leave it locked for good.
+                with signals_held():
+                    is_held = self._lock.acquire(timeout=POLL_S)
+                if not is_held and self._thread == thread:
+                    raise UsageProblem(
+                        "this client is still answering: finish or close the stream before, "
+                        "or open another Client"
+                    )
+                deadline.check()
             self.check_open()
             self._thread, self._deadline, self._stream = thread, deadline, stream
             yield
         finally:
+            if is_held:
+                self._release()
+
+    def _release(self) -> None:
+        """Free what is to be freed, and let the next question begin."""
+        with signals_held():
             self._thread = self._deadline = self._stream = None
             try:
                 if self.is_closed:
@@ -104,11 +115,15 @@ class TurnLock:
             if deadline := self._deadline:
                 deadline.interrupt()
             stream = self._stream() if self._stream else None
-            if stream and inspect.getgeneratorstate(stream) != inspect.GEN_RUNNING:
+            state = stream and inspect.getgeneratorstate(stream)
+            if stream and state in (inspect.GEN_CREATED, inspect.GEN_SUSPENDED):
                 with suppress(ValueError):  # Another thread has continued it since.
                     stream.close()
             elif self._thread == threading.get_ident():
-                # Called from inside the question, as from a signal handler, which ends by it.
+                if state == inspect.GEN_CLOSED:
+                    # A second Ctrl-C came while it ended, and before it released the lock.
+                    self._free()
+                # Else called from inside the question, as from a signal handler, which ends by it.
                 return
         try:
             self._free()

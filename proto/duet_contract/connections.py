@@ -10,6 +10,8 @@ from typing import Any
 
 import grpc
 
+from duet_contract.console import signals_held
+
 # How long one wait for a change lasts; closing the channel waits for it.
 _SLICE_S = 0.02
 _STATES: dict[int, grpc.ChannelConnectivity] = {
@@ -34,7 +36,10 @@ def connection_states(channel: grpc.Channel) -> Iterator[grpc.ChannelConnectivit
         state = core.check_connectivity_state(True)
         yield _STATES[state]
         while True:
-            if core.watch_connectivity_state(state, time.time() + _SLICE_S).success:
+            # A signal's exception within it would have the channel's close wait for good.
+            with signals_held():
+                watched = core.watch_connectivity_state(state, time.time() + _SLICE_S)
+            if watched.success:
                 # A connection that was lost at once leaves the channel idle: it connects again.
                 state = core.check_connectivity_state(True)
                 yield _STATES[state]

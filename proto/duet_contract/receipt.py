@@ -1,5 +1,6 @@
 """Receipt: what a question cost, one schema for `--json`, history, the bench and the API."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
@@ -15,8 +16,9 @@ Taken = Literal["cloud", "device"]
 
 
 def _in_json(decimals: int) -> PlainSerializer:
+    # Not a function in Python, in which a signal's exception could arise: pydantic would replace it.
     return PlainSerializer(
-        lambda value: round(value, decimals), return_type=float, when_used="json-unless-none"
+        partial(round, ndigits=decimals), return_type=float, when_used="json-unless-none"
     )
 
 

@@ -88,9 +88,9 @@ class Terminal:
         cursor_shows = self.output.rfind("\x1b[?25h") >= self.output.rfind("\x1b[?25l")
         return modes == self._modes and cursor_shows
 
-    def type(self, text: str) -> None:
-        """Types."""
-        os.write(self._ours, text.encode())
+    def type(self, text: str, encoding: str = "utf-8") -> None:
+        """Types, as a keyboard of that encoding does."""
+        os.write(self._ours, text.encode(encoding))
 
     def expect(self, text: str, timeout_s: float = 60) -> None:
         """Waits until the terminal shows a text."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Failures of one kind in a row that stop a batch: the next ones would fail as well.
 _MOST_FAILURES = 8
 _STDIO = Path("-")
+# One of these is in each row of answers.
+_RESULTS = {"answer", "error"}
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,18 @@ class BatchRun:
             DeviceError: the batch was stopped.
         """
         items = read_items(self.questions)
-        if self.questions != _STDIO and self.questions.resolve() == self.answers.resolve():
+        if self.questions != _STDIO and _is_same(self.questions, self.answers):
             raise UsageProblem(f"--in and --out are the same file: {self.answers}")
         if self.answers == _STDIO:
             self._answer(items, lambda row: show(printable_json(row)))
             return
         with locked(self.answers) as file:
             rows = read_rows(file, self.answers)
+            # Such as the questions, of which stdin may be the file.
+            if other := next((id_ for id_, row in rows.items() if not _RESULTS & row.keys()), None):
+                raise UsageProblem(
+                    f"{self.answers} has a row that is no answer, of id {other}: give another file"
+                )
             missing = [each for each in items if not _is_answer(rows.get(each.id), each)]
             if len(missing) < len(items):
                 note(f"{len(items) - len(missing)} of {len(items)} are answered already")
@@ -165,6 +172,13 @@ def _item(line: str, number: int) -> Item | None:
         return None
     id_ = data.get("id", number)
     return Item(str(id_), data["question"], data) if isinstance(id_, str | int) else None
+
+
+def _is_same(questions: Path, answers: Path) -> bool:
+    try:
+        return questions.samefile(answers)
+    except OSError:
+        return False
 
 
 def _is_answer(row: Row | None, item: Item) -> bool:

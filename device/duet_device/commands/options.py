@@ -282,10 +282,25 @@ def convert(option: click.Option, value: object) -> object:
     Raises:
         click.UsageError: the option does not take it.
     """
-    # TOML's true is not a number or a name.
-    if not option.is_flag and isinstance(value, bool | list | dict):
-        raise click.BadParameter(f"{value!r} is not a value of --{option.name}.")
-    return option.type.convert(value, option, None)
+    wrong = click.BadParameter(f"{value!r} is not a value of {max(option.opts, key=len)}.")
+    # A file has types that a command line lacks: 1.5 is not an integer, and 5 or a date not a name.
+    kinds = _kinds(option)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise wrong
+    try:
+        return option.type.convert(value, option, None)
+    except (OverflowError, ValueError):
+        # An integer beyond any float, or a path with a NUL.
+        raise wrong from None
+
+
+def _kinds(option: click.Option) -> tuple[type, ...]:
+    """Return the types that a file may give an option's value."""
+    if option.is_flag:
+        return (str, bool)
+    if isinstance(option.type, click.types.FloatParamType):
+        return (str, int, float)
+    return (str, int) if isinstance(option.type, click.types.IntParamType) else (str,)
 
 
 def note_source(context: click.Context) -> Callable[[str], str]:

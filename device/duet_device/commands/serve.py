@@ -5,6 +5,7 @@ from typing import Unpack
 import click
 
 from duet_contract.commands import Integer, Number
+from duet_device.commands.input import stop_on_interrupt
 from duet_device.commands.options import (
     FIRST_USE,
     REDACTION,
@@ -24,6 +25,7 @@ Exit codes:
     2  usage: a server runs already, port in use, unsafe file modes
     6  a problem with the pair or its decoder
     7  encrypted store unavailable: key missing, wrong key, or data modified
+  130  interrupted before it was ready
 """
 
 
@@ -67,6 +69,8 @@ def serve(
     http://127.0.0.1:PORT/v1 with the API key of serve.token. The page is at http://127.0.0.1:PORT/.
     With --redact, every question of programs and the page is redacted.
     """
+    # A decoder that loads, or a server that does not answer, is not waited for.
+    stop_on_interrupt(context)
     from duet_device.commands.first_use import installed_pair
     from duet_device.serve.run import ServeOptions
     from duet_device.serve.run import serve as run

@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from duet_device.history.store import History
 
 _MILLION = 1_000_000
+# So that no amount is beyond any float.
+_MOST_PRICE = 1e9
 
 
 @click.command()
 @option("--days", Integer(1), "N", "Only the last N days, today included [all].")
-@option("--price", Number(0), "P", "Price of a million tokens of the large model, in any currency.")
+@option(
+    "--price",
+    Number(0, _MOST_PRICE),
+    "P",
+    "Price of a million tokens of the large model, in any currency.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV for each day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> None:
@@ -58,12 +65,13 @@ def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) ->
 
 def _answers(history: "History", days: int | None) -> tuple[list[tuple[dt.datetime, Any]], int]:
     """Return time and receipt of each stored answer, and how many cannot be read."""
-    first = dt.datetime.now().astimezone().date() - dt.timedelta(days=days - 1) if days else None
+    # By their numbers, which may lie before the first date of the calendar.
+    first = dt.datetime.now().astimezone().date().toordinal() - days + 1 if days else 0
     damaged: list[str] = []
     answers = [
         (record.at, record.receipt)
         for _, record in history.records(lambda id_, _: damaged.append(id_))
-        if first is None or record.at.astimezone().date() >= first
+        if record.at.astimezone().date().toordinal() >= first
     ]
     return answers, len(damaged)
 

@@ -7,7 +7,7 @@ import click
 from duet_device.commands.input import confirmed
 from duet_device.commands.options import ConfiguredCommand, settings_named
 from duet_device.commands.output import note, show
-from duet_device.errors import DeviceError, ModelProblem
+from duet_device.errors import DeviceError, ModelProblem, UsageProblem
 
 
 @click.command(cls=ConfiguredCommand, params=settings_named("server"))
@@ -34,8 +34,13 @@ def purge(yes: bool) -> None:
 
     Servers still list this device until their operator revokes it.
     """
+    from duet_device.serve.files import running
     from duet_device.stored import delete_all, everything
 
+    if process := running():
+        raise UsageProblem(
+            f"a local server is running and keeps a decoder in memory: stop it with: kill {process}"
+        )
     stored = everything()
     if not stored:
         show("nothing is stored")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from duet_contract.terminal import one_line
 from duet_device import errors
 from duet_device.errors import DeviceError
 
@@ -21,6 +22,11 @@ class ApiError(Exception):
     """The parameter at fault."""
     retry_after: float | None = None
     """Seconds until a new try."""
+
+    def __post_init__(self) -> None:
+        # Both may quote the request, and a lone surrogate cannot be sent.
+        self.message = one_line(self.message)
+        self.parameter = self.parameter and one_line(self.parameter)
 
     def body(self) -> dict[str, Any]:
         """Return the error as JSON data."""

@@ -81,10 +81,12 @@ def read_request(
         ApiError: a field is malformed, or asks for what is not supported.
     """
     _refuse_unsupported(body)
-    question, instructions, earlier = _question(turns)
+    question, instructions, earlier = _question(turns, "input" if "input" in body else "messages")
     settings: QuestionSettings = {**base.settings}
     for name in ("max_output_tokens", "max_tokens", "max_completion_tokens"):
         if (most := _of(body, name, int)) is not None:
+            if most < 1:
+                raise ApiError(f"{name} is {most}: give 1 or more", parameter=name)
             settings["answer_tokens"] = most
     if (temperature := _of(body, "temperature", (int, float))) is not None:
         settings["temperature"] = float(temperature)
@@ -128,8 +130,8 @@ def response_turns(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         given = [{"role": "user", "content": given}]
     turns = [turn for turn in _turns(given, "input") if turn.get("type") != "reasoning"]
     for turn in turns:
-        if turn.get("type", "message") != "message":
-            raise ApiError(f"input of type {turn['type']!r} is not supported", parameter="input")
+        if (kind := turn.get("type") or "message") != "message":
+            raise ApiError(f"input of type {kind!r} is not supported", parameter="input")
     if instructions := _of(body, "instructions", str):
         turns.insert(0, {"role": "system", "content": instructions})
     return turns
@@ -144,19 +146,24 @@ def _turns(given: object, name: str) -> list[dict[str, Any]]:
 _Texts = tuple[tuple[str, str], ...]
 
 
-def _question(turns: list[dict[str, Any]]) -> tuple[str, _Texts, tuple[Past, ...]]:
-    """Return the question, the document of the instructions, and the earlier turns."""
+def _question(turns: list[dict[str, Any]], name: str) -> tuple[str, _Texts, tuple[Past, ...]]:
+    """Return the question, the document of the instructions, and the earlier turns.
+
+    Args:
+        turns: the messages.
+        name: of the field that holds them.
+    """
     texts: list[tuple[str, str]] = []
     for turn in turns:
         role = turn.get("role")
         if role not in _ROLES:
             raise ApiError(
                 f"a message's role is {role!r}: one of {', '.join(_ROLES)} is supported",
-                parameter="messages",
+                parameter=name,
             )
-        texts.append((role, _text(turn.get("content"))))
-    if texts[-1][0] != "user":
-        raise ApiError("the last message must be the user's", parameter="messages")
+        texts.append((role, _text(turn.get("content"), name)))
+    if not texts or texts[-1][0] != "user":
+        raise ApiError("the last message must be the user's", parameter=name)
     instructions = "\n".join(text for role, text in texts if role in ("system", "developer"))
     earlier: list[Past] = []
     asked = ""
@@ -166,25 +173,40 @@ def _question(turns: list[dict[str, Any]]) -> tuple[str, _Texts, tuple[Past, ...
         elif role == "assistant" and asked:
             earlier.append(Past(asked, text))
             asked = ""
+    if asked:
+        # No one answered it; the decoder reads it all the same.
+        earlier.append(Past(asked, ""))
     document = (("instructions", instructions),) if instructions.strip() else ()
     return texts[-1][1], document, tuple(earlier)
 
 
-def _text(content: object) -> str:
+def _text(content: object, name: str) -> str:
     if content is None:
         return ""
     if isinstance(content, str):
-        return content
+        return _checked(content, name)
     if not isinstance(content, list):
-        raise ApiError("a message's content must be text", parameter="messages")
+        raise ApiError("a message's content must be text", parameter=name)
     parts = []
     for part in content:
         if not isinstance(part, dict) or part.get("type") not in _TEXT_PARTS:
-            raise ApiError(
-                "content of messages other than text is not supported", 400, None, "messages"
-            )
-        parts.append(str(part.get("text") or ""))
+            raise ApiError("content of messages other than text is not supported", parameter=name)
+        text = part.get("text")
+        if not isinstance(text, str | None):
+            raise ApiError("the text of a message's content must be a string", parameter=name)
+        parts.append(_checked(text or "", name))
     return "".join(parts)
+
+
+def _checked(text: str, name: str) -> str:
+    """Return text that the decoder can read."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ApiError("a message's content is not valid Unicode", parameter=name) from None
+    if "\0" in text:
+        raise ApiError("a message's content holds a NUL character", parameter=name)
+    return text
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from duet_contract.private_files import is_private, write_private
-from duet_device.errors import UsageProblem
-from duet_device.home import home
+from duet_device.errors import UsageProblem, VaultError
+from duet_device.home import HOME_VARIABLE, home
 
 SOCKET_NAME = "serve.sock"
 LOCK_NAME = "serve.lock"
@@ -50,25 +50,60 @@ def locked() -> Iterator[None]:
     """Hold the lock of the device's only local server.
 
     Raises:
-        UsageProblem: another server holds it.
+        UsageProblem: another server holds it, or it cannot be made.
         VaultError: the device's home cannot be used.
     """
     path = home() / LOCK_NAME
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with _usable(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
+        if holder := _holder(handle):
             raise UsageProblem(
                 f"a local server of {path.parent} is running already (process {holder}): "
                 f"use it, or stop it with: kill {holder}"
-            ) from None
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+            )
+        with _usable(path):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(handle)
+
+
+def running() -> str | None:
+    """Return the process of the device's local server; None if there is no server."""
+    try:
+        handle = os.open(home(create=False) / LOCK_NAME, os.O_RDWR)
+    except (OSError, VaultError):
+        return None
+    try:
+        return _holder(handle)
+    finally:
+        os.close(handle)
+
+
+def _holder(handle: int) -> str | None:
+    """Return the process that holds the lock; None if this one does from now on."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
+    return None
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Report what the system says of a file of the server's.
+
+    Raises:
+        UsageProblem: it cannot be used.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageProblem(
+            f"cannot use {path}: {error.strerror}; ${HOME_VARIABLE} names another place"
+        ) from error
 
 
 @contextmanager
@@ -76,20 +111,21 @@ def listening() -> Iterator[socket.socket]:
     """Listen on the socket of the device's home. Hold the lock: a socket that is there is stale.
 
     Raises:
-        UsageProblem: the path is too long, or others may write it.
+        UsageProblem: the path is too long, others may write it, or no socket can be made there.
     """
     path = home() / SOCKET_NAME
     if len(os.fsencode(path)) > _MOST_SOCKET_BYTES:
         raise UsageProblem(
             f"the path {path} is too long for a socket: set DUET_HOME to a shorter one"
         )
-    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        before = os.umask(0o177)
-        try:
-            listener.bind(os.fsencode(path))
-        finally:
-            os.umask(before)
+        with _usable(path):
+            path.unlink(missing_ok=True)
+            before = os.umask(0o177)
+            try:
+                listener.bind(os.fsencode(path))
+            finally:
+                os.umask(before)
         try:
             check_owner(path)
             listener.listen(64)
@@ -102,9 +138,14 @@ def token() -> str:
     """Return the token of the API; make one on first use.
 
     Raises:
-        UsageProblem: others than the user may read it, or it is malformed.
+        UsageProblem: others than the user may read it, it is malformed, or it cannot be used.
     """
     path = home() / TOKEN_NAME
+    with _usable(path):
+        return _token(path)
+
+
+def _token(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -74,7 +74,8 @@ class HttpInterface:
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
             )
-            middleware.append(cors)
+            # First, so that a page of these origins can read why it is refused.
+            middleware.insert(0, cors)
         return Starlette(
             routes=[
                 Route("/", _page),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from duet_contract.console import signals_go_to
 from duet_device.ask_request import AskRequest
-from duet_device.errors import DeviceError, ModelProblem, UsageProblem
+from duet_device.errors import DeviceError, Interrupted, ModelProblem, UsageProblem
 from duet_device.home import home
 from duet_device.serve.files import TOKEN_NAME, listening, locked, token
 from duet_device.serve.service import Service
@@ -37,7 +37,7 @@ class ServeOptions:
 
 
 def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) -> None:
-    """Serve until SIGINT, SIGTERM, or the idle time.
+    """Serve until SIGINT, SIGTERM, or the idle time. Before it is ready, the caller handles signals.
 
     Args:
         base: pair, server and options of a request that names none; warm before the first one.
@@ -49,10 +49,11 @@ def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) 
             or written by others, or what redacts is not installed.
         ModelProblem: the pair cannot be loaded.
         VaultError: the passphrase is wrong.
+        Interrupted: the caller's handler of a signal raised it.
     """
     stop = threading.Event()
     stopping = signals_go_to(lambda *_: stop.set(), signal.SIGINT, signal.SIGTERM)
-    with stopping, locked(), listening() as listener:
+    with locked(), listening() as listener:
         http = None if options.port is None else _bind(options.port)
         key = "" if http is None else token()
         if passphrase_wanted():
@@ -66,10 +67,12 @@ def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) 
                 load_ahead(note)
             _warm(service, base, note)
             if http is None:
-                note("ready: duet-device ask uses this server")
-                _wait(stop, service, options.idle)
+                with stopping:
+                    note("ready: duet-device ask uses this server")
+                    _wait(stop, service, options.idle)
+                    service.stop()
                 return
-            with _http(http, service, base, key, options.origins):
+            with stopping, _http(http, service, base, key, options.origins):
                 port = http.getsockname()[1]
                 note(f"page: http://{_HOST}:{port}/#{key}")
                 note(f"API: http://{_HOST}:{port}/v1, API key in {home() / TOKEN_NAME}")
@@ -85,7 +88,7 @@ def _warm(service: Service, base: AskRequest, note: Callable[[str], None]) -> No
     with service.clients.using(base) as client:
         try:
             client.warm()
-        except ModelProblem:
+        except (ModelProblem, Interrupted):
             raise
         except DeviceError as error:
             note(f"no connection to {base.server}: {error}")

@@ -286,6 +286,8 @@ def _passphrase(*, new: bool) -> str:
             raise VaultLocked("the two passphrases differ")
     except EOFError:
         raise VaultLocked("no passphrase was given") from None
+    except UnicodeDecodeError as error:
+        raise VaultLocked(f"the passphrase is not {error.encoding.upper()}") from None
     return first
 
 

@@ -1,4 +1,5 @@
 import json
+import sys
 
 from duet_contract.manifest import parse_manifest
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens, estimate_flops
@@ -47,6 +48,18 @@ def test_receipt_is_the_documented_json():
     ]  # fmt: skip
     assert list(data["ms"]) == ["connect", "first_signal", "signal", "first_answer", "total"]
     assert Receipt.model_validate(data) == receipt
+
+
+def test_rounding_runs_no_python_in_which_ctrl_c_could_arrive():
+    """What its handler raises there, pydantic replaces by an error of its own."""
+    times = Milliseconds(connect=1.0, first_signal=2.0, signal=3.0, first_answer=4.0, total=5.0)
+    ran = []
+    sys.setprofile(lambda frame, event, _: event == "call" and ran.append(frame.f_code))
+    try:
+        times.model_dump_json()
+    finally:
+        sys.setprofile(None)
+    assert [code.co_filename for code in ran if "pydantic" not in code.co_filename] == []
 
 
 def test_times_are_written_to_a_tenth_of_a_millisecond():

@@ -1,6 +1,7 @@
 """`duet-device ask --in`, and the client's questions in order."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -245,6 +246,58 @@ def test_files_that_cannot_be_used(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 8
     assert (tmp_path / "other").read_text() == '"no row"\n'
+
+
+@pytest.mark.parametrize("content", [b"one line", b'"why?"', b'{"name": 1}', b'{"id": 4}'])
+def test_a_file_of_something_else_stays_as_it_is(
+    content: bytes, installed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though its last line has no end, as that of a killed run."""
+    other = tmp_path / "other"
+    other.write_bytes(content)
+    assert run(write(tmp_path / "q", "a?"), other) == ExitCode.USAGE
+    assert "give another file" in capsys.readouterr().err
+    assert other.read_bytes().rstrip(b"\n") == content
+
+
+def test_questions_are_no_answers(
+    installed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = write(tmp_path / "q", {"id": "1", "question": "a?"})
+    copy = write(tmp_path / "copy", {"id": "1", "question": "a?"})
+    (tmp_path / "linked").hardlink_to(questions)
+    for answers, said in ((tmp_path / "linked", "the same file"), (copy, "is no answer, of id 1")):
+        assert run(questions, answers) == ExitCode.USAGE
+        assert said in capsys.readouterr().err
+
+
+def test_a_row_without_its_line_end_is_kept(cloud: ScriptedCloud, tmp_path: Path) -> None:
+    questions = write(tmp_path / "q", "a?", "b?")
+    (tmp_path / "a").write_text('{"id": "2", "question": "b?", "answer": "kept"}')
+    assert run(questions, tmp_path / "a") == ExitCode.OK
+    assert [row["answer"] for row in rows(tmp_path / "a")] == ["häppy 🙂", "kept"]
+
+
+def test_answers_behind_a_link_are_written_there(cloud: ScriptedCloud, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "real")
+    (tmp_path / "real").write_text('{"id": "9", "question": "z?", "answer": "z"}\n')
+    assert run(write(tmp_path / "q", "a?"), tmp_path / "a") == ExitCode.OK
+    assert (tmp_path / "a").is_symlink()
+    assert [row["id"] for row in rows(tmp_path / "real")] == ["1", "9"]
+
+
+def test_answers_that_cannot_be_written_are_one_line(
+    cloud: ScriptedCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = write(tmp_path / "q", "a?", "b?")
+    os.mkfifo(tmp_path / "pipe")
+    for answers, code, said in (
+        (tmp_path / "pipe", ExitCode.USAGE, "is a pipe or a terminal"),
+        (Path("/dev/full"), ExitCode.OUTPUT, "No space left on device"),
+    ):
+        assert run(questions, answers) == code
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
 
 
 @given(

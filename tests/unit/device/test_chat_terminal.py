@@ -1,6 +1,8 @@
 """`duet-device chat` and batches in a pseudo-terminal: lines, Ctrl-C, widths, styles."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device.errors import ExitCode
 from tests.doubles.cloud import ScriptedCloud, done, tokens
+from tests.doubles.tcp import serving
 from tests.doubles.terminal import CTRL_C, CTRL_D, Terminal
 
 pytestmark = pytest.mark.slow
@@ -136,6 +139,32 @@ def test_a_batch_at_a_terminal(how: str, cloud: ScriptedCloud, tmp_path: Path) -
         assert terminal.is_as_before()
     rows = [json.loads(line)["question"] for line in (tmp_path / "a").read_text().splitlines()]
     assert rows == ["a?", "b?"]
+
+
+def test_a_passphrase_of_another_encoding_is_one_line(installed: Path) -> None:
+    with Terminal("logs", "on", environment={"LC_ALL": "C.UTF-8"}) as terminal:
+        terminal.expect("New passphrase of the vault: ")
+        terminal.type("\xfd\xe4\r", "latin-1")
+        assert terminal.end() == ExitCode.VAULT
+        assert terminal.shown.endswith("duet-device: the passphrase is not UTF-8\n")
+
+
+def test_ctrl_c_ends_a_server_that_still_connects(installed: Path) -> None:
+    there = threading.Event()
+
+    def silent(connection: socket.socket) -> None:
+        there.set()
+        connection.recv(1 << 20)
+
+    with (
+        serving(silent) as address,
+        Terminal("serve", "--server", address, "--connect-timeout", "300") as terminal,
+    ):
+        assert there.wait(60)
+        terminal.type(CTRL_C)
+        assert terminal.end() == ExitCode.INTERRUPTED
+        assert "Traceback" not in terminal.shown
+    assert not (installed / "serve.sock").exists()
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,23 @@ def test_a_decoder_that_cannot_be_freed_blocks_no_other_thread(pair: Pair) -> No
         lock.close()
 
 
+def test_a_signal_in_the_end_of_a_question_blocks_no_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exception may arise before the lock is released."""
+
+    def interrupted(_: TurnLock) -> None:
+        raise Interrupted("interrupted")
+
+    freed: list[None] = []
+    lock = TurnLock(lambda: freed.append(None))
+    stream = lock.stream(lambda: Deadline(60), lambda _: (event for event in "ab"))
+    assert next(stream) == "a"
+    monkeypatch.setattr(TurnLock, "_release", interrupted)
+    with pytest.raises(Interrupted):
+        stream.close()
+    lock.close()
+    assert freed
+
+
 def test_a_renewed_certificate_is_used_for_the_next_question(
     cloud: ScriptedCloud, pair: Pair, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ from duet_device.identity.channel import open_channel
 from duet_device.link import Link
 from duet_device.pairs.pair import Pair
 from duet_device.servers import Server
+from duet_device.session import Session
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.doubles.tcp import NOWHERE, serving
@@ -161,6 +162,24 @@ def test_a_signal_that_arrives_within_grpc_leaves_no_thread(
             link.cancel()
         assert "duet-link" not in [thread.name for thread in threading.enumerate()]
         server.close()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_signal_between_a_question_and_its_answer_leaves_no_thread(
+    many: bool, pair: Pair, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler raises where nothing cancels the call yet."""
+
+    def interrupted(*_: object) -> None:
+        raise Interrupted("interrupted")
+
+    monkeypatch.setattr(Session, "_finish", interrupted)
+    with ScriptedCloud(drips) as cloud:
+        with Client(pair, decoder=decoder, server=cloud.address) as client:  # type: ignore[arg-type]
+            with pytest.raises(Interrupted):
+                list(client.stream_all(["a?"]) if many else client.stream("a?"))
+            assert cloud.asked.wait(60)
+        assert "duet-link" not in [thread.name for thread in threading.enumerate()]
 
 
 class Garbage(grpc.GenericRpcHandler):

@@ -83,6 +83,14 @@ def test_a_shared_history_is_sent_and_not_read_twice(pair: Pair, decoder: Script
     assert result.receipt.tokens.question == len(cloud.requests[2].question.encode())
 
 
+@given(st.integers(0, 7), st.integers(0, 9) | st.just(10**30))
+def test_as_many_turns_are_shared_as_there_are(count: int, share: int) -> None:
+    past = [Past(f"q{number}", f"a{number}") for number in range(count)]
+    sent = Conversation(manifest(), share=share, past=past).ask("why?").sent
+    shared = [number for number in range(count) if f"Question: q{number}\n" in sent]
+    assert shared == list(range(max(0, count - share), count))
+
+
 def test_one_person_has_one_placeholder_in_all_turns() -> None:
     talk = Conversation(manifest(), share=5, finders=[find_names])
     first = talk.ask("Where does Dr. Anna Berg live?")

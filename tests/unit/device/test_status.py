@@ -16,6 +16,7 @@ from duet_device.cli import main
 from duet_device.decoder import threads
 from duet_device.errors import ExitCode
 from duet_device.identity.credentials import Identity, encrypt_key, save_identity
+from duet_device.serve.files import locked
 from duet_device.stored import everything
 from duet_device.trust.publishers import BY_HAND, pin
 from duet_device.vault import vault
@@ -101,6 +102,16 @@ def test_purge_deletes_all_of_it_and_nothing_else(
     capsys.readouterr()
     assert main(["purge"]) == ExitCode.OK
     assert capsys.readouterr().out == "nothing is stored\n"
+
+
+def test_purge_leaves_no_server_without_its_files(filled: MemoryKeyring, capsys: Captured) -> None:
+    before = everything()
+    capsys.readouterr()
+    with locked():
+        assert main(["purge", "--yes"]) == ExitCode.USAGE
+        assert f"stop it with: kill {os.getpid()}" in capsys.readouterr().err
+    assert set(before) <= set(everything())
+    assert main(["purge", "--yes"]) == ExitCode.OK
 
 
 @pytest.mark.slow

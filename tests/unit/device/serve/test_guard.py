@@ -7,7 +7,15 @@ import httpx
 import pytest
 
 from duet_device.errors import UsageProblem
-from duet_device.serve.files import TOKEN_NAME, listening, locked, token
+from duet_device.serve.files import (
+    LOCK_NAME,
+    SOCKET_NAME,
+    TOKEN_NAME,
+    listening,
+    locked,
+    running,
+    token,
+)
 from duet_device.serve.run import _bind
 from tests.unit.device.serve.conftest import Api
 
@@ -61,6 +69,9 @@ def test_an_allowed_origin_may_read_the_response(api: Api) -> None:
     allowed = get(api, "/health", origin="http://app.example")
     assert allowed.headers["access-control-allow-origin"] == "http://app.example"
     assert "access-control-allow-origin" not in get(api, "/health").headers
+    refused = get(api, "/v1/models", origin="http://app.example", authorization="Bearer wrong")
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "http://app.example"
 
 
 def test_the_page_may_load_nothing_from_elsewhere(api: Api) -> None:
@@ -107,6 +118,16 @@ def test_the_socket_is_the_users_alone(installed: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DUET_HOME", str(installed / ("x" * 99)))
     with pytest.raises(UsageProblem, match="DUET_HOME"), listening():
         pass
+
+
+@pytest.mark.parametrize("name", [LOCK_NAME, SOCKET_NAME, TOKEN_NAME])
+def test_a_file_that_cannot_be_used_is_one_line(name: str, installed: Path) -> None:
+    """As in a home that is read-only."""
+    (installed / name).mkdir(parents=True, mode=0o700)
+    with pytest.raises(UsageProblem, match=r"cannot use .*DUET_HOME"):
+        with locked(), listening():
+            token()
+    assert running() is None
 
 
 def test_a_port_in_use_is_one_line() -> None:

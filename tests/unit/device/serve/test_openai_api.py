@@ -187,6 +187,12 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "content": ({"messages": [{"role": "user", "content": 3}]}, "messages"),
     "empty": ({"messages": [{"role": "user", "content": ""}]}, None),
+    "part": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": {}}]}]},
+        "messages",
+    ),
+    "NUL": ({"messages": [{"role": "user", "content": "a\0b"}, *ASKED["messages"]]}, "messages"),
+    "no answer": ({"max_tokens": 0}, "max_tokens"),
     "option": ({"extra_body": {"duet": {"bugdet": 9}}}, "duet.bugdet"),
     "budget": ({"extra_body": {"duet": {"budget": 999}}}, None),
     "option size": ({"extra_body": {"duet": {"timeout": 10**400}}}, "duet.timeout"),
@@ -204,11 +210,41 @@ def test_a_bad_request_gets_openais_error(case: str, api: Api, cloud: ScriptedCl
     assert cloud.requests == []
 
 
+@pytest.mark.parametrize(
+    ("message", "options", "parameter"),
+    [
+        (r'{"role": "system", "content": "\ud800"}', "{}", "messages"),
+        (r'{"role": "\ud800", "content": "a"}', "{}", "messages"),
+        (r'{"role": "user", "content": "a"}', r'{"\ud800": 9}', r"duet.\ud800"),
+    ],
+)
+def test_what_is_not_unicode_gets_openais_error(
+    message: str, options: str, parameter: str, api: Api
+) -> None:
+    body = f'{{"model": "bytes", "duet": {options}, "messages": [{message}, {message}]}}'
+    answered = api.post("/v1/chat/completions", content=body.encode())
+    assert answered.status_code == 400
+    assert answered.json()["error"]["param"] == parameter
+
+
 def test_a_bad_response_request_gets_openais_error(api: Api) -> None:
-    bad: list[Any] = [{"previous_response_id": "resp_1"}, {"input": [{"type": "function_call"}]}]
-    for changes in bad:
-        with pytest.raises(openai.BadRequestError):
+    bad: list[tuple[Any, str]] = [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"input": [{"type": "function_call"}]}, "input"),
+        ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
+        ({"input": [{"role": "tool", "content": "x"}]}, "input"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input"),
+    ]
+    for changes, parameter in bad:
+        with pytest.raises(openai.BadRequestError) as caught:
             api.client().responses.create(**{"model": "bytes", "input": "why?", **changes})
+        assert caught.value.param == parameter
+
+
+def test_a_message_that_was_not_answered_is_read(api: Api, decoder: ScriptedDecoder) -> None:
+    messages: Any = [{"role": "user", "content": "I am Bo."}, *ASKED["messages"]]
+    api.client().chat.completions.create(model="bytes", messages=messages)
+    assert b"I am Bo." in bytes(token for token in decoder.ids if token < 256)
 
 
 def test_an_unknown_model_is_404(api: Api) -> None:
