@@ -10,11 +10,13 @@ import pytest
 
 from duet_device import session
 from duet_device.ask_request import AskRequest
+from duet_device.history.store import History
 from duet_device.serve.files import listening, token
 from duet_device.serve.run import _bind, _http
 from duet_device.serve.service import Service
 from duet_device.serve.socket_server import SocketServer
 from duet_device.serve.warm_clients import WarmClients
+from duet_device.vault.vault import Vault
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -39,6 +41,17 @@ def cloud(loads: list[object], monkeypatch: pytest.MonkeyPatch) -> Iterator[Scri
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
+
+
+@pytest.fixture
+def history(installed: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Storing is on; the vault's key is under a passphrase."""
+    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
+    installed.mkdir(mode=0o700)
+    Vault.open(installed)
+    history = History.of(installed)
+    history.enable(True)
+    return history
 
 
 @pytest.fixture
