@@ -16,6 +16,7 @@ from duet_device.serve.run import _bind, _http
 from duet_device.serve.service import Service
 from duet_device.serve.socket_server import SocketServer
 from duet_device.serve.warm_clients import WarmClients
+from duet_device.vault import vault
 from duet_device.vault.vault import Vault
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
@@ -47,6 +48,7 @@ def cloud(loads: list[object], monkeypatch: pytest.MonkeyPatch) -> Iterator[Scri
 def history(installed: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     """Storing is on; the vault's key is under a passphrase."""
     monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
+    monkeypatch.setattr(vault, "_ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
     installed.mkdir(mode=0o700)
     Vault.open(installed)
     history = History.of(installed)

@@ -21,7 +21,6 @@ from duet_device.privacy.names import find_names
 from duet_device.serve.files import token
 from duet_device.serve.run import _bind, _http
 from duet_device.serve.service import Service
-from duet_device.vault.vault import Vault
 from tests.doubles.cloud import ScriptedCloud, abort, done, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.unit.device.serve.conftest import Api
@@ -295,13 +294,7 @@ def test_a_client_that_leaves_stops_the_question(
     assert [each.message for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
-def test_answers_are_stored_where_the_user_wants_it(
-    api: Api, installed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
-    Vault.open(installed)
-    history = History.of(installed)
-    history.enable(True)
+def test_answers_are_stored_where_the_user_wants_it(history: History, api: Api) -> None:
     api.client().chat.completions.create(**ASKED, store=False)
     assert history.ids() == []
     stored = api.client().chat.completions.create(**ASKED)
