@@ -25,8 +25,6 @@ text = os.environ.get("TEST_ANSWER", "h\xe4ppy \U0001f642")
 session.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))
 sys.exit(main())
 """
-# The installed program as it is.
-REAL_PROGRAM = "import sys; from duet_device.cli import main; sys.exit(main())"
 CTRL_C, CTRL_D = "\x03", "\x04"
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 

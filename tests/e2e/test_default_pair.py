@@ -20,7 +20,6 @@ from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from duet_contract.quantities import OUT_OF_REACH
 from duet_contract.signature import sign_pair
 from tests.doubles.commands import cloud_pairs as pairs
-from tests.doubles.terminal import REAL_PROGRAM, Terminal
 from tests.service import SERVE, Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
@@ -74,7 +73,7 @@ def device(tmp_path):
 
 def run(device, *arguments):
     return subprocess.run(
-        [sys.executable, "-c", REAL_PROGRAM, *arguments],
+        [DEVICE, *arguments],
         env={name: value for name, value in device.items() if value},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -101,22 +100,6 @@ def test_one_command_without_a_terminal(served, device, tmp_path):
     assert written
     assert run(device, "purge", "--yes").returncode == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-def test_one_command_on_a_terminal(served, device):
-    with Terminal(
-        *("ask", "--server", served.address, *FIRST), environment=device, program=REAL_PROGRAM
-    ) as terminal:
-        terminal.expect("and trust this publisher from now on? [y/N]: ")
-        assert fingerprint(public_bytes(KEY)) in terminal.shown
-        terminal.type("y\n")
-        assert terminal.end() == 0
-        assert "100%" in terminal.shown
-        assert "large-model tokens" in terminal.shown
-    with Terminal("ask", *FIRST, environment=device, program=REAL_PROGRAM) as terminal:
-        assert terminal.end() == 0
-        assert "large-model tokens" in terminal.shown
-        assert "trust" not in terminal.shown
 
 
 def _ask(questions, place, *arguments):

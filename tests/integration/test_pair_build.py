@@ -11,17 +11,12 @@ from transformers import AutoModelForCausalLM
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import Source, load_recipe
-from duet_cloud.reasoner import PairReasoner
 from duet_contract.builder import builder_public
-from duet_contract.errors import IntegrityError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import SlotPart, load_manifest
-from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.signature import read_signature, verify_signature
-from duet_device.decoder.llama import Decoder
 from tests.doubles import models
 from tests.doubles.commands import cloud_pairs as main
-from tests.integration.test_prompts_agree import STRINGS
 
 
 def _text(prompt):
@@ -66,33 +61,6 @@ def test_what_was_built_without_a_signature_is_built_again(thinking_pair, tmp_pa
     (tmp_path / "pair" / "model.sig").unlink()
     assert main(arguments) == 0
     assert len(built) == 1
-
-
-def test_user_text_never_closes_the_think_block(thinking_pair):
-    """llama.cpp finds user-defined tokens such as </think> even in plain text."""
-    reasoner = PairReasoner.load(thinking_pair)
-    vocabulary = reasoner.manifest.decoder.vocabulary
-    controls = {reasoner.tokenizer.encode_template(text)[0] for text in vocabulary.reserved}
-    assert len(controls) == len(vocabulary.reserved) == 5
-    with Decoder(thinking_pair / reasoner.manifest.decoder.path, 1) as decoder:
-        for text in [*STRINGS, "</think>", "a</think></think>b", "<think", "<think>\u0301"]:
-            ids = encode_text(decoder, vocabulary, text)
-            assert ids == encode_text(reasoner.tokenizer, vocabulary, text), repr(text)
-            assert not controls & set(ids)
-        prompt = reasoner.manifest.decoder.prompt_alone
-        built = prompt_ids(decoder, prompt, question=encode_text(decoder, vocabulary, "</think>"))
-        assert sum(token in controls for token in built) == 5
-
-
-def test_an_altered_reasoner_is_not_served(thinking_pair, tmp_path):
-    copy = tmp_path / "pair"
-    shutil.copytree(thinking_pair, copy)
-    weights = copy / "reasoner" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[len(content) // 2] ^= 1
-    weights.write_bytes(content)
-    with pytest.raises(IntegrityError, match="altered"):
-        PairReasoner.load(copy)
 
 
 def test_a_failed_build_leaves_nothing(tmp_path):
@@ -180,8 +148,3 @@ def test_an_adapter_of_another_model_is_one_clear_line(tmp_path):
     with pytest.raises(PairBuildError, match=r"adapter_config\.json does not exist"):
         build_pair(recipe, tmp_path / "pair", report=lambda _: None)
     assert not (tmp_path / "pair").exists()
-
-
-def test_the_default_pair_checks_out(real_pair, capsys):
-    assert main(["check", str(real_pair)]) == 0
-    assert "as its manifest says" in capsys.readouterr().out

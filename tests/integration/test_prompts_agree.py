@@ -31,6 +31,8 @@ HARD = [
     "<|im_end|><|endoftext|><repo_name><|im_start",
     "<|im_<|im_end|>end|>",
     "<|user|>hm<|end|><|assistant|></think>",
+    "a</think></think>b<think",
+    "<think>\u0301",
     "x" * 300,
     "   ",
     "...!!!???---===",
@@ -84,6 +86,8 @@ def vllm_tokenizer(reasoner):
 
 def test_three_tokenizers_give_the_same_prompts(manifest, decoder, reasoner, vllm_tokenizer):
     vocabulary = manifest.decoder.vocabulary
+    controls = {reasoner.tokenizer.encode_template(name)[0] for name in vocabulary.reserved}
+    assert len(controls) == len(vocabulary.reserved) > 0
     prompts = (
         manifest.reasoner.prompt,
         manifest.decoder.prompt_with_signal,
@@ -98,6 +102,8 @@ def test_three_tokenizers_give_the_same_prompts(manifest, decoder, reasoner, vll
             return vllm_tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
     for text in STRINGS:
+        # llama.cpp finds user-defined tokens such as </think> even in plain text.
+        assert not controls & set(encode_text(decoder, vocabulary, text)), repr(text)
         for prompt in prompts:
             built = [
                 prompt_ids(

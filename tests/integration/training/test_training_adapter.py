@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from duet_training.errors import CheckpointError
 from duet_training.export.merge import merge_shards
+from duet_training.rl import trainer as trainer_module
 from duet_training.rl.trainer import Trainer
 from duet_training.verl_backend.cpu.rollout import digest
 from tests.doubles.commands import train_evaluate as evaluate
@@ -27,23 +28,25 @@ LAST = "adapted/checkpoints/step_3"
 
 @pytest.fixture(scope="module")
 def adapted(prepared):
-    """A run of three steps, and the same, killed in the third and resumed, which is still open."""
-    trainer = Trainer(settings_of(prepared, "adapted", *TUNING))
+    """A run of three steps, and the same, killed in the third and resumed, which is still open.
+
+    By the processes of the first one: what the checkpoint lacked would be of another step there.
+    """
+    first = Trainer(settings_of(prepared, "adapted", *TUNING))
     try:
-        trainer.run()
-    finally:
-        trainer.close()
-    run = prepared / "again"
-    shutil.copytree(prepared / "adapted", run)
-    shutil.rmtree(run / "checkpoints/step_3")
-    rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (run / "metrics.jsonl").write_text("".join(rows[:2]))
-    trainer = Trainer(settings_of(prepared, "again", *TUNING, "resume=true"))
-    try:
+        first.run()
+        run = prepared / "again"
+        shutil.copytree(prepared / "adapted", run)
+        shutil.rmtree(run / "checkpoints/step_3")
+        rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (run / "metrics.jsonl").write_text("".join(rows[:2]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainer_module, "start_policies", lambda *_, **__: first.policies)
+            trainer = Trainer(settings_of(prepared, "again", *TUNING, "resume=true"))
         trainer.run()
         yield prepared, trainer
     finally:
-        trainer.close()
+        first.close()
 
 
 def _saved(home, name="reasoner"):

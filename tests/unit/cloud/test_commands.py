@@ -1,4 +1,4 @@
-"""Every command of the cloud as a process: streams, a machine without a home, missing packages."""
+"""Commands of the cloud: a machine without a home, missing packages, pairs."""
 
 import pwd
 import subprocess
@@ -9,24 +9,6 @@ import pytest
 
 from duet_cloud.cli import INSTALL
 from tests.doubles.commands import cloud_pairs as pairs
-
-
-def run(command: str, *arguments: str, redirection: str = "", **options: object) -> tuple[int, str]:
-    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"]
-    done = subprocess.run(
-        [*shell, sys.executable, "-m", "duet_cloud", command, *arguments],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        **{"stdout": subprocess.DEVNULL, **options},  # type: ignore[call-overload]
-    )
-    return done.returncode, done.stderr
-
-
-def test_a_full_disk_is_one_line() -> None:
-    code, said = run("serve", "--help", redirection=">/dev/full")
-    assert (code, said) == (1, "duet-cloud: cannot write to stdout: No space left on device\n")
 
 
 def test_no_home_is_one_line(

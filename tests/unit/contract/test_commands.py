@@ -1,8 +1,6 @@
 """How every installed command ends, whatever is raised; the numbers that options take."""
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,18 +161,3 @@ def test_the_install_line_fits_the_place(tmp_path: Path, monkeypatch: pytest.Mon
     assert install_command(*wanted) == f"pip install '{root}/proto' '{root}/cloud[gpu]'"
     monkeypatch.chdir(root)
     assert install_command(*wanted) == "pip install ./proto './cloud[gpu]'"
-
-
-@pytest.mark.parametrize(
-    ("redirection", "code", "said"),
-    [
-        (">/dev/full", 1, "duet-bench: cannot write to stdout: No space left on device\n"),
-        (">&-", 1, "duet-bench: cannot write to stdout: Bad file descriptor\n"),
-        ("| true; exit ${PIPESTATUS[0]}", 141, ""),
-        ("2>&- <&- | cat; exit ${PIPESTATUS[0]}", 0, ""),
-    ],
-)
-def test_streams_that_are_closed_full_or_abandoned(redirection: str, code: int, said: str) -> None:
-    line = f"{sys.executable} -m duet_tools link --list {redirection}"
-    done = subprocess.run(["bash", "-c", line], stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (code, said)

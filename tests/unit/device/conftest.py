@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from duet_contract.manifest import Manifest
 from duet_device.pairs.pair import Pair
+from tests.doubles.asking import default_cloud
 from tests.doubles.clock import SteppedClock
+from tests.doubles.cloud import ScriptedCloud
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 
 SHA = "ab" * 32
@@ -78,6 +81,15 @@ def installed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def decoder() -> ScriptedDecoder:
     return ScriptedDecoder(answering("häppy 🙂", " A:"))
+
+
+@pytest.fixture
+def cloud(
+    installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    """The default server of a device with the pair `bytes`."""
+    with default_cloud(decoder, monkeypatch) as cloud:
+        yield cloud
 
 
 @pytest.fixture

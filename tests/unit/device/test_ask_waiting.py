@@ -2,33 +2,18 @@
 
 import io
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from duet_contract.receipt import Receipt
-from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.recorder import Recorder
 from tests.doubles.clock import SteppedClock
-from tests.doubles.cloud import ScriptedCloud, done, says, tokens
-from tests.doubles.decoder import ScriptedDecoder
+from tests.doubles.cloud import ScriptedCloud
 
 HOUR = 3600
-
-
-@pytest.fixture
-def cloud(
-    installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ScriptedCloud]:
-    """A cloud that is the default server, and the pair `bytes`."""
-    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
-    with ScriptedCloud(says(tokens(*b"because"), done(7))) as cloud:
-        monkeypatch.setenv("DUET_SERVER", cloud.address)
-        yield cloud
 
 
 class Slow(io.BytesIO):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import AnswerText, Client, DeviceError, Result, UsageProblem, rows_file, session
+from duet_device import AnswerText, Client, DeviceError, Result, UsageProblem, rows_file
 from duet_device.cli import main
 from duet_device.commands import batch
 from duet_device.errors import ExitCode
@@ -34,16 +34,6 @@ def refuses(wrong: str) -> Script:
         yield from BECAUSE(request, context)
 
     return script
-
-
-@pytest.fixture
-def cloud(
-    installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
-    with ScriptedCloud(BECAUSE) as cloud:
-        monkeypatch.setenv("DUET_SERVER", cloud.address)
-        yield cloud
 
 
 def write(path: Path, *questions: Any) -> Path:

@@ -8,53 +8,22 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from duet_contract.v1.inference_pb2 import (
-    FINISH_REASON_UNSPECIFIED,
     ReasonRequest,
     ReasonResponse,
 )
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, ExitCode, PairMismatch
-from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from duet_tools.faults.cutting import Cut, CuttingRelay
-from tests.doubles.asking import QUESTION, answer, ask, notes
+from tests.doubles.asking import answer, ask
 from tests.doubles.cloud import (
     Script,
     ScriptedCloud,
     abort,
     done,
-    done_text,
     says,
-    text,
     tokens,
 )
 from tests.doubles.decoder import ScriptedDecoder
-
-BROKEN = {
-    "nothing": says(),
-    "lost tokens": says(tokens(65), done(2)),
-    "lost all": says(done(2)),
-    "too many": says(tokens(65, 66), done(1)),
-    "empty message": says(ReasonResponse(), done(0)),
-    "outside the vocabulary": says(tokens(70_000), done(1)),
-    "mixed": says(tokens(65), text("b"), done(2)),
-    "other encoding": says(tokens(65), done_text(1)),
-    "unknown finish": says(tokens(65), done(1, finish_reason=FINISH_REASON_UNSPECIFIED)),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_signal_is_dropped_and_said(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
-    events: list[Event] = []
-    outcome, _ = ask(BROKEN[name], pair, decoder, events)
-    receipt = outcome.receipt
-    assert (receipt.source, receipt.signal, receipt.tokens.signal) == ("device", "", 0)
-    assert receipt.answer == "häppy 🙂"
-    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
-    (note,) = notes(events)
-    assert note.endswith("the device answers alone")
-    with pytest.raises(CloudUnreachable) as caught:
-        ask(BROKEN[name], pair, decoder, require_cloud=True)
-    assert caught.value.exit_code == ExitCode.UNREACHABLE
 
 
 def refusing(code: grpc.StatusCode, message: str, *details: object) -> Script:

@@ -20,6 +20,7 @@ from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
 from duet_contract.terminal import one_line
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
+    FINISH_REASON_UNSPECIFIED,
     SIGNAL_ENCODING_TEXT,
     ReasonRequest,
     ReasonResponse,
@@ -37,7 +38,7 @@ from duet_device.errors import (
 from duet_device.events import Event
 from duet_device.held_signal import HeldSignal
 from duet_device.pairs.pair import Pair
-from tests.doubles.asking import answer, ask, notes
+from tests.doubles.asking import QUESTION, answer, ask, notes
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import Script, abort, done, done_text, says, text, tokens
 from tests.doubles.decoder import ScriptedDecoder
@@ -71,6 +72,13 @@ def never_ends(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[Reas
 
 
 HOSTILE = {
+    "nothing": says(),
+    "no token of those that it counts": says(done(2)),
+    "more tokens than it counts": says(tokens(65, 66), done(1)),
+    "an empty message": says(ReasonResponse(), done(0)),
+    "both encodings": says(tokens(65), text("b"), done(2)),
+    "the end of the other encoding": says(tokens(65), done_text(1)),
+    "an end for no reason": says(tokens(65), done(1, finish_reason=FINISH_REASON_UNSPECIFIED)),
     "more tokens than the budget": says(tokens(*[65] * (BUDGET + 1)), done(BUDGET + 1)),
     "tokens without end": drips(tokens(65)),
     "text without end": drips(text("word " * 1000)),
@@ -98,8 +106,10 @@ def test_the_device_continues_alone(name: str, pair: Pair, decoder: ScriptedDeco
     began = time.perf_counter()
     outcome, cloud = ask(HOSTILE[name], pair, decoder, events, budget=BUDGET)
     assert time.perf_counter() - began < 60
-    assert (outcome.receipt.source, outcome.receipt.answer) == ("device", "häppy 🙂")
-    assert outcome.receipt.flops.reasoner == 0
+    receipt = outcome.receipt
+    assert (receipt.source, receipt.answer, receipt.signal) == ("device", "häppy 🙂", "")
+    assert (receipt.tokens.signal, receipt.flops.reasoner) == (0, 0)
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
     (note,) = notes(events)
     assert len(note) < 600
     assert one_line(note) == note

@@ -64,13 +64,6 @@ async def test_a_code_is_kept_as_a_hash_alone(secure, code):
     assert str(code).encode() not in content
 
 
-async def test_a_used_code(secure, code, refused):
-    await secure.enrollment.Enroll(request_of(code))
-    error = await refused(secure.enrollment.Enroll(request_of(code)))
-    assert error.code() == UNAUTHENTICATED
-    assert "used or expired" in error.details()
-
-
 async def test_the_same_key_is_answered_again(secure, code, refused):
     """However often: an answer may be lost on its way. Another key is refused."""
     request = request_of(code)
@@ -177,15 +170,6 @@ async def test_a_request_that_cannot_be_signed_does_not_cost_the_code(secure, co
 async def test_a_large_request_is_not_read(secure, code, refused):
     error = await refused(secure.enrollment.Enroll(request_of(code, bytes(1 << 20))))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-async def test_enrolling_again_revokes_what_was_before(secure, code, refused):
-    old = secure.connect(identities.device(secure.authority))
-    await old.ask()
-    authority = secure.authority
-    again = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
-    await secure.enrollment.Enroll(request_of(again))
-    assert (await refused(old.ask())).code() == UNAUTHENTICATED
 
 
 async def test_renewal_is_for_the_caller_and_no_stranger(secure, refused):

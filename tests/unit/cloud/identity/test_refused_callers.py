@@ -13,7 +13,7 @@ from duet_cloud.identity.certificates import key_pem, pem
 from duet_cloud.identity.database import DatabaseError
 from duet_cloud.status import Refusal
 from duet_contract.channels import open_aio_channel
-from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
+from duet_contract.v1.control_pb2 import GetCapacityRequest
 from duet_contract.v1.enrollment_pb2 import EnrollRequest
 from tests.doubles import identities
 from tests.doubles.unread import until
@@ -21,12 +21,6 @@ from tests.doubles.unread import until
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
-
-
-async def test_an_enrolled_device_is_served(secure):
-    client = secure.connect(identities.device(secure.authority))
-    assert await client.ask() == 10
-    assert (await client.control.DescribePair(DescribePairRequest())).id == "toy"
 
 
 async def test_no_client_certificate(secure, refused):

@@ -10,11 +10,15 @@ import pytest
 
 from duet_device import session
 from duet_device.ask_request import AskRequest
+from duet_device.history.store import History
 from duet_device.serve.files import listening, token
 from duet_device.serve.run import _bind, _http
 from duet_device.serve.service import Service
 from duet_device.serve.socket_server import SocketServer
 from duet_device.serve.warm_clients import WarmClients
+from duet_device.vault import vault
+from duet_device.vault.vault import Vault
+from tests.doubles import loopback
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -39,6 +43,18 @@ def cloud(loads: list[object], monkeypatch: pytest.MonkeyPatch) -> Iterator[Scri
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
+
+
+@pytest.fixture
+def history(installed: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Storing is on; the vault's key is under a passphrase."""
+    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
+    monkeypatch.setattr(vault, "_ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
+    installed.mkdir(mode=0o700)
+    Vault.open(installed)
+    history = History.of(installed)
+    history.enable(True)
+    return history
 
 
 @pytest.fixture
@@ -75,12 +91,12 @@ class Api:
             base_url=f"{self.url}/v1",
             api_key=self.key,
             max_retries=0,
-            http_client=httpx.Client(trust_env=False, timeout=60),
+            http_client=loopback.client(),
         )
 
     def post(self, path: str, body: object = None, **options: object) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.key}"}
-        with httpx.Client(trust_env=False, headers=headers, timeout=60) as client:
+        with loopback.client(headers=headers) as client:
             return client.post(self.url + path, json=body, **options)  # type: ignore[arg-type]
 
 

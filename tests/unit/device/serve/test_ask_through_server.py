@@ -22,7 +22,6 @@ from duet_device.serve import messages, socket_server
 from duet_device.serve.connect import connect, connect_all
 from duet_device.serve.files import SOCKET_NAME, listening
 from duet_device.serve.service import Service
-from duet_device.vault.vault import Vault
 from tests.doubles.asking import happens
 from tests.doubles.cloud import ScriptedCloud, abort, says, tokens
 
@@ -144,17 +143,6 @@ def test_a_deadline_passes_in_the_server(
     code = main(["ask", "why?", "--timeout", "0.5", "--require-cloud"])
     assert code == ExitCode.DEADLINE
     assert "--timeout" in capsys.readouterr().err
-
-
-@pytest.fixture
-def history(installed: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Storing is on; the vault's key is under a passphrase."""
-    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
-    installed.mkdir(mode=0o700)
-    Vault.open(installed)
-    history = History.of(installed)
-    history.enable(True)
-    return history
 
 
 def test_the_server_stores_and_reuses(

@@ -26,7 +26,6 @@ from duet_device.serve.files import SOCKET_NAME, listening
 from duet_device.serve.service import Service
 from duet_device.serve.socket_server import SocketServer
 from duet_device.turns import Turn
-from duet_device.vault.vault import Vault
 from tests.doubles.asking import happens
 from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
@@ -46,17 +45,6 @@ def chat(cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         return main(["chat", "--quiet", *options])
 
     return run
-
-
-@pytest.fixture
-def history(installed: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Storing is on; the vault's key is under a passphrase."""
-    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
-    installed.mkdir(mode=0o700)
-    Vault.open(installed)
-    history = History.of(installed)
-    history.enable(True)
-    return history
 
 
 def read(decoder: ScriptedDecoder) -> str:
