@@ -54,8 +54,8 @@ class Metrics:
     """The service's metrics.
 
     Label `pair`: "id@version", "" where a request named none that is served. Label `outcome`: `ok`,
-    `cancelled`, or a gRPC status in lower case. Label `reason`: `revoked`, `wrong_role`, `rate` and
-    the like (`duet_cloud.status.Refusal`).
+    `cancelled`, or a gRPC status in lower case. Label `reason`: `revoked`, `rate`, `queue` and the like
+    (`duet_cloud.status.Refusal`), "" where nothing was refused.
     """
 
     def __init__(self) -> None:
@@ -65,11 +65,19 @@ class Metrics:
         own: dict[str, Any] = {"registry": self.registry}
         pair = ("pair",)
         seconds = own | {"buckets": _SECONDS}
-        self.requests = Counter("duet_requests", "Requests ended", ("pair", "outcome"), **own)
+        self.requests = Counter(
+            "duet_requests", "Requests ended", ("pair", "outcome", "reason"), **own
+        )
         self.signal_tokens = Histogram(
             "duet_signal_tokens", "Tokens per signal", pair, buckets=_TOKENS, **own
         )
         self.budget_cuts = Counter("duet_budget_cuts", "Signals cut at their budget", pair, **own)
+        self.continuations = Counter(
+            "duet_continuations",
+            "Questions that continue a signal that the device holds",
+            pair,
+            **own,
+        )
         self.chunks = Counter("duet_chunks", "Chunks sent", pair, **own)
         self.first_chunk_s = Histogram(
             "duet_first_chunk_seconds", "Seconds from arrival to the first chunk", pair, **seconds
@@ -102,7 +110,7 @@ class Metrics:
         self._of_pairs = (
             *(self.signal_tokens, self.budget_cuts, self.chunks, self.first_chunk_s),
             *(self.chunk_gap_s, self.queue_s, self.prompt_tokens, self.saved_tokens),
-            *(self.sent_bytes, self.total_s),
+            *(self.sent_bytes, self.total_s, self.continuations),
         )
         self.refused = Counter(
             "duet_refused", "Calls refused by identity, role or limits", ("reason",), **own
