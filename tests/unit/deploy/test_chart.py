@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from duet_cloud.options import DATABASE_VARIABLE
+from tests.doubles import promql
 from tests.doubles.helm import Helm
 from tests.doubles.options import parse_options
 
@@ -77,6 +78,35 @@ def test_its_configuration_is_ours(helm, tmp_path, values):
     # Killed only after the grace period of a drain that begins after the pause.
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert _pod(rendered)["terminationGracePeriodSeconds"] > options.grace_s + pause
+    probes = {
+        name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")
+    }
+    assert {probe["port"] for probe in probes.values()} == {"health"}
+    # They speak TLS, whatever the gateway in front of them does.
+    assert rendered["Service", "duet"]["spec"]["ports"][0]["appProtocol"] == "https"
+
+
+def test_no_pause_is_no_hook(helm):
+    """Kubernetes before 1.33 refuses a sleep of 0 s."""
+    (container,) = _pod(_rendered(helm, {**LEAST, "preStopSeconds": 0}))["containers"]
+    assert "lifecycle" not in container
+
+
+def test_services_set_no_variable(helm):
+    assert _pod(_rendered(helm, LEAST))["enableServiceLinks"] is False
+
+
+def test_autoscaling_keeps_busy_pods(helm):
+    spec = _rendered(helm, MOST)["ScaledObject", "duet"]["spec"]
+    waiting, running = (each["metadata"]["query"] for each in spec["triggers"])
+    pods = '{namespace="edge", service="duet"}'
+    assert f"duet_requests_waiting{pods}" in waiting
+    assert f"duet_requests_running{pods}" in running
+    assert f"duet_slots{pods}" in running
+    for query in (waiting, running):
+        assert promql.metrics_of(query) <= promql.exported().keys()
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 900
 
 
 def test_the_database_is_a_reference_to_a_secret(helm):
@@ -129,6 +159,15 @@ def test_its_alerts_are_those_of_the_repository(helm):
         ({**LEAST, "sharedMemory": "8"}, "/sharedMemory"),
         ({**LEAST, "preStopSeconds": 301}, "/preStopSeconds"),
         ({**LEAST, "autoscaling": {"waiting": 0}}, "/autoscaling/waiting"),
+        ({**LEAST, "autoscaling": {"minReplicas": 0}}, "/autoscaling/minReplicas"),
+        (
+            {**LEAST, "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 2}},
+            "autoscaling.minReplicas is above autoscaling.maxReplicas",
+        ),
+        ({**LEAST, "service": {"port": 9090}}, "/service/port"),
+        ({**LEAST, "config": {"pair": ["x"], "grace_s": 600}}, "grace_s"),
+        ({**LEAST, "config": {"pair": ["x"], "grace-s": -1}}, "/config/grace-s"),
+        ({**LEAST, "disruption": {"maxUnavailable": "one"}}, "/disruption/maxUnavailable"),
         ({**LEAST, "database": {"url": "postgresql://x"}}, "'url' not allowed"),
         ({**LEAST, "image": {"pullPolicy": "never"}}, "/image/pullPolicy"),
     ],

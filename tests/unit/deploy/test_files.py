@@ -8,14 +8,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import promql_parser
 import pytest
 import yaml
 
 from duet_cloud.cli import main
 from duet_cloud.identity.database import Database
-from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
+from tests.doubles import promql
 from tests.doubles.options import parse_options
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +24,8 @@ ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
 ALERT_TESTS = Path(__file__).with_name("alerts_test.yaml")
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 # Of Prometheus itself, and of vLLM, which exports them where a model is loaded.
-OTHERS = {"up", "vllm:kv_cache_usage_perc"}
+OTHERS = {"up": {"job"}, "vllm:kv_cache_usage_perc": {"model_name"}}
+EXPORTED = promql.exported() | OTHERS
 
 
 def _alerts():
@@ -37,39 +37,35 @@ def _panels():
     return json.loads((DEPLOY / "monitoring" / "dashboard.json").read_text())["panels"]
 
 
-def _exported():
-    """Names as queries have them."""
-    metrics = Metrics()
-    metrics.watch_database(lambda: True)
-    # Histograms have samples once they have labels.
-    kinds = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
-    return {
-        metric.name + suffix
-        for metric in metrics.registry.collect()
-        for suffix in kinds.get(metric.type, ("",))
-    }
-
-
-def _names(query):
-    """Metrics that a query selects."""
-    return set(re.findall(r"(?:duet_|vllm:)\w+|\bup\b", promql_parser.parse(query).prettify()))
-
-
+# Each with the text that shows its labels.
 QUERIES = [
-    *(pytest.param(rule["expr"], id=rule["alert"]) for rule in _alerts()),
     *(
-        pytest.param(target["expr"].replace("$__rate_interval", "5m"), id=panel["title"])
+        pytest.param(rule["expr"], rule["annotations"]["summary"], id=rule["alert"])
+        for rule in _alerts()
+    ),
+    *(
+        pytest.param(
+            target["expr"].replace("$__rate_interval", "5m"),
+            target["legendFormat"],
+            id=panel["title"],
+        )
         for panel in _panels()
         for target in panel["targets"]
     ),
 ]
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_queries_select_what_the_service_exports(query):
-    names = _names(query)
+@pytest.mark.parametrize(("query", "shown"), QUERIES)
+def test_queries_select_what_the_service_exports(query, shown):
+    names = promql.metrics_of(query)
     assert names
-    assert names <= _exported() | OTHERS
+    assert names <= EXPORTED.keys()
+    # Prometheus adds `instance`.
+    known = {"instance"}.union(*(EXPORTED[name] for name in names))
+    assert promql.labels_of(query) <= known
+    named = set(re.findall(r"\{\{ ?(?:\$labels\.)?(\w+) ?\}\}", shown))
+    grouped = promql.labels_of(query) if " by " in query else known
+    assert named <= grouped
 
 
 def test_an_alert_has_its_section_in_the_runbook():
@@ -81,10 +77,13 @@ def test_an_alert_has_its_section_in_the_runbook():
 
 def test_every_metric_is_documented():
     page = (ROOT / "docs" / "serving.md").read_text()
-    listed = set(re.findall(r"^\| `(duet_\w+)` \|", page, re.MULTILINE))
-    counted = {name for name in _exported() if not name.endswith(("_bucket", "_sum", "_count"))}
-    histograms = {name.removesuffix("_bucket") for name in _exported() if name.endswith("_bucket")}
-    assert listed == {name for name in counted | histograms if name.startswith("duet_")}
+    rows = re.findall(r"^\| `(duet_\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    listed = {name: set(filter(None, labels.strip().split(", "))) for name, labels in rows}
+    assert listed == {
+        name.removesuffix("_bucket"): labels - {"le"}
+        for name, labels in promql.exported().items()
+        if not name.endswith(("_sum", "_count"))
+    }
 
 
 def test_the_example_configuration_is_ours():
