@@ -75,6 +75,9 @@ def test_its_configuration_is_ours(helm, tmp_path, values):
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
     assert str(options.access) in mounts
     assert str(options.tls_cert.parent) in mounts
+    # As the image names them.
+    assert {"/tmp", "/var/lib/duet/cache"} <= mounts
+    assert ("/var/lib/duet/pairs" in mounts) == (values is MOST)
     # Killed only after the grace period of a drain that begins after the pause.
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert _pod(rendered)["terminationGracePeriodSeconds"] > options.grace_s + pause

@@ -14,6 +14,7 @@ import yaml
 from duet_cloud.cli import main
 from duet_cloud.identity.database import Database
 from duet_cloud.options import ServeOptions
+from duet_contract.pairs import PAIRS_VARIABLE
 from tests.doubles import promql
 from tests.doubles.options import parse_options
 
@@ -226,13 +227,44 @@ def test_the_container_file():
     )
     assert (done.returncode, done.stdout) == (0, "")
     text = (DEPLOY / "Dockerfile").read_text()
+    sent = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     for source in re.findall(r"^COPY (?!--from)(\S+) ", text, re.M):
         assert (ROOT / source).exists()
+        assert f"!{source}" in sent
     (command,) = re.findall(r"^CMD (\[.*\])$", text, re.M)
     first, *rest = json.loads(command)
     rest[rest.index("/etc/duet/serve.yaml")] = str(DEPLOY / "serve.yaml")
     assert first == "serve"
     parse_options(rest)
+
+
+def _image_directories():
+    """Directories of variables of the image: pairs', and those that are written to."""
+    lines = (DEPLOY / "Dockerfile").read_text().partition("USER ")[0].rpartition("ENV ")[2]
+    variables = dict(re.findall(r"^\s*(\w+)=(/\S+)", lines.replace(" \\", ""), re.M))
+    del variables["PATH"]
+    pairs = variables.pop(PAIRS_VARIABLE)
+    assert {"HOME", "XDG_CACHE_HOME"} <= variables.keys()
+    return pairs, {"/tmp", *variables.values()}
+
+
+def test_a_read_only_container_has_what_the_image_names():
+    pairs, written = _image_directories()
+    cloud = yaml.safe_load(COMPOSE.read_text())["services"]["cloud"]
+    assert cloud["read_only"]
+    tmpfs = dict(each.split(":") for each in cloud["tmpfs"])
+    assert written == tmpfs.keys()
+    # Docker mounts them noexec, and for root alone where the image has no such directory.
+    assert all({"exec"} <= set(given.split(",")) for given in tmpfs.values())
+    assert f":{pairs}:ro" in " ".join(cloud["volumes"])
+    assert f"{PAIRS_VARIABLE}={pairs}" in UNIT.read_text()
+
+
+def test_a_drain_ends_before_it_is_killed():
+    grace_s = int(parse_options(["--config", str(DEPLOY / "serve.yaml")]).grace_s)
+    assert f"TimeoutStopSec={grace_s + 15}" in UNIT.read_text()
+    cloud = yaml.safe_load(COMPOSE.read_text())["services"]["cloud"]
+    assert cloud["stop_grace_period"] == f"{int(ServeOptions.grace_s) + 15}s"
 
 
 def test_compose_starts_our_command_and_mounts_what_is_there():
