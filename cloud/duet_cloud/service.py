@@ -11,6 +11,7 @@ from duet_cloud.reasoner import PairReasoner
 from duet_cloud.routing import Route
 from duet_cloud.server import CloudServer
 from duet_cloud.stopping import StoppedAtOnce, Stopping, end_process
+from duet_contract.addresses import Address
 from duet_contract.pairs import find_pair
 
 _STATUS_S = 1.0
@@ -45,7 +46,7 @@ async def _serve(options: ServeOptions) -> None:
         metrics_port = server.metrics.serve(options.metrics_host, options.metrics_port)
     await server.start()
     alive = asyncio.create_task(systemd.keep_alive())
-    address = f"{options.host}:{server.port}"
+    address = str(Address(options.host, server.port))
     names = ", ".join(route.name for route in server.routes.all)
     log.info(
         "loading",
