@@ -136,7 +136,7 @@ def test_prometheus_takes_its_files(arguments):
 
 
 def test_each_alert_has_a_case_in_which_it_fires():
-    *_, wrong = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
+    *_, wrong, _ = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
     fired = wrong["promql_expr_test"][0]["exp_samples"]
     named = {re.search(r'"(\w+)"', each["labels"])[1] for each in fired}
     assert named == {rule["alert"] for rule in _alerts()}
