@@ -195,11 +195,26 @@ def test_every_file_is_listed_with_the_tests_that_read_it():
         assert "`test_" in named
 
 
-def test_compose_takes_its_file():
+class _Merged(yaml.SafeLoader):
+    """Reads compose's tag for what a file takes out of the one before it."""
+
+
+_Merged.add_constructor("!reset", lambda *_: None)
+
+
+def test_compose_takes_its_files(tmp_path):
+    override = yaml.load(COMPOSE.with_name("cpu.yaml").read_text(), _Merged)
+    own = override["services"]["cloud"]
+    # Taken out: it needs a GPU.
+    assert own.pop("deploy", "none") is None
+    assert "nvidia" not in str(own)
+    (tmp_path / "cpu.yaml").write_text(yaml.safe_dump(override))
     checker = Path(sys.executable).with_name("check-jsonschema")
-    command = [checker, "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    command = [checker, "--builtin-schema", "vendor.compose-spec", COMPOSE, tmp_path / "cpu.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+    build = own["build"]["args"]
+    assert all(f"ARG {name}" in (DEPLOY / "Dockerfile").read_text() for name in build)
 
 
 def test_compose_starts_the_database_before_the_service_and_passes_no_secret_on():
