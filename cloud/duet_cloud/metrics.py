@@ -146,6 +146,7 @@ class Metrics:
                 self._state.labels(pair, label).set_function(partial(_is_in, admission, state))
         for metric in self._of_pairs:
             metric.labels(pair)
+        self.requests.labels(pair, "ok", "")
 
     def ended(self, pair: str, last: ReasonResponse, alone_tokens: float | None) -> None:
         """Count a whole signal.
