@@ -1,5 +1,6 @@
 """The Helm chart, rendered by Helm and checked against Kubernetes' own schemas."""
 
+import subprocess
 from pathlib import Path
 
 import kubernetes_validate
@@ -73,7 +74,7 @@ def test_its_configuration_is_ours(helm, tmp_path, values):
         "health": options.health_port,
     }
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert str(options.access) in mounts
+    assert str(options.access.parent) in mounts
     assert str(options.tls_cert.parent) in mounts
     # As the image names them.
     assert {"/tmp", "/var/lib/duet/cache"} <= mounts
@@ -87,6 +88,23 @@ def test_its_configuration_is_ours(helm, tmp_path, values):
     assert {probe["port"] for probe in probes.values()} == {"health"}
     # They speak TLS, whatever the gateway in front of them does.
     assert rendered["Service", "duet"]["spec"]["ports"][0]["appProtocol"] == "https"
+
+
+def test_access_changes_under_a_running_pod(helm, tmp_path):
+    rendered = _rendered(helm, LEAST)
+    (first,), (container,) = (_pod(rendered)[kind] for kind in ("initContainers", "containers"))
+    *command, source, link = first["command"]
+    # A mount of one file never changes.
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    assert "subPath" not in mounts[str(Path(source).parent)]
+    assert Path(source).name in rendered["ConfigMap", "duet"]["data"]
+    assert f"access: {link}\n" in rendered["ConfigMap", "duet"]["data"]["serve.yaml"]
+    made = tmp_path / "access.toml"
+    subprocess.run([*command, source, made], check=True, timeout=60)
+    assert made.readlink() == Path(source)
+    other = _rendered(helm, {**LEAST, "access": "denied = []"})
+    assert other["Deployment", "duet"] == rendered["Deployment", "duet"]
+    assert other["ConfigMap", "duet"] != rendered["ConfigMap", "duet"]
 
 
 def test_no_pause_is_no_hook(helm):
