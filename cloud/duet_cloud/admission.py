@@ -22,12 +22,12 @@ from duet_contract.v1.control_pb2 import (
     ServingState,
 )
 
-# Why no request is admitted, and seconds until a retry: few, since another address may serve the
-# device at once.
+# Why no request is admitted, seconds until a retry (few, since another address may serve the device
+# at once), and the reason for metrics.
 _NOT_ADMITTED = {
-    SERVING_STATE_LOADING: ("the service is loading its model", 5.0),
-    SERVING_STATE_DRAINING: ("the service is stopping", 2.0),
-    SERVING_STATE_FAILED: ("the service's engine has failed", 2.0),
+    SERVING_STATE_LOADING: ("the service is loading its model", 5.0, "loading"),
+    SERVING_STATE_DRAINING: ("the service is stopping", 2.0, "draining"),
+    SERVING_STATE_FAILED: ("the service's engine has failed", 2.0, "failed"),
 }
 # Complete signals of one identity that it may always leave unread, however many others ask.
 _MOST_UNREAD = 16
@@ -191,6 +191,7 @@ class Admission:
             raise exhausted(
                 f"{share.sending} signals are complete and not read yet, the limit is {most}",
                 self._holding_s,
+                "unread",
             )
 
     def _make_room(self, share: _Share) -> None:
@@ -204,6 +205,7 @@ class Admission:
             raise exhausted(
                 f"{self.running} requests are running and {self.waiting} waiting, {limits}",
                 self._holding_s,
+                "queue",
             )
         dropped = most.waiting.pop()
         self.waiting -= 1
@@ -212,6 +214,7 @@ class Admission:
                 exhausted(
                     f"this device has more requests than others that wait, {limits}",
                     self._holding_s,
+                    "queue",
                 )
             )
 

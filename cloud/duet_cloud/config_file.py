@@ -38,14 +38,20 @@ def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, 
         engine, which nothing has checked.
 
     Raises:
-        UsageError: the file cannot be read, is not such a mapping, has a key twice, or has a key that
-            is nearly an option.
+        UsageError: the file cannot be read, is not such a mapping, has a key twice, has one that is
+            for the command line alone, or one that is nearly an option.
     """
     own = {_name(option): option for option in options if _name(option) not in _NOT_IN_A_FILE}
     defaults: dict[str, Any] = {}
     flags: list[str] = []
+    spelled: dict[str, str] = {}
     for key, value in _mapping(file).items():
         name = key.replace("_", "-")
+        if name in spelled:
+            raise UsageError(f"{file}: {spelled[name]} and {key} are the same; remove one")
+        spelled[name] = key
+        if name in _NOT_IN_A_FILE:
+            raise UsageError(f"{file}: {key} is for the command line alone; remove the line")
         if value is None:
             raise UsageError(f"{file}: {key} has no value; remove the line, or give it one")
         if option := own.get(name):
@@ -109,8 +115,10 @@ def _value(file: Path, key: str, option: click.Option, value: Any) -> Any:
         if not isinstance(value, bool):
             raise UsageError(f"{file}: {key} is true or false, not {value!r}")
         return value
-    if not values or any(isinstance(each, bool | list | dict | None) for each in values):
-        raise UsageError(f"{file}: {key} cannot be {json_text(value, ensure_ascii=False)}")
+    if wrong := [each for each in values or [None] if isinstance(each, bool | list | dict | None)]:
+        # The value itself may have a password.
+        kinds = {bool: str(wrong[0]).lower(), list: "a list", dict: "a mapping"}
+        raise UsageError(f"{file}: {key} cannot be {kinds.get(type(wrong[0]), 'empty')}")
     return list(map(str, values)) if option.multiple else str(value)
 
 

@@ -121,7 +121,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             caller.name if caller else "",
             span,
         )
-        outcome, pair, most_logged = "cancelled", "", 0
+        outcome, reason, pair, most_logged = "cancelled", "", "", 0
         try:
             route = self._routes.find(request.pair)
             pair = route.name
@@ -129,16 +129,20 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             await self._reason(route, asked, context)
             outcome = "ok"
         except Refusal as refusal:
-            outcome = refusal.code.name.lower()
+            outcome, reason = refusal.code.name.lower(), refusal.reason
             raise
         except EngineError as error:
-            outcome = "unavailable"
-            raise unavailable(str(error), 2.0) from error
+            outcome, reason = "unavailable", "engine"
+            raise unavailable(str(error), 2.0, reason) from error
+        except Exception:
+            # A fault of the program, for which gRPC reports UNKNOWN and logs a traceback.
+            outcome = "unknown"
+            raise
         finally:
             # "cancelled" is cancelled by the device, past its deadline, or a device that is gone:
             # gRPC does not say which. The engine's request is aborted by now.
             seconds = time.monotonic() - asked.arrived
-            self._metrics.requests.labels(pair, outcome).inc()
+            self._metrics.requests.labels(pair, outcome, reason).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
             span.set({OUTCOME: outcome} | ({IDENTITY: asked.identity} if caller else {}))
             more: dict[str, Any] | None = {}
@@ -177,6 +181,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         done.pair = "" if request.pair == route.name else route.name
         done.request_id = "" if request.request_id else asked.request_id
         done.prefix_tokens = job.prefix_tokens
+        if job.prefix_tokens:
+            self._metrics.continuations.labels(route.name).inc()
         if job.budget == 0:
             # The device holds the whole signal: its link was cut before the last message.
             done.finish_reason = FINISH_REASON_BUDGET

@@ -147,6 +147,6 @@ class _BoundedContext:
                 await self._context.write(message)
         except TimeoutError as error:
             raise unavailable(
-                f"the device has read nothing for {self._write_s:g} s", 0.0
+                f"the device has read nothing for {self._write_s:g} s", 0.0, "unread"
             ) from error
         WRITE_PENDING.set(False)

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from duet_cloud.admission import Admission
 from duet_cloud.errors import ListenError
 from duet_cloud.probes import bound_endpoint
+from duet_contract.addresses import Address
 from duet_contract.v1.control_pb2 import SERVING_STATE_UNSPECIFIED, ServingState
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, ReasonResponse
 
@@ -54,8 +55,8 @@ class Metrics:
     """The service's metrics.
 
     Label `pair`: "id@version", "" where a request named none that is served. Label `outcome`: `ok`,
-    `cancelled`, or a gRPC status in lower case. Label `reason`: `revoked`, `wrong_role`, `rate` and
-    the like (`duet_cloud.status.Refusal`).
+    `cancelled`, or a gRPC status in lower case. Label `reason`: `revoked`, `rate`, `queue` and the like
+    (`duet_cloud.status.Refusal`), "" where nothing was refused.
     """
 
     def __init__(self) -> None:
@@ -65,11 +66,19 @@ class Metrics:
         own: dict[str, Any] = {"registry": self.registry}
         pair = ("pair",)
         seconds = own | {"buckets": _SECONDS}
-        self.requests = Counter("duet_requests", "Requests ended", ("pair", "outcome"), **own)
+        self.requests = Counter(
+            "duet_requests", "Requests ended", ("pair", "outcome", "reason"), **own
+        )
         self.signal_tokens = Histogram(
             "duet_signal_tokens", "Tokens per signal", pair, buckets=_TOKENS, **own
         )
         self.budget_cuts = Counter("duet_budget_cuts", "Signals cut at their budget", pair, **own)
+        self.continuations = Counter(
+            "duet_continuations",
+            "Questions that continue a signal that the device holds",
+            pair,
+            **own,
+        )
         self.chunks = Counter("duet_chunks", "Chunks sent", pair, **own)
         self.first_chunk_s = Histogram(
             "duet_first_chunk_seconds", "Seconds from arrival to the first chunk", pair, **seconds
@@ -102,7 +111,7 @@ class Metrics:
         self._of_pairs = (
             *(self.signal_tokens, self.budget_cuts, self.chunks, self.first_chunk_s),
             *(self.chunk_gap_s, self.queue_s, self.prompt_tokens, self.saved_tokens),
-            *(self.sent_bytes, self.total_s),
+            *(self.sent_bytes, self.total_s, self.continuations),
         )
         self.refused = Counter(
             "duet_refused", "Calls refused by identity, role or limits", ("reason",), **own
@@ -137,6 +146,7 @@ class Metrics:
                 self._state.labels(pair, label).set_function(partial(_is_in, admission, state))
         for metric in self._of_pairs:
             metric.labels(pair)
+        self.requests.labels(pair, "ok", "")
 
     def ended(self, pair: str, last: ReasonResponse, alone_tokens: float | None) -> None:
         """Count a whole signal.
@@ -182,7 +192,8 @@ class Metrics:
         try:
             server, _ = _serve(port, addr=host, registry=self.registry)
         except OSError as error:
-            raise ListenError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
+            address = Address(host, port)
+            raise ListenError(f"cannot serve metrics on {address}: {error.strerror}") from error
         bound_endpoint(server)
         return int(server.server_port)
 

@@ -1,6 +1,7 @@
 """Options of the service, and vLLM's engine arguments."""
 
 import argparse
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -130,6 +131,8 @@ def _engine_parser() -> Any:
         def error(self, message: str) -> NoReturn:
             flag = message.rpartition(" ")[2].partition("=")[0]
             near = nearest(flag, self._option_string_actions) if flag.startswith("--") else ""
+            # A value may be a secret, such as that of a misspelled --hf-token.
+            message = re.sub(r"(--[\w.-]+)=\S*", r"\1", message)
             raise UsageError(f"{message}{near}; see: duet-cloud serve --help-engine")
 
     return AsyncEngineArgs.add_cli_args(EngineParser(prog="duet-cloud serve"))

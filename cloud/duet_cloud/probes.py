@@ -8,6 +8,7 @@ is served here.
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -16,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 from duet_cloud.errors import ListenError
+from duet_contract.addresses import Address
 
 # Probes of Kubernetes wait one second by default.
 _LOOP_S = 0.8
@@ -69,11 +71,11 @@ class Probes:
 
         handler = type("_Handler", (_Handler,), {"asked": staticmethod(asked)})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server = _Server((host, port), handler)
         except OSError as error:
-            raise ListenError(f"cannot serve health on {host}:{port}: {error.strerror}") from error
+            address = Address(host, port)
+            raise ListenError(f"cannot serve health on {address}: {error.strerror}") from error
         bound_endpoint(self._server)
-        self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="duet-health", daemon=True).start()
         return int(self._server.server_port)
 
@@ -83,6 +85,15 @@ class Probes:
             server, self._server = self._server, None
             await asyncio.to_thread(server.shutdown)
             server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -44,7 +44,7 @@ class Route:
             Refusal: UNAVAILABLE while its engine is being loaded.
         """
         if self.serving is None:
-            raise unavailable("the service is loading its model", 5.0)
+            raise unavailable("the service is loading its model", 5.0, "loading")
         return self.serving
 
 

@@ -11,9 +11,12 @@ from duet_cloud.reasoner import PairReasoner
 from duet_cloud.routing import Route
 from duet_cloud.server import CloudServer
 from duet_cloud.stopping import StoppedAtOnce, Stopping, end_process
+from duet_contract.addresses import Address
 from duet_contract.pairs import find_pair
 
 _STATUS_S = 1.0
+# For the engine's processes, after the last question; deployments allow the same.
+_ENDS_S = 15.0
 # Of a GPU's memory, for all engines together.
 _MEMORY_SHARE = 0.9
 
@@ -43,7 +46,7 @@ async def _serve(options: ServeOptions) -> None:
         metrics_port = server.metrics.serve(options.metrics_host, options.metrics_port)
     await server.start()
     alive = asyncio.create_task(systemd.keep_alive())
-    address = f"{options.host}:{server.port}"
+    address = str(Address(options.host, server.port))
     names = ", ".join(route.name for route in server.routes.all)
     log.info(
         "loading",
@@ -67,7 +70,10 @@ async def _serve(options: ServeOptions) -> None:
                 max_waiting=sum(route.admission.max_waiting for route in server.routes.all),
             )
             await _until_stopped(server, options, stopping)
-            systemd.notify("STOPPING=1", "STATUS=draining")
+            most_s = options.grace_s + _ENDS_S
+            systemd.notify(
+                "STOPPING=1", "STATUS=draining", f"EXTEND_TIMEOUT_USEC={most_s * 1e6:.0f}"
+            )
             log.info("draining", running=_running(server))
             if not await stopping.unless_at_once(server.drain()):
                 log.warning("grace period over", running=_running(server))

@@ -60,14 +60,15 @@ def invalid(field: str, message: str) -> Refusal:
     )
 
 
-def exhausted(message: str, retry_after_s: float) -> Refusal:
+def exhausted(message: str, retry_after_s: float, reason: str = "") -> Refusal:
     """RESOURCE_EXHAUSTED, with when to try again."""
-    return Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, message, _retry(retry_after_s))
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    return Refusal(code, message, _retry(retry_after_s), reason=reason)
 
 
-def unavailable(message: str, retry_after_s: float) -> Refusal:
+def unavailable(message: str, retry_after_s: float, reason: str = "") -> Refusal:
     """UNAVAILABLE, with when to try again."""
-    return Refusal(grpc.StatusCode.UNAVAILABLE, message, _retry(retry_after_s))
+    return Refusal(grpc.StatusCode.UNAVAILABLE, message, _retry(retry_after_s), reason=reason)
 
 
 def database_away(message: str) -> Refusal:

@@ -13,8 +13,8 @@ from duet_contract.terminal import one_line
 def check_config(file: Path) -> None:
     """Check a configuration file of `duet-cloud serve`.
 
-    Also checks the pairs, certificates and the access file that it names. Changes nothing and loads
-    no model. Exit codes are those of `duet-cloud serve`.
+    Also checks the pairs, certificates, access file and database that it names. Changes nothing and
+    loads no model. Exit codes are those of `duet-cloud serve`.
     """
     with serve.make_context("duet-cloud serve", ["--config", str(file)]) as context:
         options = options_of(context)

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import socket
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,34 @@ def open_registry(directory: Path, url: str | None = None) -> Registry:
         UsageError: the URL cannot be used.
         CredentialsError: the registry is missing, of a later version, or another authority's.
     """
+    database = _registry_database(directory, url)
+    try:
+        database.migrate()
+        registry = Registry(database)
+        registry.setting("domain")
+        _check_owner(registry, directory)
+    except BaseException:
+        database.close()
+        raise
+    return registry
+
+
+def check_registry(directory: Path, url: str | None = None) -> str:
+    """Describe the version of what `open_registry` opens; change nothing.
+
+    Raises:
+        UsageError, CredentialsError: as `open_registry` does.
+    """
+    with closing(_registry_database(directory, url)) as database:
+        described = database.check()
+        registry = Registry(database)
+        registry.setting("domain")
+        _check_owner(registry, directory)
+    return described
+
+
+def _registry_database(directory: Path, url: str | None) -> Database:
+    """Return the database of a registry, in the version that it has."""
     if url is None:
         path = directory / REGISTRY_NAME
         if path.with_name(f"{path.name}{MOVED}").is_file() and not path.is_file():
@@ -86,14 +115,10 @@ def open_registry(directory: Path, url: str | None = None) -> Registry:
             raise CredentialsError(
                 f"{database.name} has no registry of an authority: duet-cloud admin init, or move"
             )
-        database.migrate()
-        registry = Registry(database)
-        registry.setting("domain")
-        _check_owner(registry, directory)
     except BaseException:
         database.close()
         raise
-    return registry
+    return database
 
 
 def _check_owner(registry: Registry, directory: Path) -> None:

@@ -70,6 +70,11 @@ class CallAuthorizer:
             CALLER.set(caller)
             try:
                 yield
+            except Refusal as found:
+                # A limit of the caller's that shows once it is known what the call may take.
+                if found.device:
+                    self._refusals.report(found, method)
+                raise
             except asyncio.CancelledError:
                 refusal = self._terminated.get(task)
                 if refusal is None:

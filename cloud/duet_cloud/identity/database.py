@@ -157,13 +157,14 @@ class Database:
                 migrations.upgrade(connection)
 
     def check(self) -> str:
-        """Describe the database's version; change nothing.
+        """Describe the database and its version; change nothing.
 
         Raises:
             CredentialsError: a later version wrote the database.
             DatabaseError: it cannot be used.
         """
-        return "up to date" if self._check_version() else "to be migrated at the start"
+        version = "up to date" if self._check_version() else "to be migrated at the start"
+        return f"{self.name}: {version}"
 
     def _check_version(self) -> bool:
         """Return whether the tables are those of this version; False if they have to be migrated."""

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import grpc
@@ -79,19 +79,30 @@ def check_security(options: ServeOptions) -> bool:
 
 
 def check_database(options: ServeOptions) -> str | None:
-    """Describe the shared database of a service; None without one. Changes nothing.
+    """Describe the database of a service's identities and counts; None without one. Changes nothing.
 
     Raises:
         UsageError: the URL cannot be used.
-        CredentialsError: the database cannot be used, or a later version wrote it.
+        CredentialsError: the database cannot be used, is another authority's, or a later version
+            wrote it.
     """
-    if options.database is None:
+    if options.database is not None:
+        if options.tls_dir is not None:
+            return authorities.check_registry(options.tls_dir, options.database)
+        with closing(Database.postgresql(options.database)) as database:
+            return database.check()
+    if options.tls_dir is not None:
+        described = authorities.check_registry(options.tls_dir)
+        counts = options.tls_dir / COUNTS_NAME
+    elif options.access is not None:
+        described, counts = None, counts_beside(options.access)
+    else:
         return None
-    database = Database.postgresql(options.database)
-    try:
-        return f"{database.name}: {database.check()}"
-    finally:
-        database.close()
+    if counts.is_file():  # the service makes it otherwise
+        with closing(Database.sqlite(counts)) as database:
+            version = database.check()
+        return described or version
+    return described
 
 
 def _files(options: ServeOptions) -> ServerFiles | None:

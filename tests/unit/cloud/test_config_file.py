@@ -65,6 +65,13 @@ def test_one_pair_needs_no_list_and_an_empty_file_nothing(config):
         ("reflection: 1", "reflection is true or false, not 1"),
         ("port: 1\nport: 2", "port is given twice"),
         ("1: 2", "must map names"),
+        ("- port: 1", "must map names"),
+        ("chunk_tokens: 1\nchunk-tokens: 2", "chunk_tokens and chunk-tokens are the same"),
+        ("config: [other.yaml]", "config is for the command line alone"),
+        ("help: true", "help is for the command line alone"),
+        ("port: [1]", "port cannot be a list"),
+        ("pair: []", "pair cannot be empty"),
+        ("port: 1\n\thost: x", "not valid YAML"),
         ("port: {", "not valid YAML"),
         ("!!python/object:os.system {}", "not valid YAML"),
     ],
@@ -74,6 +81,14 @@ def test_what_is_wrong_is_one_line(config, capsys, text, told):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("duet-cloud: ")
     assert told in line
+
+
+@pytest.mark.parametrize("text", ["database: [postgresql://u:geheim@h/x]", "hf-tokn: geheim"])
+def test_no_error_shows_a_secret(config, capsys, text):
+    assert main(["serve", "--config", config(text)]) == 2
+    error = capsys.readouterr().err
+    assert text.split(":")[0] in error
+    assert "geheim" not in error
 
 
 def test_a_file_that_is_not_there(tmp_path, capsys):

@@ -270,14 +270,46 @@ async def test_drain_gives_up_after_the_grace_period(cloud, options, monkeypatch
 
 
 async def test_metrics_tell_outcomes(cloud):
+    # There from the start, so that a rate counts the first one.
+    assert _ended(cloud, "ok") == 0
     _ = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
     await refused(cloud.inference.Reason(_request(cloud, budget=0)))
     value = cloud.server.metrics.registry.get_sample_value
     pair = {"pair": "toy@1.2.3"}
-    assert value("duet_requests_total", {**pair, "outcome": "ok"}) == 1
-    assert value("duet_requests_total", {**pair, "outcome": "invalid_argument"}) == 1
+    assert _ended(cloud, "ok") == 1
+    assert _ended(cloud, "invalid_argument", "invalid_argument") == 1
     assert value("duet_budget_cuts_total", pair) == 1
     assert value("duet_signal_tokens_sum", pair) == 2
+
+
+async def test_metrics_tell_why_a_question_was_not_answered(cloud):
+    cloud.engine.pause_s = 60
+    calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]
+    await until(lambda: cloud.server.admission.running == 2)
+    await until(lambda: cloud.server.admission.waiting == 1)
+    await refused(cloud.inference.Reason(_request(cloud)))
+    assert _ended(cloud, "resource_exhausted", "queue") == 1
+    for call in calls:
+        call.cancel()
+    await until(lambda: _ended(cloud, "cancelled") == 3)
+    cloud.engine.pause_s, cloud.engine.fail_after = 0, 0
+    await refused(cloud.inference.Reason(_request(cloud)))
+    assert _ended(cloud, "unavailable", "engine") == 1
+    await cloud.server.drain()
+    await refused(cloud.inference.Reason(_request(cloud)))
+    assert _ended(cloud, "unavailable", "draining") == 1
+
+
+async def test_a_fault_of_the_program_is_no_cancelled_question(cloud, monkeypatch):
+    monkeypatch.setattr(cloud.engine, "generate", lambda _job: 1 / 0)
+    error = await refused(cloud.inference.Reason(_request(cloud)))
+    assert error.code() == grpc.StatusCode.UNKNOWN
+    assert _ended(cloud, "unknown") == 1
+
+
+def _ended(cloud, outcome, reason=""):
+    labels = {"pair": "toy@1.2.3", "outcome": outcome, "reason": reason}
+    return cloud.server.metrics.registry.get_sample_value("duet_requests_total", labels)
 
 
 async def test_metrics_tell_bytes_waits_and_what_was_saved(cloud):

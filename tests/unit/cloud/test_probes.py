@@ -109,6 +109,20 @@ async def test_broken_and_idle_connections_write_no_line(endpoint, capfd, monkey
     assert capfd.readouterr().err == ""
 
 
+async def test_health_over_ipv6(toy_pair):
+    options = ServeOptions(port=0, host="::1", health_host="::1", health_port=0)
+    server = CloudServer(options, PairReasoner.load(toy_pair))
+    await server.start()
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        assert (await client.get(f"http://[::1]:{server.health_port}/livez")).text == "ok\n"
+    again = ServeOptions(port=0, health_host="::1", health_port=server.health_port)
+    second = CloudServer(again, PairReasoner.load(toy_pair))
+    with pytest.raises(ListenError, match=rf"on \[::1\]:{server.health_port}: Address already"):
+        await second.start()
+    await second.stop()
+    await server.stop()
+
+
 async def test_a_port_in_use(server, toy_pair):
     other = ServeOptions(port=0, health_port=server.health_port)
     second = CloudServer(other, PairReasoner.load(toy_pair))

@@ -61,7 +61,7 @@ def test_spans_are_received():
 def test_metrics_are_scraped(monkeypatch):
     monkeypatch.setattr(reading, "_EVERY_S", 0.01)
     metrics = Metrics()
-    metrics.requests.labels("toy@1", "ok").inc()
+    metrics.requests.labels("toy@1", "ok", "").inc()
     port = metrics.serve("127.0.0.1", 0)
     with scraping(port) as found:
         while not found.count:

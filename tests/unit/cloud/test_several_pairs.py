@@ -137,7 +137,7 @@ async def test_metrics_tell_the_pairs_apart(cloud):
     assert value("duet_signal_tokens_sum", {"pair": OTHER}) == 1
     assert value("duet_signal_tokens_sum", {"pair": FIRST}) == 0
     assert value("duet_budget_cuts_total", {"pair": NEWER}) == 1
-    assert value("duet_requests_total", {"pair": OTHER, "outcome": "ok"}) == 1
+    assert value("duet_requests_total", {"pair": OTHER, "outcome": "ok", "reason": ""}) == 1
     assert value("duet_requests_running", {"pair": FIRST}) == 0
 
 

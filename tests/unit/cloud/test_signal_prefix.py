@@ -80,6 +80,8 @@ async def test_the_budget_is_that_of_the_whole_signal(cloud: Cloud) -> None:
 async def test_a_signal_that_was_whole_ends_without_the_engine(cloud: Cloud) -> None:
     rest, end = await signal(cloud, request(cloud, held(*cloud.engine.script[:10]), budget=10))
     assert (rest, end.prefix_tokens, end.signal_tokens) == ([], 10, 0)
+    value = cloud.server.metrics.registry.get_sample_value
+    assert value("duet_continuations_total", {"pair": "toy@1.2.3"}) == 1
     assert end.finish_reason == FINISH_REASON_BUDGET
     assert not cloud.engine.jobs
 

@@ -40,7 +40,7 @@ async def test_a_signal_that_is_not_read_holds_no_slot_and_ends(cloud):
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "read nothing for 2 s" in error.details()
     value = cloud.server.metrics.registry.get_sample_value
-    labels = {"pair": "toy@1.2.3", "outcome": "unavailable"}
+    labels = {"pair": "toy@1.2.3", "outcome": "unavailable", "reason": "unread"}
     assert value("duet_requests_total", labels) == 1
 
 

@@ -1,5 +1,6 @@
 """The Helm chart, rendered by Helm and checked against Kubernetes' own schemas."""
 
+import subprocess
 from pathlib import Path
 
 import kubernetes_validate
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from duet_cloud.options import DATABASE_VARIABLE
+from tests.doubles import promql
 from tests.doubles.helm import Helm
 from tests.doubles.options import parse_options
 
@@ -72,11 +74,60 @@ def test_its_configuration_is_ours(helm, tmp_path, values):
         "health": options.health_port,
     }
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert str(options.access) in mounts
+    assert str(options.access.parent) in mounts
     assert str(options.tls_cert.parent) in mounts
+    # As the image names them.
+    assert {"/tmp", "/var/lib/duet/cache"} <= mounts
+    assert ("/var/lib/duet/pairs" in mounts) == (values is MOST)
     # Killed only after the grace period of a drain that begins after the pause.
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert _pod(rendered)["terminationGracePeriodSeconds"] > options.grace_s + pause
+    probes = {
+        name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")
+    }
+    assert {probe["port"] for probe in probes.values()} == {"health"}
+    # They speak TLS, whatever the gateway in front of them does.
+    assert rendered["Service", "duet"]["spec"]["ports"][0]["appProtocol"] == "https"
+
+
+def test_access_changes_under_a_running_pod(helm, tmp_path):
+    rendered = _rendered(helm, LEAST)
+    (first,), (container,) = (_pod(rendered)[kind] for kind in ("initContainers", "containers"))
+    *command, source, link = first["command"]
+    # A mount of one file never changes.
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    assert "subPath" not in mounts[str(Path(source).parent)]
+    assert Path(source).name in rendered["ConfigMap", "duet"]["data"]
+    assert f"access: {link}\n" in rendered["ConfigMap", "duet"]["data"]["serve.yaml"]
+    made = tmp_path / "access.toml"
+    subprocess.run([*command, source, made], check=True, timeout=60)
+    assert made.readlink() == Path(source)
+    other = _rendered(helm, {**LEAST, "access": "denied = []"})
+    assert other["Deployment", "duet"] == rendered["Deployment", "duet"]
+    assert other["ConfigMap", "duet"] != rendered["ConfigMap", "duet"]
+
+
+def test_no_pause_is_no_hook(helm):
+    """Kubernetes before 1.33 refuses a sleep of 0 s."""
+    (container,) = _pod(_rendered(helm, {**LEAST, "preStopSeconds": 0}))["containers"]
+    assert "lifecycle" not in container
+
+
+def test_services_set_no_variable(helm):
+    assert _pod(_rendered(helm, LEAST))["enableServiceLinks"] is False
+
+
+def test_autoscaling_keeps_busy_pods(helm):
+    spec = _rendered(helm, MOST)["ScaledObject", "duet"]["spec"]
+    waiting, running = (each["metadata"]["query"] for each in spec["triggers"])
+    pods = '{namespace="edge", service="duet"}'
+    assert f"duet_requests_waiting{pods}" in waiting
+    assert f"duet_requests_running{pods}" in running
+    assert f"duet_slots{pods}" in running
+    for query in (waiting, running):
+        assert promql.metrics_of(query) <= promql.exported().keys()
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 900
 
 
 def test_the_database_is_a_reference_to_a_secret(helm):
@@ -129,6 +180,15 @@ def test_its_alerts_are_those_of_the_repository(helm):
         ({**LEAST, "sharedMemory": "8"}, "/sharedMemory"),
         ({**LEAST, "preStopSeconds": 301}, "/preStopSeconds"),
         ({**LEAST, "autoscaling": {"waiting": 0}}, "/autoscaling/waiting"),
+        ({**LEAST, "autoscaling": {"minReplicas": 0}}, "/autoscaling/minReplicas"),
+        (
+            {**LEAST, "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 2}},
+            "autoscaling.minReplicas is above autoscaling.maxReplicas",
+        ),
+        ({**LEAST, "service": {"port": 9090}}, "/service/port"),
+        ({**LEAST, "config": {"pair": ["x"], "grace_s": 600}}, "grace_s"),
+        ({**LEAST, "config": {"pair": ["x"], "grace-s": -1}}, "/config/grace-s"),
+        ({**LEAST, "disruption": {"maxUnavailable": "one"}}, "/disruption/maxUnavailable"),
         ({**LEAST, "database": {"url": "postgresql://x"}}, "'url' not allowed"),
         ({**LEAST, "image": {"pullPolicy": "never"}}, "/image/pullPolicy"),
     ],

@@ -8,14 +8,14 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import promql_parser
 import pytest
 import yaml
 
 from duet_cloud.cli import main
 from duet_cloud.identity.database import Database
-from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
+from duet_contract.pairs import PAIRS_VARIABLE
+from tests.doubles import promql
 from tests.doubles.options import parse_options
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +25,8 @@ ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
 ALERT_TESTS = Path(__file__).with_name("alerts_test.yaml")
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 # Of Prometheus itself, and of vLLM, which exports them where a model is loaded.
-OTHERS = {"up", "vllm:kv_cache_usage_perc"}
+OTHERS = {"up": {"job"}, "vllm:kv_cache_usage_perc": {"model_name"}}
+EXPORTED = promql.exported() | OTHERS
 
 
 def _alerts():
@@ -37,39 +38,35 @@ def _panels():
     return json.loads((DEPLOY / "monitoring" / "dashboard.json").read_text())["panels"]
 
 
-def _exported():
-    """Names as queries have them."""
-    metrics = Metrics()
-    metrics.watch_database(lambda: True)
-    # Histograms have samples once they have labels.
-    kinds = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
-    return {
-        metric.name + suffix
-        for metric in metrics.registry.collect()
-        for suffix in kinds.get(metric.type, ("",))
-    }
-
-
-def _names(query):
-    """Metrics that a query selects."""
-    return set(re.findall(r"(?:duet_|vllm:)\w+|\bup\b", promql_parser.parse(query).prettify()))
-
-
+# Each with the text that shows its labels.
 QUERIES = [
-    *(pytest.param(rule["expr"], id=rule["alert"]) for rule in _alerts()),
     *(
-        pytest.param(target["expr"].replace("$__rate_interval", "5m"), id=panel["title"])
+        pytest.param(rule["expr"], rule["annotations"]["summary"], id=rule["alert"])
+        for rule in _alerts()
+    ),
+    *(
+        pytest.param(
+            target["expr"].replace("$__rate_interval", "5m"),
+            target["legendFormat"],
+            id=panel["title"],
+        )
         for panel in _panels()
         for target in panel["targets"]
     ),
 ]
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_queries_select_what_the_service_exports(query):
-    names = _names(query)
+@pytest.mark.parametrize(("query", "shown"), QUERIES)
+def test_queries_select_what_the_service_exports(query, shown):
+    names = promql.metrics_of(query)
     assert names
-    assert names <= _exported() | OTHERS
+    assert names <= EXPORTED.keys()
+    # Prometheus adds `instance`.
+    known = {"instance"}.union(*(EXPORTED[name] for name in names))
+    assert promql.labels_of(query) <= known
+    named = set(re.findall(r"\{\{ ?(?:\$labels\.)?(\w+) ?\}\}", shown))
+    grouped = promql.labels_of(query) if " by " in query else known
+    assert named <= grouped
 
 
 def test_an_alert_has_its_section_in_the_runbook():
@@ -81,10 +78,13 @@ def test_an_alert_has_its_section_in_the_runbook():
 
 def test_every_metric_is_documented():
     page = (ROOT / "docs" / "serving.md").read_text()
-    listed = set(re.findall(r"^\| `(duet_\w+)` \|", page, re.MULTILINE))
-    counted = {name for name in _exported() if not name.endswith(("_bucket", "_sum", "_count"))}
-    histograms = {name.removesuffix("_bucket") for name in _exported() if name.endswith("_bucket")}
-    assert listed == {name for name in counted | histograms if name.startswith("duet_")}
+    rows = re.findall(r"^\| `(duet_\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    listed = {name: set(filter(None, labels.strip().split(", "))) for name, labels in rows}
+    assert listed == {
+        name.removesuffix("_bucket"): labels - {"le"}
+        for name, labels in promql.exported().items()
+        if not name.endswith(("_sum", "_count"))
+    }
 
 
 def test_the_example_configuration_is_ours():
@@ -136,7 +136,7 @@ def test_prometheus_takes_its_files(arguments):
 
 
 def test_each_alert_has_a_case_in_which_it_fires():
-    *_, wrong = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
+    *_, wrong, _ = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
     fired = wrong["promql_expr_test"][0]["exp_samples"]
     named = {re.search(r'"(\w+)"', each["labels"])[1] for each in fired}
     assert named == {rule["alert"] for rule in _alerts()}
@@ -195,11 +195,26 @@ def test_every_file_is_listed_with_the_tests_that_read_it():
         assert "`test_" in named
 
 
-def test_compose_takes_its_file():
+class _Merged(yaml.SafeLoader):
+    """Reads compose's tag for what a file takes out of the one before it."""
+
+
+_Merged.add_constructor("!reset", lambda *_: None)
+
+
+def test_compose_takes_its_files(tmp_path):
+    override = yaml.load(COMPOSE.with_name("cpu.yaml").read_text(), _Merged)
+    own = override["services"]["cloud"]
+    # Taken out: it needs a GPU.
+    assert own.pop("deploy", "none") is None
+    assert "nvidia" not in str(own)
+    (tmp_path / "cpu.yaml").write_text(yaml.safe_dump(override))
     checker = Path(sys.executable).with_name("check-jsonschema")
-    command = [checker, "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    command = [checker, "--builtin-schema", "vendor.compose-spec", COMPOSE, tmp_path / "cpu.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+    build = own["build"]["args"]
+    assert all(f"ARG {name}" in (DEPLOY / "Dockerfile").read_text() for name in build)
 
 
 def test_compose_starts_the_database_before_the_service_and_passes_no_secret_on():
@@ -227,13 +242,44 @@ def test_the_container_file():
     )
     assert (done.returncode, done.stdout) == (0, "")
     text = (DEPLOY / "Dockerfile").read_text()
+    sent = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     for source in re.findall(r"^COPY (?!--from)(\S+) ", text, re.M):
         assert (ROOT / source).exists()
+        assert f"!{source}" in sent
     (command,) = re.findall(r"^CMD (\[.*\])$", text, re.M)
     first, *rest = json.loads(command)
     rest[rest.index("/etc/duet/serve.yaml")] = str(DEPLOY / "serve.yaml")
     assert first == "serve"
     parse_options(rest)
+
+
+def _image_directories():
+    """Directories of variables of the image: pairs', and those that are written to."""
+    lines = (DEPLOY / "Dockerfile").read_text().partition("USER ")[0].rpartition("ENV ")[2]
+    variables = dict(re.findall(r"^\s*(\w+)=(/\S+)", lines.replace(" \\", ""), re.M))
+    del variables["PATH"]
+    pairs = variables.pop(PAIRS_VARIABLE)
+    assert {"HOME", "XDG_CACHE_HOME"} <= variables.keys()
+    return pairs, {"/tmp", *variables.values()}
+
+
+def test_a_read_only_container_has_what_the_image_names():
+    pairs, written = _image_directories()
+    cloud = yaml.safe_load(COMPOSE.read_text())["services"]["cloud"]
+    assert cloud["read_only"]
+    tmpfs = dict(each.split(":") for each in cloud["tmpfs"])
+    assert written == tmpfs.keys()
+    # Docker mounts them noexec, and for root alone where the image has no such directory.
+    assert all({"exec"} <= set(given.split(",")) for given in tmpfs.values())
+    assert f":{pairs}:ro" in " ".join(cloud["volumes"])
+    assert f"{PAIRS_VARIABLE}={pairs}" in UNIT.read_text()
+
+
+def test_a_drain_ends_before_it_is_killed():
+    grace_s = int(parse_options(["--config", str(DEPLOY / "serve.yaml")]).grace_s)
+    assert f"TimeoutStopSec={grace_s + 15}" in UNIT.read_text()
+    cloud = yaml.safe_load(COMPOSE.read_text())["services"]["cloud"]
+    assert cloud["stop_grace_period"] == f"{int(ServeOptions.grace_s) + 15}s"
 
 
 def test_compose_starts_our_command_and_mounts_what_is_there():

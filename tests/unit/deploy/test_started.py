@@ -127,6 +127,11 @@ def test_it_is_ready_while_its_database_is_there(command, postgres, tmp_path, mo
             assert PASSWORD.encode() not in shown
             service.process.send_signal(signal.SIGTERM)
             assert service.process.wait(60) == 0
+            while b"STOPPING=1" not in said:
+                said = heard.recv(1000)
+            # More time than the questions have.
+            (most,) = re.findall(rb"EXTEND_TIMEOUT_USEC=(\d+)", said)
+            assert int(most) > 30e6
         assert PASSWORD not in service.log.read_text()
 
 

@@ -191,8 +191,9 @@ def test_a_later_version_of_a_file_is_refused_and_unchanged(
     authority.registry.database.close()
     later(directory / "registry.db")
     before = files(directory)
-    with pytest.raises(CredentialsError, match=LATER):
-        authorities.open_registry(directory)
+    for use in (authorities.open_registry, lambda it: check_database(ServeOptions(tls_dir=it))):
+        with pytest.raises(CredentialsError, match=LATER):
+            use(directory)
     assert cloud_admin(["devices", "--dir", str(directory)]) == Exit.CREDENTIALS
     assert capsys.readouterr().err.count("\n") == 1
     assert files(directory) == before
@@ -288,7 +289,7 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(
 
 def test_a_check_describes_a_database_and_changes_nothing(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]
     url = postgres.database()
-    options = ServeOptions(tls_dir=tmp_path, database=url)
+    options = ServeOptions(access=tmp_path / "access.toml", database=url)
     described = check_database(options)
     assert described
     assert described.endswith(": to be migrated at the start")
@@ -297,7 +298,10 @@ def test_a_check_describes_a_database_and_changes_nothing(postgres, tmp_path) ->
     database.migrate()
     assert str(check_database(options)).endswith(": up to date")
     database.close()
-    assert check_database(ServeOptions(tls_dir=tmp_path)) is None
+    assert check_database(ServeOptions()) is None
+    assert check_database(ServeOptions(access=tmp_path / "access.toml")) is None
+    with pytest.raises(CredentialsError, match="has no 'domain' of an authority"):
+        check_database(ServeOptions(tls_dir=tmp_path, database=url))
 
 
 def test_a_database_of_another_authority(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]

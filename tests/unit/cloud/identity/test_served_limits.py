@@ -29,6 +29,8 @@ async def test_the_service_refuses_and_the_device_shows_it_in_one_line(secure, r
     assert await client.ask(budget=10) == 10
     error = await refused(client.ask(budget=40))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    value = secure.server.metrics.registry.get_sample_value
+    assert value("duet_refused_total", {"reason": "tokens"}) == 1
     details = rpc_status.from_call(_Sync(error))
     kinds = {any_.TypeName() for any_ in details.details}
     assert kinds == {"google.rpc.QuotaFailure", "google.rpc.RetryInfo"}

@@ -226,7 +226,7 @@ async def test_the_service_is_unavailable_while_it_cannot_count(brief, secure, r
         assert (await refused(client.ask(budget=10))).code() == grpc.StatusCode.UNAVAILABLE
         other.execute("ROLLBACK")
         assert await client.ask(budget=10) == 10
-    outcome = {"pair": "toy@1.2.3", "outcome": "unavailable"}
+    outcome = {"pair": "toy@1.2.3", "outcome": "unavailable", "reason": "database"}
     assert value("duet_requests_total", outcome) == 1
     assert value("duet_refused_total", {"reason": "database"}) == 1
 
