@@ -62,7 +62,12 @@ class AnswerWriter:
 
 
 def computed_answer(
-    question: Question, signal: str | None, sentence: str, *, cut: bool = False
+    question: Question,
+    signal: str | None,
+    sentence: str,
+    *,
+    cut: bool = False,
+    whole: bool = True,
 ) -> ComputedAnswer:
     """Build the answer of a pair that computes, and restore what was redacted in the question.
 
@@ -71,9 +76,10 @@ def computed_answer(
         signal: the cloud's formula; None if the decoder answers alone.
         sentence: the decoder's text, with formulas in braces.
         cut: whether the signal ended at its budget.
+        whole: whether the reasoner ended it.
     """
     masked = question.masked or mask(question.sent)
-    found = answer_of(masked, signal, sentence, cut=cut)
+    found = answer_of(masked, signal, sentence, cut=cut, whole=whole)
     return (
         replace(found, text=question.redaction.restore(found.text)) if question.redaction else found
     )
@@ -180,6 +186,7 @@ def attempt(
             signal.text if signal else None,
             answer,
             cut=signal.cut if signal else False,
+            whole=signal.whole if signal else True,
         )
         answer = computed.text
         if shown:
