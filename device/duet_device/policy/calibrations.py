@@ -29,7 +29,7 @@ def calibration_of(pair: Pair, note: Callable[[str], None] = lambda _: None) -> 
 
     Args:
         pair: the pair.
-        note: is told why the user's own one is left out for that of the pair.
+        note: receives why the user's own one is left out for that of the pair.
 
     Raises:
         ModelProblem: it is of another pair or another decoder file, or cannot be read.

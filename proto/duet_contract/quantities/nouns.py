@@ -35,7 +35,7 @@ _IN_IE_WORDS = (
     "selfies smoothies veggies zombies"
 )
 _IN_IE = frozenset(_IN_IE_WORDS.split())
-# These end in s and are no plurals, or more often verbs.
+# These end in s but are more often verbs or singular.
 _NO_PLURAL_WORDS = (
     "always as costs does gas gets gives goes has his its lens less makes needs news plus remains "
     "sells series species spends takes this towards us was weighs"

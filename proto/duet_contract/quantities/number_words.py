@@ -55,7 +55,7 @@ _GAP = r"(?:\s{1,3}|-)"
 # Of what is counted so many times, of groups and coins, and of what is about so much: "by fives".
 _SUFFIX = "(?:e?s|fold|ish|pence|penny|some(?:thing)?s?)"
 _SEQUENCE = re.compile(
-    rf"(?<![^\W\d_])(?:a{_GAP}(?=(?:{'|'.join(MAGNITUDES)})\b))?"
+    rf"(?<![^\W\d_])(?:a{_GAP}(?=(?:{'|'.join(MAGNITUDES)})(?![^\W\d_])))?"
     rf"(?:{_WORD})(?:{_GAP}(?:and{_GAP})?(?:{_WORD})){{0,12}}(?={_SUFFIX}?(?![^\W\d_]))",
     re.IGNORECASE,
 )

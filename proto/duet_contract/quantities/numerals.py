@@ -7,7 +7,7 @@ Recognized notation, with the value that is read:
 - `1/2`, `2 1/2`, `½`, `2½`, also with a fraction slash. `-5` after white space is negative.
 - `5 million`, `2 and a half`, `$5k`, `€2.5M`: one number. `3rd`: an ordinal, value 3.
 - `9:30`: a time, value 9.5 hours; `am` and `pm` stay in the text, and 12 before them is hour 0.
-- `a ratio of 3:10`, `1:75`: two numbers, since they are no times.
+- `a ratio of 3:10`, `1:75`: two numbers, which cannot be times.
 - `2024-05-01`, `12/25/2024`, `1.2.3`, more than 30 digits: no value to compute with.
 - `two` to `nine hundred trillion`, `a hundred`, `one and a half`, `two thirds of`, `twenties`,
   `tenfold`, `by fives`, `fortyish`: numbers in words.

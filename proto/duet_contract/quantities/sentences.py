@@ -159,7 +159,7 @@ def _of_one(there: str, words: str) -> tuple[str, str]:
 
 
 def _noun_at(words: Sequence[str]) -> int | None:
-    """Return the place of the first plural noun of words after a number; None if there is none."""
+    """Return the place of the first plural noun of words after a number; None without one."""
     for place, word in enumerate(words[:_BEFORE_NOUN]):
         if is_plural(word):
             return place

@@ -109,7 +109,7 @@ def test_numbers_do_not_show_in_the_masked_text(words: str, digits: str) -> None
         ("㍙ ㏠ ㋀ ⒌ 🄆 but 5㎡", "[a] [b] [c] [d] [e] but [f]㎡", [None, None, None, 5, 5, 5]),
         ("World War II, Henry VIII, MCMXCIV", "World War [a], Henry [b], [c]", [2, 8, 1994]),
         ("I, V, XL, CD, MIX, MIMI, vi, IIII", "I, V, XL, CD, MIX, MIMI, vi, IIII", []),
-        ("4XIV and II5", "[a][b] and [c][d]", [4, 14, 2, 5]),
+        ("4XIV and II5, a hundred1", "[a][b] and [c][d], [e][f]", [4, 14, 2, 5, 100, 1]),
         ("1\u03322\u0332 pens, 1\u034f000, t\ufe0fwo", "[a]\u0332 pens, [b], [c]", [12, 1000, 2]),
         ("five\u200bpens, XIV\u00adth", "[a]\u200bpens, [b]\u00adth", [5, 14]),
         ("by fives, in sixes, a threesome, fortyish, sixpence",

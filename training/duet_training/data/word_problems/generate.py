@@ -12,6 +12,7 @@ from duet_contract.quantities import (
     Masked,
     Quantity,
     asked,
+    asked_by,
     compute,
     mask,
     written,
@@ -112,7 +113,8 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     if template.formula == NO_FORMULA:
         return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUT_OF_REACH)
     formula = _relabelled(template, masked, numbers)
-    answer = written(compute(formula, masked.quantities).value, asked(masked.text))
+    value = compute(formula, masked.quantities)
+    answer = written(value.value, asked_by(masked, sentence, value))
     return MaskedProblem(
         template.id, question, formula, answer, template.family, _upper_first(sentence)
     )
