@@ -125,7 +125,7 @@ def check(masked: Masked, value: Value) -> Checks:
         constants=sum(symbol[:1].isdigit() or symbol[:1] == "." for symbol in symbols),
         turned=turned,
         negative=not turned and any(step.result < 0 for step in value.work),
-        fractional=asked(masked.text).sort == "count" and value.value.denominator > 1,
+        fractional=asked(masked.text).sort in ("count", "coins") and value.value.denominator > 1,
         unlike_units=unlike,
         wrong_unit=unit is not None and wanted is not None and unit != wanted,
     )

@@ -14,7 +14,12 @@ from duet_contract.quantities.units import (
     unit_of_word,
 )
 
-Sort = Literal["count", "money", "percent", "fraction", "clock", "day clock", "number"]
+Sort = Literal["count", "coins", "money", "percent", "fraction", "clock", "day clock", "number"]
+# Of these money words there are whole ones alone; cents need neither be whole nor have two decimals.
+_COINS = frozenset(
+    ["penny", "pennies", "nickel", "nickels", "dime", "dimes", "quarter", "quarters"]
+)
+_CENTS = frozenset(("cent", "cents"))
 _MOST_PLACES, _FINEST = 6, 12
 _CENT = Fraction(1, 100)
 _SENTENCES = re.compile(r"(?<=[.?!])\s+")
@@ -62,7 +67,7 @@ class Asked:
     """What a question asks for."""
 
     sort: Sort
-    """`count`: things that come whole; `clock`: hours of a day, of which 13 is 1 o'clock; `day clock`:
+    """`count` and `coins`: things that come whole; `clock`: hours of a day, of which 13 is 1 o'clock; `day clock`:
     hours up to 24; `number`: anything else."""
     rounding: Literal["up", "down"] | None
     """How a count that is not whole is rounded; None if the question does not say."""
@@ -86,9 +91,10 @@ def asked(question: str) -> Asked:
     if _FRACTION.search(sentence):
         return Asked("fraction", None)
     if many := _MANY.search(sentence):
-        if many[2].lower() in MONEY_WORDS:
-            return Asked("money", None)
-        if is_measure(many[2]) or _TIMES_AS.search(sentence):
+        what = many[2].lower()
+        if what in MONEY_WORDS and what not in _CENTS:
+            return Asked("coins" if what in _COINS else "money", None)
+        if is_measure(what) or _TIMES_AS.search(sentence):
             return Asked("number", None)
         up, down = _UP.search(sentence), _DOWN.search(sentence)
         return Asked("count", "down" if down else "up" if up else None)

@@ -186,7 +186,7 @@ def plain_sentence(question: str, what: Asked) -> str:
     if what.sort == "percent":
         return f"The answer is {RESULT}%."
     sign = next((sign for sign in "$€£" if sign in question), "")
-    if sign and what.sort == "money" and noun not in ("cents", "pennies"):
+    if sign and what.sort == "money":
         return f"The answer is {sign}{RESULT}."
     if not noun:
         return f"The answer is {RESULT}."

@@ -126,6 +126,8 @@ def test_work_shows_numbers_and_steps() -> None:
         ("How much money does she have?", Fraction(7, 2), "3.50"),
         ("How many dollars did it cost?", Fraction(10, 3), "3.33"),
         ("How many dollars did it cost?", Fraction(10), "10"),
+        ("How many cents did it cost?", Fraction(25, 2), "12.5"),
+        ("How many quarters has she?", Fraction(5, 2), "2.5"),
         ("How many hours did she walk?", Fraction(1, 3), "0.33"),
         ("How many hours did she walk?", Fraction(1, 8), "0.125"),
         ("What percentage of the liquid is water?", Fraction(200, 3), "66.67"),
@@ -331,6 +333,8 @@ def test_answers_are_written_as_a_person_would(numbers: str, sentence: str, text
         ("How many are left?", "", "The answer is 1."),
         ("How many did she keep?", "", "The answer is 1."),
         ("How many people came to the parties?", "", "The answer is 1 person."),
+        ("It is $5. How many quarters are left?", "", "The answer is 1 quarter."),
+        ("It is $5. How many cents are left?", "", "The answer is 1 cent."),
     ],
 )
 def test_a_plain_sentence_has_the_noun(question: str, sentence: str, text: str) -> None:
@@ -405,8 +409,9 @@ def test_measures_need_not_be_whole() -> None:
     for what in ("square feet", "acres", "degrees", "times as much milk", "fluid ounces"):
         masked = mask(f"It is 2.5 by 3. How many {what} is that?")
         assert not check(masked, compute("a*b", masked.quantities)).fractional
-    masked = mask("It is 2.5 by 3. How many square tables is that?")
-    assert check(masked, compute("a*b", masked.quantities)).fractional
+    for what in ("square tables", "quarters", "pennies"):
+        masked = mask(f"It is 2.5 by 3. How many {what} is that?")
+        assert check(masked, compute("a*b", masked.quantities)).fractional
 
 
 @pytest.mark.parametrize(
