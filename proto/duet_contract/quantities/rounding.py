@@ -31,7 +31,8 @@ _MANY = re.compile(
 )
 # Unlike "how many times did he run".
 _TIMES_AS = re.compile(
-    r"\bhow many\s+times\s+(?:(?:as|more|less)\b|[^\W\d_]+er\b(?!\s+\b(?:he|she|they)\b))",
+    r"\bhow many\s+times\s+(?:as\b|(?:more|less)\b[^?]*\bthan\b"
+    r"|(?!(?:after|either|ever|her|never|other|over|per|together|under)\b)[^\W\d_]+er\b)",
     re.IGNORECASE,
 )
 _FRACTION = re.compile(

@@ -406,10 +406,24 @@ def test_a_result_in_another_unit_is_suspicious(question, formula, wrong) -> Non
 
 
 def test_measures_need_not_be_whole() -> None:
-    for what in ("square feet", "acres", "degrees", "times as much milk", "fluid ounces"):
+    for what in (
+        "square feet",
+        "acres",
+        "degrees",
+        "times as much milk",
+        "times larger",
+        "times more milk than water",
+        "fluid ounces",
+    ):
         masked = mask(f"It is 2.5 by 3. How many {what} is that?")
         assert not check(masked, compute("a*b", masked.quantities)).fractional
-    for what in ("square tables", "quarters", "pennies"):
+    for what in (
+        "square tables",
+        "quarters",
+        "pennies",
+        "times after noon",
+        "times more did she run, and",
+    ):
         masked = mask(f"It is 2.5 by 3. How many {what} is that?")
         assert check(masked, compute("a*b", masked.quantities)).fractional
 
