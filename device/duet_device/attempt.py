@@ -16,7 +16,15 @@ from duet_device.link import Link
 from duet_device.policy.check import Answered, Check
 from duet_device.policy.checkers import check
 from duet_device.policy.features import features_of
-from duet_device.policy.measures import Evidence, checks, judge, least_probability, trusts, value_of
+from duet_device.policy.measures import (
+    Evidence,
+    checks,
+    comparable,
+    judge,
+    least_probability,
+    trusts,
+    value_of,
+)
 from duet_device.policy.rounds import Candidate
 from duet_device.question import Question
 from duet_device.settings import MOST_ROUNDS
@@ -133,7 +141,9 @@ class Attempt:
     def evidence(self) -> Evidence:
         """What is known about the answer by itself."""
         held = tuple(each.holds for each in self.checked)
-        return Evidence(tuple(self.generation.trace), (self.value,), held, self.log_odds)
+        return Evidence(
+            tuple(self.generation.trace), (comparable(self.value),), held, self.log_odds
+        )
 
 
 def attempt(

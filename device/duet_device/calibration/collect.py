@@ -13,7 +13,7 @@ from duet_device.decoder.llama import Decoder
 from duet_device.events import Result
 from duet_device.exchange import Exchange
 from duet_device.gate import Gate
-from duet_device.policy.measures import measures
+from duet_device.policy.measures import comparable, measures
 from duet_device.policy.readiness import readiness_along
 from duet_device.question import Question
 from duet_device.signal_stream import Signal
@@ -84,7 +84,7 @@ class Collector:
         full = self._after(exchange, ids, tokens, cut=cut, end=end)
         count = self._samples if asked.signal is None else 0
         samples = [self._sample(question, seed, deadline) for seed in range(1, count + 1)]
-        values = (full.value, *(value for value, _ in samples))
+        values = (comparable(full.value), *(comparable(value) for value, _ in samples))
         stops = self._stops(exchange, ids, tokens)
         gate = Gate(exchange)
         state, drafts = packed(gate.state()), gate.drafts(two=True)
