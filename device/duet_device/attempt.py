@@ -16,7 +16,15 @@ from duet_device.link import Link
 from duet_device.policy.check import Answered, Check
 from duet_device.policy.checkers import check
 from duet_device.policy.features import features_of
-from duet_device.policy.measures import Evidence, checks, judge, least_probability, trusts, value_of
+from duet_device.policy.measures import (
+    Evidence,
+    checks,
+    comparable,
+    judge,
+    least_probability,
+    trusts,
+    value_of,
+)
 from duet_device.policy.rounds import Candidate
 from duet_device.question import Question
 from duet_device.settings import MOST_ROUNDS
@@ -62,7 +70,12 @@ class AnswerWriter:
 
 
 def computed_answer(
-    question: Question, signal: str | None, sentence: str, *, cut: bool = False
+    question: Question,
+    signal: str | None,
+    sentence: str,
+    *,
+    cut: bool = False,
+    whole: bool = True,
 ) -> ComputedAnswer:
     """Build the answer of a pair that computes, and restore what was redacted in the question.
 
@@ -71,9 +84,10 @@ def computed_answer(
         signal: the cloud's formula; None if the decoder answers alone.
         sentence: the decoder's text, with formulas in braces.
         cut: whether the signal ended at its budget.
+        whole: whether the reasoner ended it.
     """
     masked = question.masked or mask(question.sent)
-    found = answer_of(masked, signal, sentence, cut=cut)
+    found = answer_of(masked, signal, sentence, cut=cut, whole=whole)
     return (
         replace(found, text=question.redaction.restore(found.text)) if question.redaction else found
     )
@@ -127,7 +141,9 @@ class Attempt:
     def evidence(self) -> Evidence:
         """What is known about the answer by itself."""
         held = tuple(each.holds for each in self.checked)
-        return Evidence(tuple(self.generation.trace), (self.value,), held, self.log_odds)
+        return Evidence(
+            tuple(self.generation.trace), (comparable(self.value),), held, self.log_odds
+        )
 
 
 def attempt(
@@ -180,6 +196,7 @@ def attempt(
             signal.text if signal else None,
             answer,
             cut=signal.cut if signal else False,
+            whole=signal.whole if signal else True,
         )
         answer = computed.text
         if shown:

@@ -51,11 +51,11 @@ class Gate:
             two: whether a second draft is written, and its agreement with the first measured.
         """
         first = self._draft(0.0)
-        values = [first.value]
+        values = [*first.evidence.values]
         if two:
             # Evaluates the last token alone.
             self._exchange.become(self._prompt)
-            values.append(self._draft(_TEMPERATURE).value)
+            values += self._draft(_TEMPERATURE).evidence.values
         return measures(replace(first.evidence, values=tuple(values)))
 
     def _draft(self, temperature: float) -> Attempt:

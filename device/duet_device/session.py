@@ -258,7 +258,7 @@ class Session:
     def _calibration(self, notes: list[Note], *, judges: bool) -> Calibration | None:
         """Return the pair's calibration; note why it is missing, where the device is to judge."""
         try:
-            calibration = calibration_of(self._pair)
+            calibration = calibration_of(self._pair, lambda text: notes.append(Note(text)))
         except ModelProblem as error:
             asked = "the cloud is asked, and " if judges else ""
             notes.append(Note(f"{error}; {asked}the policy's defaults apply"))

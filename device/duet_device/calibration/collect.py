@@ -13,7 +13,7 @@ from duet_device.decoder.llama import Decoder
 from duet_device.events import Result
 from duet_device.exchange import Exchange
 from duet_device.gate import Gate
-from duet_device.policy.measures import measures
+from duet_device.policy.measures import comparable, measures
 from duet_device.policy.readiness import readiness_along
 from duet_device.question import Question
 from duet_device.signal_stream import Signal
@@ -84,7 +84,7 @@ class Collector:
         full = self._after(exchange, ids, tokens, cut=cut, end=end)
         count = self._samples if asked.signal is None else 0
         samples = [self._sample(question, seed, deadline) for seed in range(1, count + 1)]
-        values = (full.value, *(value for value, _ in samples))
+        values = (comparable(full.value), *(comparable(value) for value, _ in samples))
         stops = self._stops(exchange, ids, tokens)
         gate = Gate(exchange)
         state, drafts = packed(gate.state()), gate.drafts(two=True)
@@ -98,17 +98,24 @@ class Collector:
             decoder_sha256=manifest.decoder_sha256,
             budget=self._budget,
             signal_sha256=asked.signal_sha256,
-            alone=Outcome(text=alone.text, tokens=0, measures=drafts),
+            alone=Outcome(
+                text=alone.text, value=self._computed(alone.value), tokens=0, measures=drafts
+            ),
             state=state,
             stops=tuple(stops),
             full=Outcome(
                 text=full.text,
+                value=self._computed(full.value),
                 tokens=tokens,
                 measures=measures(replace(full.evidence, values=values)),
                 features=dict(full.features),
             ),
             samples=tuple(outcome for _, outcome in samples),
         )
+
+    def _computed(self, value: str | None) -> str | None:
+        """Return the value of an answer that the device computed; None of any other answer."""
+        return value if self._manifest.answers == "computed" else None
 
     def _ask(self, question: Question, deadline: Deadline) -> Result:
         return self._client.ask(question, deadline=deadline, route="cloud", require_cloud=True)
@@ -125,7 +132,11 @@ class Collector:
             seed=seed,
         )
         receipt = result.receipt
-        return receipt.value, Outcome(text=receipt.answer, tokens=receipt.tokens.signal)
+        return receipt.value, Outcome(
+            text=receipt.answer,
+            value=self._computed(receipt.value),
+            tokens=receipt.tokens.signal,
+        )
 
     def _stops(self, exchange: Exchange, ids: Sequence[int], tokens: int) -> list[Outcome]:
         """Return the answers from parts of a signal, as if the device had ended it there."""
@@ -140,7 +151,14 @@ class Collector:
         for length, found in evidence:
             spent = tokens * length / len(ids)
             one = self._after(exchange, ids[:length], round(spent), enough=True)
-            outcomes.append(Outcome(text=one.text, tokens=spent, measures=found))
+            outcomes.append(
+                Outcome(
+                    text=one.text,
+                    value=self._computed(one.value),
+                    tokens=spent,
+                    measures=found,
+                )
+            )
         return outcomes
 
     def _after(

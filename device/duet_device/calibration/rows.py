@@ -24,12 +24,19 @@ class Outcome(_Model):
 
     text: str
     """The answer's text."""
+    value: str | None = None
+    """Value of a computed answer; None of any other, and in rows of older versions."""
     tokens: float
     """Signal tokens that it took."""
     measures: dict[str, float] = {}
     """Every measure of the answer."""
     features: dict[str, float] = {}
     """What a judge weighs (`duet_device.policy.features`)."""
+
+    @property
+    def judged(self) -> str:
+        """What is compared with a reference. The text of a computed answer may have more numbers."""
+        return self.value or self.text
 
 
 class Row(_Model):
@@ -128,12 +135,12 @@ def cases_of(
 
 def answered_alone(rows: Sequence[Row], *, against_cloud: bool) -> list[bool]:
     """Return whether each question is answered right without a signal."""
-    return [_rule_of(row, against_cloud=against_cloud)(row.alone.text) for row in rows]
+    return [_rule_of(row, against_cloud=against_cloud)(row.alone.judged) for row in rows]
 
 
 def answered_fully(rows: Sequence[Row]) -> list[bool]:
     """Return whether each question is answered right from the whole signal."""
-    return [_rule_of(row, against_cloud=False)(row.full.text) for row in rows]
+    return [_rule_of(row, against_cloud=False)(row.full.judged) for row in rows]
 
 
 def _known(name: str, values: Mapping[str, float], row: Row) -> dict[str, float]:
@@ -142,8 +149,8 @@ def _known(name: str, values: Mapping[str, float], row: Row) -> dict[str, float]
 
 def _rule_of(row: Row, *, against_cloud: bool) -> Callable[[str], bool]:
     if against_cloud:
-        final = final_answer(row.full.text)
-        reference = final.text if final else row.full.text
+        final = final_answer(row.full.judged)
+        reference = final.text if final else row.full.judged
     else:
         reference = row.answer or ""
 
@@ -156,13 +163,13 @@ def _rule_of(row: Row, *, against_cloud: bool) -> Callable[[str], bool]:
 def _point(
     outcome: Outcome, right: Callable[[str], bool], more: Mapping[str, float] = MappingProxyType({})
 ) -> Point:
-    return Point({**outcome.measures, **more}, right(outcome.text), outcome.tokens)
+    return Point({**outcome.measures, **more}, right(outcome.judged), outcome.tokens)
 
 
 def _supported(row: Row) -> Outcome:
     """Return the answer that most of all signals lead to, with the tokens of all of them."""
     every = (row.full, *row.samples)
-    values = [final.text if (final := final_answer(each.text)) else None for each in every]
+    values = [final.text if (final := final_answer(each.judged)) else None for each in every]
     support = Counter(value for value in values if value is not None)
     best = max(range(len(every)), key=lambda at: (support[values[at] or ""], -at))
-    return Outcome(text=every[best].text, tokens=sum(each.tokens for each in every))
+    return every[best].model_copy(update={"tokens": sum(each.tokens for each in every)})

@@ -4,6 +4,7 @@ A calibration is for one pair and one decoder file, since quantization changes p
 another is never used, since its guarantee would be void: a note says that it is left out.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from duet_contract.calibration import Calibration, check_calibration, parse_calibration
@@ -21,10 +22,14 @@ HOW = "duet-device calibrate DATA"
 """Command that makes a calibration."""
 
 
-def calibration_of(pair: Pair) -> Calibration | None:
+def calibration_of(pair: Pair, note: Callable[[str], None] = lambda _: None) -> Calibration | None:
     """Return the calibration of a pair; None if it has none.
 
-    The user's own one comes first, unless it is stale and the pair has another.
+    The user's own one comes first, unless it cannot be used and the pair has another.
+
+    Args:
+        pair: the pair.
+        note: receives why the user's own one is left out for that of the pair.
 
     Raises:
         ModelProblem: it is of another pair or another decoder file, or cannot be read.
@@ -35,9 +40,10 @@ def calibration_of(pair: Pair) -> Calibration | None:
         if is_there(own):
             try:
                 return _read(own, manifest)
-            except ManifestError:
+            except ManifestError as error:
                 if manifest.calibration is None:
                     raise
+                note(f"your calibration is left out for that of the pair: {error}")
         if manifest.calibration is None:
             return None
         verify_files(pair.directory, (manifest.calibration,))

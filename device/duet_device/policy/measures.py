@@ -6,12 +6,28 @@ the answer those of the answer. None costs a decoding step of its own.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from duet_contract.calibration import Threshold
 from duet_device.decoder.odds import Odds
+
+_DECIMALS = re.compile(r"(-?\d+)\.(\d*?)0*")
+
+
+def comparable(value: str | None) -> str | None:
+    """Return a final value as values are compared: money may have zeros that other numbers lack.
+
+    Examples:
+        >>> comparable("71.20"), comparable("16.00"), comparable("16"), comparable("May 10")
+        ('71.2', '16', '16', 'May 10')
+    """
+    found = _DECIMALS.fullmatch(value or "")
+    if not found:
+        return value
+    return f"{found[1]}.{found[2]}" if found[2] else found[1]
 
 
 @dataclass(frozen=True)
@@ -31,8 +47,8 @@ class Evidence:
     trace: tuple[Odds, ...] = ()
     """Odds of each token, the one that ended the answer included (`Generation.trace`)."""
     values: tuple[str | None, ...] = ()
-    """Final values of several answers, signals or drafts to the same question; the first is that of
-    the answer in question, and None is one without a value."""
+    """Final values (`comparable`) of several answers, signals or drafts to the same question; the first
+    is that of the answer in question, and None is one without a value."""
     checks: tuple[bool, ...] = ()
     """Whether each of the device's own checks holds (`duet_device.policy.checkers`)."""
     log_odds: float | None = None

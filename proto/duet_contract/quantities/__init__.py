@@ -10,7 +10,7 @@ from duet_contract.quantities.checks import Checks, check, result_of
 from duet_contract.quantities.computing import Value, Work, compute
 from duet_contract.quantities.masking import Masked, Quantity, fill_labels, mask, unmask
 from duet_contract.quantities.rounding import Asked, asked, asked_unit, plain, written
-from duet_contract.quantities.sentences import fill, plain_sentence
+from duet_contract.quantities.sentences import asked_by, fill, plain_sentence
 
 __all__ = [
     "OUT_OF_REACH",
@@ -23,6 +23,7 @@ __all__ = [
     "Work",
     "answer_of",
     "asked",
+    "asked_by",
     "asked_unit",
     "check",
     "compute",

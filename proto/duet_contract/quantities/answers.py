@@ -35,7 +35,12 @@ class ComputedAnswer:
 
 
 def answer_of(
-    masked: Masked, signal: str | None, sentence: str = "", *, cut: bool = False
+    masked: Masked,
+    signal: str | None,
+    sentence: str = "",
+    *,
+    cut: bool = False,
+    whole: bool = True,
 ) -> ComputedAnswer:
     """Compute a signal's formula and complete the decoder's sentence; never raise.
 
@@ -45,6 +50,8 @@ def answer_of(
         sentence: of the decoder, with formulas in braces. A plain sentence takes its place if it
             is empty or cannot be completed.
         cut: whether the signal ended at its budget.
+        whole: whether the reasoner ended the signal. The sentence may know better than a part of a
+            formula; it does not know better than a whole one.
 
     Examples:
         >>> from duet_contract.quantities import mask
@@ -68,7 +75,11 @@ def answer_of(
     # A sentence may have the formula that the signal lacks.
     text = ""
     try:
-        text, value = fill(sentence, masked, value)
+        text, said = fill(sentence, masked, value)
+        if value is None or cut or not whole or _agree(value, said):
+            value = said
+        else:
+            text = ""
     except FormulaError as error:
         if signal is None:
             if sentence.strip() == OUT_OF_REACH:
@@ -85,11 +96,16 @@ def answer_of(
     doubts = [*(["the signal was cut at its budget"] if cut else []), *_doubts(found, masked)]
     return ComputedAnswer(
         text,
-        written(result_of(masked, value), asked_by(masked.text, sentence)),
+        written(result_of(masked, value), asked_by(masked, sentence, value)),
         tuple(map(str, value.work)),
         tuple(doubts),
         found,
     )
+
+
+def _agree(value: Value, said: Value) -> bool:
+    """Return whether a sentence says the signal's result, or continues from it."""
+    return said.value == value.value or value.work[-1].name in said.used
 
 
 def _doubts(found: Checks, masked: Masked) -> list[str]:

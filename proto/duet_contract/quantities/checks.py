@@ -8,7 +8,7 @@ from fractions import Fraction
 from duet_contract.quantities.computing import Value
 from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.rounding import asked, asked_unit
-from duet_contract.quantities.units import Dimensions, add_unlike, units
+from duet_contract.quantities.units import Dimensions, add_unlike, times_of_day, units
 
 # A quantity of these kinds often only names something.
 _NAMING = frozenset({"word", "ordinal", "date", "exponent", "code"})
@@ -66,7 +66,8 @@ def result_of(masked: Masked, value: Value) -> Fraction:
     """Return the number that answers the question.
 
     Which of two labels is the larger number, the reasoner cannot know. A formula that is their
-    difference and negative, for a question that asks for an amount, is the other way round.
+    difference and negative, for a question that asks for an amount, is the other way round. From
+    one time of day to the next one, the clock has passed twelve.
 
     Args:
         masked: the question.
@@ -77,9 +78,21 @@ def result_of(masked: Masked, value: Value) -> Fraction:
         >>> question = mask("Ann has 3 pens, Tom has 8. What is the difference?")
         >>> result_of(question, compute("a-b", question.quantities))
         Fraction(5, 1)
+        >>> question = mask("He slept from 10 to 6 o'clock. How long?")
+        >>> result_of(question, compute("b-a", question.quantities))
+        Fraction(8, 1)
     """
     amount = asked(masked.text).sort != "number" or _AMOUNT.search(masked.text)
-    return abs(value.value) if amount and value.is_difference else value.value
+    if not amount or not value.is_difference:
+        return value.value
+    return value.value + 12 if _passes_twelve(masked, value) else abs(value.value)
+
+
+def _passes_twelve(masked: Masked, value: Value) -> bool:
+    """Return whether a negative difference is of times of day, the later in the text first."""
+    names = [each.name for each in masked.quantities if each.name in value.used]
+    later_first = [symbol for symbol in value.steps[-1].symbols if symbol in names] == names[::-1]
+    return -12 < value.value < 0 and later_first and bool(times_of_day(masked).keys() & set(names))
 
 
 def check(masked: Masked, value: Value) -> Checks:
@@ -112,7 +125,7 @@ def check(masked: Masked, value: Value) -> Checks:
         constants=sum(symbol[:1].isdigit() or symbol[:1] == "." for symbol in symbols),
         turned=turned,
         negative=not turned and any(step.result < 0 for step in value.work),
-        fractional=asked(masked.text).sort == "count" and value.value.denominator > 1,
+        fractional=asked(masked.text).sort in ("count", "coins") and value.value.denominator > 1,
         unlike_units=unlike,
         wrong_unit=unit is not None and wanted is not None and unit != wanted,
     )

@@ -1,10 +1,11 @@
-"""Fold text for the search for numbers: one alphabet, and no invisible characters.
+"""Fold text for the search for numbers: one alphabet, no invisible characters, no marked digits.
 
 Digits of every script become ASCII digits, full-width and styled letters ASCII letters. Characters
 that state a number in another way become one of the signs below, of which `re` has no class.
 """
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 VULGAR, OTHER, IDEOGRAPH = "\ue000", "\ue001", "\ue002"
@@ -13,6 +14,17 @@ _TAKEN = "\ue003"
 _SIGNS = frozenset((VULGAR, OTHER, IDEOGRAPH))
 # Signs that compare as something else: Turkish i, hyphens that break no line, Arabic separators.
 _LIKE = {"\u0131": "i", "\u0130": "i", "\u2010": "-", "\u2011": "-", "\u066b": ".", "\u066c": ","}
+# Characters that show nothing, besides those of category Cf: `Default_Ignorable_Code_Point`.
+_IGNORABLE = (
+    ("\u034f", "\u034f"),
+    ("\u115f", "\u1160"),
+    ("\u17b4", "\u17b5"),
+    ("\u180b", "\u180f"),
+    ("\u3164", "\u3164"),
+    ("\ufe00", "\ufe0f"),
+    ("\uffa0", "\uffa0"),
+    ("\U000e0100", "\U000e01ef"),
+)
 # Pictures of a number, by the start of their Unicode name.
 _PICTURES = (
     "CLOCK FACE ",
@@ -56,14 +68,44 @@ def fold(text: str) -> Folded:
     """
     if text.isascii():
         return Folded(text, text, None)
-    places = tuple(place for place, each in enumerate(text) if not _is_invisible(each))
+    places = tuple(_visible(text))
     visible = "".join(text[place] for place in places)
     whole = len(places) == len(text)
     return Folded("".join(map(_folded, visible)), visible, None if whole else places)
 
 
+def spread(text: str) -> str:
+    r"""Return a text of the same length with a space in the place of each invisible character.
+
+    Examples:
+        >>> spread("five\u200bpens")
+        'five pens'
+    """
+    if text.isascii():
+        return text
+    return "".join(" " if _is_invisible(each) else each for each in text)
+
+
+def _visible(text: str) -> Iterator[int]:
+    """Yield the places of what is read: not of marks on a digit either, such as an underline."""
+    on_digit = False
+    for place, each in enumerate(text):
+        if _is_invisible(each):
+            continue
+        if not each.isascii() and unicodedata.category(each) in ("Mn", "Me"):
+            if not on_digit:
+                yield place
+            continue
+        on_digit = each.isdecimal()
+        yield place
+
+
 def _is_invisible(character: str) -> bool:
-    return unicodedata.category(character) == "Cf" and not _is_picture(character)
+    if character.isascii():
+        return False
+    if unicodedata.category(character) == "Cf":
+        return not _is_picture(character)
+    return any(first <= character <= last for first, last in _IGNORABLE)
 
 
 def _is_picture(character: str) -> bool:

@@ -143,7 +143,11 @@ def _table(block: Sequence[str]) -> Iterator[str]:
 def _cells(line: str) -> list[str]:
     sign = _separator(line)
     text = line.strip().strip("|") if sign == "|" else line
-    (row,) = csv.reader([text], delimiter=sign)
+    try:
+        (row,) = csv.reader([text], delimiter=sign)
+    except csv.Error:
+        # A cell is longer than the module reads.
+        row = text.split(sign)
     return [cell.strip() for cell in row]
 
 

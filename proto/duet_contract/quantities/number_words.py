@@ -52,9 +52,11 @@ _DENOMINATORS = {
 _WORD = "|".join(sorted([*_SMALL, *_TENS, *MAGNITUDES], key=len, reverse=True))
 # A line may end inside a number.
 _GAP = r"(?:\s{1,3}|-)"
+# Of what is counted so many times, of groups and coins, and of what is about so much: "by fives".
+_SUFFIX = "(?:e?s|fold|ish|pence|penny|some(?:thing)?s?)"
 _SEQUENCE = re.compile(
-    rf"(?<![^\W\d_])(?:a{_GAP}(?=(?:{'|'.join(MAGNITUDES)})\b))?"
-    rf"(?:{_WORD})(?:{_GAP}(?:and{_GAP})?(?:{_WORD})){{0,12}}(?=(?:fold)?(?![^\W\d_]))",
+    rf"(?<![^\W\d_])(?:a{_GAP}(?=(?:{'|'.join(MAGNITUDES)})(?![^\W\d_])))?"
+    rf"(?:{_WORD})(?:{_GAP}(?:and{_GAP})?(?:{_WORD})){{0,12}}(?={_SUFFIX}?(?![^\W\d_]))",
     re.IGNORECASE,
 )
 _AND_PART = re.compile(
@@ -83,8 +85,8 @@ def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
         [(0, 19, Fraction(206, 1)), (23, 34, Fraction(25, 1))]
         >>> list(read_words("one of the first")), list(read_words("two-thirds"))
         ([], [(0, 10, Fraction(2, 3))])
-        >>> [(end, int(value)) for _, end, value in read_words("tenfold, and two twenties")]
-        [(3, 10), (16, 2), (25, 20)]
+        >>> [(end, int(value)) for _, end, value in read_words("tenfold, and two twenties, fives")]
+        [(3, 10), (16, 2), (25, 20), (31, 5)]
     """
     place = 0
     while match := _SEQUENCE.search(text, place):

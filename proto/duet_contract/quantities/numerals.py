@@ -5,11 +5,12 @@ Recognized notation, with the value that is read:
 - `3`, `1,000`, `1 000` (no-break spaces), `1'000`, `1.000.000`, `1,00,000`: whole numbers.
 - `2.5`, `.5`, `1,5` (a comma that groups no thousands), `1.000,50`, `2e3`: decimals.
 - `1/2`, `2 1/2`, `½`, `2½`, also with a fraction slash. `-5` after white space is negative.
-- `5 million`, `2 and a half`: one number. `3rd`: an ordinal, value 3.
-- `9:30`: a time, value 9.5 hours; `am` and `pm` stay in the text.
+- `5 million`, `2 and a half`, `$5k`, `€2.5M`: one number. `3rd`: an ordinal, value 3.
+- `9:30`: a time, value 9.5 hours; `am` and `pm` stay in the text, and 12 before them is hour 0.
+- `a ratio of 3:10`, `1:75`: two numbers, which cannot be times.
 - `2024-05-01`, `12/25/2024`, `1.2.3`, more than 30 digits: no value to compute with.
 - `two` to `nine hundred trillion`, `a hundred`, `one and a half`, `two thirds of`, `twenties`,
-  `tenfold`: numbers in words.
+  `tenfold`, `by fives`, `fortyish`: numbers in words.
 - `Ⅳ`, `①`, `²`, `三`; `🔟`, `🕒` and dice, which have no value to compute with.
 - `II` to `XXXIX`, and Roman numerals from four letters, in capitals: ordinals.
 
@@ -26,7 +27,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from duet_contract.quantities.folding import IDEOGRAPH, OTHER, VULGAR, Folded, fold
+from duet_contract.quantities.folding import IDEOGRAPH, OTHER, VULGAR, Folded, fold, spread
 from duet_contract.quantities.number_words import MAGNITUDES, read_words
 
 Kind = Literal["number", "word", "fraction", "ordinal", "time", "date", "exponent", "code"]
@@ -43,6 +44,14 @@ _AND_PART = (
     rf"(?:{_GAP}(?P<great>{_MAGNITUDE})\b)?)?"
 )
 _ROMAN = r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+# Of an amount of money: "10k" may be a distance.
+_SHORT = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
+_MONEY_SIGNS = frozenset("$€£¥₹")
+_DAY_HALF = re.compile(r"\s?[ap]\.?m\b", re.IGNORECASE)
+# What tells a ratio from a time is before it in its sentence, not far away.
+_RATIO = re.compile(r"\b(?:ratios?|proportions?|odds|scale)\b[^.?!;]*$", re.IGNORECASE)
+_NEAR = 120
+_LETTER = r"[^\W\d_]"
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _NUMBERS = re.compile(
     rf"""
@@ -56,11 +65,12 @@ _NUMBERS = re.compile(
       | (?P<core>(?<![\w.])\.\d+ | \d+(?:[.,'\u2019\u00a0\u202f\u2009]\d+){{0,12}})
         (?P<exponent>[eE][+-]?\d\d?(?!\w))?
         (?:(?P<ordinal>st|nd|rd|th)\b
+          | (?P<short>(?-i:[kKMB]|[mMbB]n))\b
           | (?:{_GAP}?(?P<magnitude>{_MAGNITUDE}(?:{_GAP}{_MAGNITUDE})?)\b)? {_AND_PART})
     )
   | (?P<other>{OTHER})
   | (?P<ideographs>{IDEOGRAPH}+)
-  | (?<![^\W_])(?-i:(?=[IVX]{{2,}}(?![^\W_])|[IVXLCDM]{{4,}}(?![^\W_]))(?P<roman>{_ROMAN}))(?![^\W_])
+  | (?<!{_LETTER})(?-i:(?=[IVX]{{2,}}(?!{_LETTER})|[IVXLCDM]{{4,}}(?!{_LETTER}))(?P<roman>{_ROMAN}))(?!{_LETTER})
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -92,15 +102,31 @@ def find_numerals(text: str) -> list[Numeral]:
         >>> [str(each.value) for each in find_numerals("Two boxes of 1,5kg and 2 1/2 cups")]
         ['2', '3/2', '5/2']
     """
-    folded = fold(text)
+    found = _found(fold(text))
+    spaced = spread(text)
+    if spaced != text:
+        # A character without width may also be the end of a word, as a zero-width space is.
+        taken = bytearray(len(text))
+        for each in found:
+            taken[each.start : each.end] = bytes([1]) * (each.end - each.start)
+        more = (each for each in _found(fold(spaced)) if not any(taken[each.start : each.end]))
+        found = sorted([*found, *more], key=_start)
+    return found
+
+
+def _found(folded: Folded) -> list[Numeral]:
     found: list[Numeral] = []
     end = 0
-    for numeral in sorted([*_digits(folded), *_words(folded.text)], key=lambda n: n.start):
+    for numeral in sorted([*_digits(folded), *_words(folded.text)], key=_start):
         if numeral.start >= end:
             end = numeral.end
             start, stop = folded.span(numeral.start, end)
             found.append(replace(numeral, start=start, end=stop))
     return found
+
+
+def _start(numeral: Numeral) -> int:
+    return numeral.start
 
 
 def last_before(text: str, end: int) -> str:
@@ -128,7 +154,7 @@ def _read(match: re.Match[str], text: str) -> Numeral:
     if match["date"]:
         return Numeral(start, end, "date", None)
     if match["time"]:
-        return Numeral(start, end, "time", _hours(match["time"]))
+        return _read_time(match, text)
     if match["other"]:
         sign = text[start]
         stated = _numeric(sign)
@@ -157,6 +183,17 @@ def _read(match: re.Match[str], text: str) -> Numeral:
     return Numeral(start, end, "fraction", _times(value, sign_value))
 
 
+def _read_time(match: re.Match[str], text: str) -> Numeral:
+    start, end = match.span()
+    hours, minutes, *seconds = map(int, match["time"].split(":"))
+    in_half = _DAY_HALF.match(match.string, end) is not None
+    is_ratio = not in_half and _RATIO.search(text[max(0, start - _NEAR) : start])
+    if is_ratio or any(each >= 60 for each in (minutes, *seconds)):
+        return Numeral(start, match.string.index(":", start), "number", Fraction(hours))
+    value = Fraction(hours) + Fraction(minutes, 60) + Fraction(sum(seconds), 3600)
+    return Numeral(start, end, "time", value - 12 if in_half and hours == 12 else value)
+
+
 def _roman(numeral: str) -> int:
     digits = [_ROMAN_DIGITS[each] for each in numeral]
     return sum(
@@ -173,6 +210,12 @@ def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
     if used < len(match["core"]):
         return Numeral(start, match.start("core") + used, "number", _times(value, sign))
     kind: Kind = "code" if value is None else "number"
+    if match["short"]:
+        if value is None or last_before(match.string, start) not in _MONEY_SIGNS:
+            return Numeral(start, match.start("short"), kind, _times(value, sign))
+        return Numeral(start, match.end(), kind, value * _SHORT[match["short"].lower()])
+    if core == "12" and value is not None and _DAY_HALF.match(match.string, match.end()):
+        return Numeral(start, match.end(), "time", Fraction(0))
     if value is not None and match["exponent"]:
         power = int(match["exponent"][1:])
         value = value * Fraction(10) ** power if abs(power) <= MOST_DIGITS else None
@@ -242,11 +285,6 @@ def _are_thousands(groups: list[str], separators: list[str]) -> bool:
 def _is_mixed(match: re.Match[str]) -> bool:
     top, bottom = match["top"], match["bottom"]
     return len(top) <= 4 and len(bottom) <= 4 and int(top) < int(bottom)
-
-
-def _hours(clock: str) -> Fraction:
-    hours, minutes, *seconds = map(int, clock.split(":"))
-    return Fraction(hours) + Fraction(minutes, 60) + Fraction(sum(seconds), 3600)
 
 
 def _numeric(sign: str) -> Fraction | None:

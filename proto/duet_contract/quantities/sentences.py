@@ -1,21 +1,36 @@
 """Sentences around results: those that a decoder writes, and plain ones that need no decoder."""
 
 import re
+from collections.abc import Sequence
 
 from duet_contract.errors import FormulaError
 from duet_contract.quantities.checks import result_of
 from duet_contract.quantities.computing import Value, compute
+from duet_contract.quantities.labels import LABEL
 from duet_contract.quantities.masking import Masked, fill_labels
-from duet_contract.quantities.rounding import Asked, asked, written
+from duet_contract.quantities.nouns import is_plural, singular
+from duet_contract.quantities.rounding import Asked, asked, asks_time_of_day, written
+from duet_contract.quantities.units import times_of_day
 
 RESULT = "{=}"
 """Takes the result of the signal's formula."""
 _HOLE = re.compile(r"\{([^{}]*)\}")
+# With what changes around the number 1: "There are {=} red pens".
+_NUMBER = re.compile(
+    r"(?P<there>\bthere (?:are|were) (?:only )?)?(?P<sign>[$€£¥₹]?)\{[^{}]*\}"
+    r"(?P<after>\s*(?:o['\u2019]?clock\b|[ap]m\b|[ap]\.m\.))?(?P<words>(?: [^\W\d_]+){1,6})?",
+    re.IGNORECASE,
+)
+_OF_ONE = {"are": "is", "were": "was", "have": "has"}
+_BEFORE_NOUN = 3
+_NO_ADJECTIVES = (
+    "and at by can could did do does each for from in is left of on or out per than that to was will "
+    "with would"
+)
+_NO_ADJECTIVE = frozenset([*_OF_ONE, *_NO_ADJECTIVES.split()])
 # Labels, and placeholders of a redaction, which may have digits.
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
-_MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
-_NO_NOUN_WORDS = "did does do is are was were will would can could has have of"
-_NO_NOUN = frozenset(_NO_NOUN_WORDS.split())
+_MANY = re.compile(r"\bhow many ((?:[^\W\d_]+ ){0,3}[^\W\d_]+)", re.IGNORECASE)
 _OF_MONEY = re.compile(r"[$\u20ac\u00a3]\{|\} (?:dollars|euros)\b")
 _OF_POUNDS = re.compile(r"\} pounds\b")
 
@@ -54,7 +69,13 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
         raise FormulaError(
             "the sentence has the result twice, a single brace, or digits of its own"
         )
-    what, signal = asked_by(masked.text, sentence), RESULT.strip("{}")
+    if unknown := set(LABEL.findall(sentence)) - set(LABEL.findall(masked.text)):
+        if value:
+            raise FormulaError(f"the sentence has the label {min(unknown)}, the question has not")
+        # There is no other formula than the sentence's.
+        plain = plain_sentence(masked.text, asked(masked.text))
+        holes, sentence = holes[-1:], plain.replace(RESULT, f"{{{holes[-1]}}}")
+    signal = RESULT.strip("{}")
     if signal in holes and value is None:
         raise FormulaError("the sentence takes the signal's result, and there is no signal")
     before = "".join(f"{step.formula}={step.name};" for step in value.work) if value else ""
@@ -62,29 +83,89 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
         value if value and hole == signal else compute(before + hole, masked.quantities)
         for hole in holes
     ]
+    said = value if value and signal in holes else results[-1]
+    what = asked_by(masked, sentence, said)
+    half = _half_of_day(masked, said) if what.sort == "clock" else ""
     numbers = iter(results)
+
+    def number(hole: re.Match[str]) -> str:
+        text, after = written(result_of(masked, next(numbers)), what), hole["after"] or ""
+        there, words = hole["there"] or "", hole["words"] or ""
+        if half:
+            after = f" {half}" + ("." if after.endswith(".") and hole.end() == len(told) else "")
+        elif ":" in text:
+            after = ""
+        if text == "1" and not hole["sign"]:
+            there, words = _of_one(there, words)
+        # The sign goes before the currency: -$5.
+        minus, digits = ("-", text[1:]) if text[0] == "-" else ("", text)
+        return f"{there}{minus}{hole['sign']}{digits}{after}{words}"
+
     # Labels first: no hole has brackets, and no number becomes a label.
-    text = _HOLE.sub(
-        lambda _: written(result_of(masked, next(numbers)), what),
-        fill_labels(sentence, masked.quantities),
-    )
-    return text, value if value and signal in holes else results[-1]
+    told = fill_labels(sentence, masked.quantities)
+    return _NUMBER.sub(number, told), said
 
 
-def asked_by(question: str, sentence: str) -> Asked:
-    """Return what a question asks for; the sentence of its answer may say that it is money.
+def asked_by(masked: Masked, sentence: str, value: Value) -> Asked:
+    """Return what a question asks for, as far as the answer tells more than the question.
+
+    The sentence may say that it is money. A result of times of day is one, where the question asks
+    when something is.
 
     Args:
-        question: masked.
+        masked: the question.
         sentence: with `{=}` or other formulas in braces.
+        value: what the answer gives.
 
     Examples:
-        >>> asked_by("One pen is $[a]. What is it for [b]?", "It is {=} dollars.").sort
+        >>> from duet_contract.quantities import compute, mask
+        >>> question = mask("One pen is $3. What is it for 2?")
+        >>> value = compute("a*b", question.quantities)
+        >>> asked_by(question, "It is {=} dollars.", value).sort
         'money'
     """
-    what = asked(question)
-    says_money = _OF_MONEY.search(sentence) or ("£" in question and _OF_POUNDS.search(sentence))
+    what = asked(masked.text)
+    if what.sort not in ("number", "money"):
+        return what
+    if asks_time_of_day(masked.text):
+        times = [said for name, said in times_of_day(masked).items() if name in value.used]
+        # The difference of two is a time that passed.
+        if len(times) == 1:
+            return Asked("clock" if times[0] else "day clock", None)
+    says_money = _OF_MONEY.search(sentence) or ("£" in masked.text and _OF_POUNDS.search(sentence))
     return Asked("money", None) if what.sort == "number" and says_money else what
+
+
+def _half_of_day(masked: Masked, value: Value) -> str:
+    """Return "am" or "pm" of a time of day, if the question says it of the time that is counted from."""
+    (start,) = (said for name, said in times_of_day(masked).items() if name in value.used)
+    # A formula with 12 has counted beyond noon itself.
+    if start not in ("am", "pm") or any("12" in step.symbols for step in value.steps):
+        return ""
+    return "pm" if (value.value + (12 if start == "pm" else 0)) % 24 >= 12 else "am"
+
+
+def _of_one(there: str, words: str) -> tuple[str, str]:
+    """Write the noun and the verb around a single thing in the singular: "1 pen is left"."""
+    each = words.split()
+    noun = _noun_at(each)
+    if noun is not None:
+        each[noun] = singular(each[noun])
+    verb = next((at for at, word in enumerate(each) if word in _OF_ONE), None)
+    if verb is not None and (noun is not None or verb == 0 or each[0] == "of"):
+        each[verb] = _OF_ONE[each[verb]]
+    there = there.replace(" are", " is").replace(" were", " was")
+    return there, "".join(f" {word}" for word in each)
+
+
+def _noun_at(words: Sequence[str]) -> int | None:
+    """Return the place of the first plural noun of words after a number; None without one."""
+    for place, word in enumerate(words[:_BEFORE_NOUN]):
+        if is_plural(word):
+            return place
+        if word.lower() in _NO_ADJECTIVE:
+            return None
+    return None
 
 
 def plain_sentence(question: str, what: Asked) -> str:
@@ -100,12 +181,13 @@ def plain_sentence(question: str, what: Asked) -> str:
         'The answer is {=} pens.'
     """
     found = _MANY.findall(question)
-    noun = found[-1].lower() if found else ""
+    words = found[-1].lower().split() if found else []
+    noun = "" if (place := _noun_at(words)) is None else " ".join(words[: place + 1])
     if what.sort == "percent":
         return f"The answer is {RESULT}%."
     sign = next((sign for sign in "$€£" if sign in question), "")
-    if sign and what.sort == "money" and noun not in ("cents", "pennies"):
+    if sign and what.sort == "money":
         return f"The answer is {sign}{RESULT}."
-    if not noun or noun.split()[-1] in _NO_NOUN:
+    if not noun:
         return f"The answer is {RESULT}."
     return f"The answer is {RESULT} {noun}."

@@ -36,20 +36,54 @@ _NO_UNIT_WORDS = (
     "had has have"
 )
 _NO_UNIT = frozenset(_NO_UNIT_WORDS.split())
-_AFTER = re.compile(r"[\s-]*([^\W\d_]+)(?:[\s-]+(?:per|an|a|each)[\s-]+([^\W\d_]+))?")
+POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+"""Words before a unit of length that say its power."""
+_POWER = rf"(?:({'|'.join(POWERS)})\.?[\s-]+)?"
+_AFTER = re.compile(
+    rf"[\s-]*{_POWER}([^\W\d_]+)(?:[\s-]+(?:per|an|a|each)[\s-]+([^\W\d_]+))?", re.IGNORECASE
+)
+# Measures that need not be whole, and whose unit is not followed.
+_OTHER_MEASURES = (
+    "acre hectare degree calorie watt kilowatt volt byte kilobyte megabyte gigabyte mph kph knot"
+)
+_MEASURES = frozenset(form for word in _OTHER_MEASURES.split() for form in (word, f"{word}s"))
+_TIME_OF_DAY = re.compile(r"\s*(?:(o['\u2019]?\s?clock)|([ap])\.?m)\b", re.IGNORECASE)
 _MONEY_SIGNS = frozenset("$€£¥₹")
 _MONEY_SIGN_AFTER = re.compile(r"\s*[€£¥₹$]")
 
 
 def is_measure(word: str) -> bool:
     """Return whether a word is a unit of measure, so that a result in it need not be whole."""
-    return word.lower() in _DIMENSION
+    return word.lower() in _DIMENSION or word.lower() in _MEASURES
 
 
-def unit_of_word(word: str) -> Dimensions:
-    """Return the unit that a word names; empty if it names things that are counted."""
+def unit_of_word(word: str, power: str | None = None) -> Dimensions:
+    """Return the unit that a word names; empty if it names things that are counted.
+
+    Args:
+        word: such as "feet".
+        power: what is before it, if it says a power: "square".
+    """
     dimension = _DIMENSION.get(word.lower())
-    return Counter({dimension: 1} if dimension else ())
+    return Counter({dimension: POWERS.get((power or "").lower(), 1)} if dimension else ())
+
+
+def times_of_day(masked: Masked) -> dict[str, str]:
+    """Return the quantities that are times of day, by name: "am", "pm", "o'clock", or "" (as 14:30).
+
+    Examples:
+        >>> from duet_contract.quantities import mask
+        >>> times_of_day(mask("from 9 am to 14:30, or from 3 to 5 o'clock"))
+        {'a': 'am', 'b': '', 'd': "o'clock"}
+    """
+    found: dict[str, str] = {}
+    kinds = {quantity.name: quantity.kind for quantity in masked.quantities}
+    for place in LABEL.finditer(masked.text):
+        after = _TIME_OF_DAY.match(masked.text, place.end())
+        if place[1] in kinds and (after or kinds[place[1]] == "time"):
+            half = after[2] if after else None
+            found[place[1]] = f"{half.lower()}m" if half else "o'clock" if after else ""
+    return found
 
 
 def units(masked: Masked) -> dict[str, Dimensions]:
@@ -72,11 +106,13 @@ def units(masked: Masked) -> dict[str, Dimensions]:
 def _unit_of(text: str, start: int, end: int) -> Dimensions | None:
     if last_before(text, start) in _MONEY_SIGNS or _MONEY_SIGN_AFTER.match(text, end):
         return Counter({"money": 1})
+    if _TIME_OF_DAY.match(text, end):
+        return Counter({"time": 1})
     follows = _AFTER.match(text, end)
-    if not follows or follows[1].lower() in _NO_UNIT:
+    if not follows or follows[2].lower() in _NO_UNIT:
         return None
-    unit = unit_of_word(follows[1])
-    if follows[2] and (per := _DIMENSION.get(follows[2].lower())):
+    unit = unit_of_word(follows[2], follows[1])
+    if follows[3] and (per := _DIMENSION.get(follows[3].lower())):
         unit[per] -= 1
     return unit
 

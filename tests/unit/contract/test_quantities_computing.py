@@ -126,12 +126,23 @@ def test_work_shows_numbers_and_steps() -> None:
         ("How much money does she have?", Fraction(7, 2), "3.50"),
         ("How many dollars did it cost?", Fraction(10, 3), "3.33"),
         ("How many dollars did it cost?", Fraction(10), "10"),
+        ("How many cents did it cost?", Fraction(25, 2), "12.5"),
+        ("How many quarters has she?", Fraction(5, 2), "2.5"),
         ("How many hours did she walk?", Fraction(1, 3), "0.33"),
         ("How many hours did she walk?", Fraction(1, 8), "0.125"),
         ("What percentage of the liquid is water?", Fraction(200, 3), "66.67"),
         ("How much did he lose?", Fraction(-5, 2), "-2.5"),
         ("What is it?", Fraction(-1, 1000), "-0.001"),
         ("What does it cost? It is blue.", Fraction(1, 2), "0.50"),
+        ("What is the weight of a grain?", Fraction(1, 300), "0.0033"),
+        ("What does a grain cost?", Fraction(1, 300), "0.0033"),
+        ("What does a grain cost?", Fraction(1, 30), "0.03"),
+        ("What is it?", Fraction(-1, 10**30), "0"),
+        ("What fraction of the pens is red?", Fraction(5, 8), "5/8"),
+        ("What is that as a fraction?", Fraction(-1, 3), "-1/3"),
+        ("What fraction is red, in percent?", Fraction(125, 2), "62.5"),
+        ("How many times as old is he?", Fraction(1, 3), "0.33"),
+        ("How many times did he run?", Fraction(1, 3), "0.33"),
         ("", Fraction(1, 2), "0.5"),
     ],
 )
@@ -245,8 +256,13 @@ def test_a_result_needs_a_signal() -> None:
         ("b*c=A;a-A", "Nina has {=} of 12 euros.", "The answer is 16.", "16", []),
         ("b*c=A;a-A", "[NAME_1] has {=} euros left.", "[NAME_1] has 16 euros left.", "16", []),
         ("b*c", "Nina has {a-A} euros left.", "Nina has 16 euros left.", "16", []),
+        ("b*c=A;a-A", "Nina has {a-b*c} euros left.", "Nina has 16 euros left.", "16", []),
+        # Not what the signal's formula gives.
+        ("b*c=A;a-A", "Nina has {a-b} euros left.", "The answer is 16.", "16", []),
+        ("b*c=A;a-A", "Of [d] euros, {=} are left.", "The answer is 16.", "16", []),
         ("b*c=", "{a-b*c} euros are left.", "16 euros are left.", "16", []),
         (None, "{b*c=A;a-A} euros are left.", "16 euros are left.", "16", []),
+        (None, "Of [d] euros, {b*c=A;a-A} are left.", "The answer is 16.", "16", []),
         ("b*c", "It is {=}.", "It is 24.", "24", ["leaves out 1 of the question's numbers"]),
         ("a-b", "It is {=}.", "It is 37.", "37", ["leaves out 1", "unlike units"]),
         ("b-a*c", "", "The answer is -317.", "-317", ["negative", "unlike units", "unit is not"]),
@@ -278,6 +294,84 @@ def test_a_cut_signal_marks_the_answer() -> None:
     )
 
 
+def test_a_sentence_may_know_more_than_a_part_of_a_formula() -> None:
+    sentence = "Nina has {a-b*c} euros left."
+    for ended in ({"cut": True}, {"whole": False}):
+        assert answer_of(QUESTION, "b*c=A;a", sentence, **ended).text == "Nina has 16 euros left."
+    assert answer_of(QUESTION, "b*c=A;a", sentence).text == "The answer is 40."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentence", "text"),
+    [
+        ("3 2", "There are {=} pens left.", "There is 1 pen left."),
+        ("3 2", "{=} red pens are left of [a].", "1 red pen is left of 3."),
+        ("3 2", "{=} are left.", "1 is left."),
+        ("3 2", "She has only {=} slices of cake, which are small.", "She has only 1 slice of cake, which are small."),
+        ("3 2", "That is {=} children.", "That is 1 child."),
+        ("3 2", "{=} of the pens are left.", "1 of the pens is left."),
+        ("3 2", "It weighs {=} pounds less.", "It weighs 1 pound less."),
+        ("5 2", "There are {=} pens left.", "There are 3 pens left."),
+        ("3.5 2", "She walks {=} miles.", "She walks 1.5 miles."),
+        ("13 2", "{=} glasses are left.", "11 glasses are left."),
+        ("3 2", "It is ${=} less.", "It is $1 less."),
+        ("2 3", "The change is ${=}.", "The change is -$1."),
+        ("2 3", "The change is {=} degrees.", "The change is -1 degrees."),
+    ],
+)  # fmt: skip
+def test_answers_are_written_as_a_person_would(numbers: str, sentence: str, text: str) -> None:
+    first, second = numbers.split()
+    question = mask(f"It was {first} and then {second} less. What is it?")
+    assert answer_of(question, "a-b", sentence).text == text
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "text"),
+    [
+        ("How many red pens are there?", "", "The answer is 1 red pen."),
+        ("How many more glass marbles has she?", "", "The answer is 1 more glass marble."),
+        ("How many are left?", "", "The answer is 1."),
+        ("How many did she keep?", "", "The answer is 1."),
+        ("How many people came to the parties?", "", "The answer is 1 person."),
+        ("It is $5. How many quarters are left?", "", "The answer is 1 quarter."),
+        ("It is $5. How many cents are left?", "", "The answer is 1 cent."),
+    ],
+)
+def test_a_plain_sentence_has_the_noun(question: str, sentence: str, text: str) -> None:
+    assert answer_of(mask(f"3 and 2. {question}"), "a-b", sentence).text == text
+
+
+@pytest.mark.parametrize(
+    ("question", "formula", "sentence", "text", "value"),
+    [
+        ("It begins at 9:30 am and takes 4 hours. When does it end?", "a+b",
+         "It ends at {=} o'clock.", "It ends at 1:30 pm.", "1:30"),
+        ("It begins at 9:30 and takes 4 hours. When does it end?", "a+b",
+         "It ends at {=}.", "It ends at 13:30.", "13:30"),
+        ("It begins at 10 pm and takes 4 hours. What time is it then?", "a+b",
+         "It is {=} p.m.", "It is 2 am.", "2"),
+        ("It begins at 10 pm and takes 4 hours. What time is it then?", "a+b-12",
+         "It is {=}.", "It is 2.", "2"),
+        ("It ends at 3 o'clock after 4.5 hours. At what time did it begin?", "a-b",
+         "It began at {=} o'clock.", "It began at 10:30.", "10:30"),
+        ("It begins at 9 o'clock and takes 4 hours. When is it over?", "a+b",
+         "It is over at {=} o'clock.", "It is over at 1 o'clock.", "1"),
+        ("It begins at 12:15 pm and ends at 2 pm. How long is it?", "b-a",
+         "It takes {=} hours.", "It takes 1.75 hours.", "1.75"),
+        ("He slept from 10 pm to 6 am. How many hours is that?", "b-a",
+         "That is {=} hours.", "That is 8 hours.", "8"),
+        ("At 9 o'clock 4 people came. How many people is that when 5 more come?", "b+c",
+         "That is {=} people.", "That is 9 people.", "9"),
+    ],
+)  # fmt: skip
+def test_times_of_day_are_written_as_such(question, formula, sentence, text, value) -> None:
+    found = answer_of(mask(question), formula, sentence)
+    assert (found.text, found.value) == (text, value)
+    assert not {"the formula adds unlike units", "the result's unit is not the one asked for"} & {
+        *found.doubts
+    }
+
+
 @given(
     st.text(alphabet="0123456789 abc.,/%$½三²[]?", max_size=40),
     st.none() | st.text(alphabet="abcA012.%+-*/();=?{}", max_size=30),
@@ -300,11 +394,38 @@ def test_any_signal_and_sentence_give_an_answer(
         ("3 pens cost $6. How much does he pay?", "b", False),
         ("3 pens cost $6. How much does he pay?", "a", True),
         ("20% of 50 pens are red. What percent is blue?", "b", False),
+        ("A room is 5 feet by 3 feet. How many square feet is it?", "a*b", False),
+        ("A room is 5 feet by 3 feet. How many square feet is it?", "a+b", True),
+        ("A room has 5 square feet and one 3 square feet. How many feet is it?", "a+b", True),
     ],
 )
 def test_a_result_in_another_unit_is_suspicious(question, formula, wrong) -> None:
     masked = mask(question)
-    assert check(masked, compute(formula, masked.quantities)).wrong_unit == wrong
+    found = check(masked, compute(formula, masked.quantities))
+    assert (found.wrong_unit, found.fractional) == (wrong, False)
+
+
+def test_measures_need_not_be_whole() -> None:
+    for what in (
+        "square feet",
+        "acres",
+        "degrees",
+        "times as much milk",
+        "times larger",
+        "times more milk than water",
+        "fluid ounces",
+    ):
+        masked = mask(f"It is 2.5 by 3. How many {what} is that?")
+        assert not check(masked, compute("a*b", masked.quantities)).fractional
+    for what in (
+        "square tables",
+        "quarters",
+        "pennies",
+        "times after noon",
+        "times more did she run, and",
+    ):
+        masked = mask(f"It is 2.5 by 3. How many {what} is that?")
+        assert check(masked, compute("a*b", masked.quantities)).fractional
 
 
 @pytest.mark.parametrize(

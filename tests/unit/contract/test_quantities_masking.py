@@ -109,12 +109,42 @@ def test_numbers_do_not_show_in_the_masked_text(words: str, digits: str) -> None
         ("㍙ ㏠ ㋀ ⒌ 🄆 but 5㎡", "[a] [b] [c] [d] [e] but [f]㎡", [None, None, None, 5, 5, 5]),
         ("World War II, Henry VIII, MCMXCIV", "World War [a], Henry [b], [c]", [2, 8, 1994]),
         ("I, V, XL, CD, MIX, MIMI, vi, IIII", "I, V, XL, CD, MIX, MIMI, vi, IIII", []),
+        ("4XIV and II5, a hundred1", "[a][b] and [c][d], [e][f]", [4, 14, 2, 5, 100, 1]),
+        ("1\u03322\u0332 pens, 1\u034f000, t\ufe0fwo", "[a]\u0332 pens, [b], [c]", [12, 1000, 2]),
+        ("five\u200bpens, XIV\u00adth", "[a]\u200bpens, [b]\u00adth", [5, 14]),
+        ("by fives, in sixes, a threesome, fortyish, sixpence",
+         "by [a]s, in [b]es, a [c]some, [d]ish, [e]pence", [5, 6, 3, 40, 6]),
+        ("two thousands, often tense", "[a]s, often tense", [2000]),
+        ("a ratio of 7:11, the odds are 2:15:30", "a ratio of [a]:[b], the odds are [c]:[d]:[e]",
+         [7, 11, 2, 15, 30]),
+        ("The ratio of pens to pads is 10:45. At 9:30.",
+         "The ratio of pens to pads is [a]:[b]. At [c].", [10, 45, Fraction(19, 2)]),
+        ("In this ratio at 3:10 pm, 1:75", "In this ratio at [a] pm, [b]:[c]",
+         [Fraction(19, 6), 1, 75]),
+        ("12 pm to 12:30 p.m., 12:15am, 11:30 am", "[a] pm to [b] p.m., [c]am, [d] am",
+         [0, Fraction(1, 2), Fraction(1, 4), Fraction(23, 2)]),
+        ("12 amps, 12 pens, 12 a", "[a] amps, [b] pens, [c] a", [12, 12, 12]),
+        ("$5k, \u20ac 2.5M, \u00a31bn", "$[a], \u20ac [b], \u00a3[c]", [5000, 2_500_000, 10**9]),
+        ("a 10k run, 5K, $5kg, $2m + 3$", "a [a]k run, [b]K, $[c]kg, $[d]m + [e]$",
+         [10, 5, 5, 2, 3]),
     ],
 )  # fmt: skip
 def test_what_a_quantity_is(question: str, masked: str, values: list[Fraction | None]) -> None:
     found = mask(question)
     assert found.text == masked
     assert [quantity.value for quantity in found.quantities] == values
+
+
+@pytest.mark.parametrize("glue", ["", "X", "9", "\u200b", "12:"])
+def test_no_character_of_any_number_stays(glue: str) -> None:
+    """Every one that Unicode has, between others that may join it."""
+    numbers = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) in DIGITS]
+    assert len(numbers) > 1500
+    for number in numbers:
+        question = f"{glue}{number}{glue}"
+        masked = mask(question)
+        assert unmask(masked) == question
+        assert not [char for char in masked.text if unicodedata.category(char) in DIGITS], question
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from duet_contract.quantities.notes import MOST_FACTS, facts, needed, with_facts
         ("loan = 2,884 dollars\nrent = 300 dollars", ("loan = 2,884 dollars.", "rent = 300 dollars.")),
         ("No numbers here.\n\n---\n17\n", ()),
         ("bus: 7\nbus: 7", ("bus: 7.",)),
+        # A cell longer than the csv module reads.
+        (f"bus|{'a' * 140_000} 5\ntip|3", (f"bus: {'a' * 140_000} 5.", "tip: 3.")),
     ],
 )  # fmt: skip
 def test_facts_of_notes(note: str, expected: tuple[str, ...]) -> None:

@@ -306,6 +306,17 @@ def test_formulas_that_agree_are_what_a_computed_answer_stands_on(tmp_path: Path
     assert not receipt.low_confidence
 
 
+def test_the_same_amount_agrees_however_it_is_written(tmp_path: Path) -> None:
+    data = manifest_data(schema=2, quantities="private", answers="computed")
+    pair = Pair(tmp_path, Manifest.model_validate(data))
+    question = "A pen is 1.30. What is it for 4 and 9?"
+    sentences = {"c": ("{=}.", 0.9), "a*b": ("${=}.", 0.9), "b*a": ("{=}.", 0.9)}
+    reasoner = Reasoner(["a*b", "b*a", "c"])
+    result, _ = ask(reasoner, pair, decoder_of(sentences), question=question, budget=8, rounds=3)
+    assert [r.answer for r in result.receipt.rounds] == ["5.20", "5.2"]
+    assert result.receipt.value == "5.2"
+
+
 @pytest.mark.parametrize("rounds", [0, -1, 17])
 def test_rounds_out_of_range(pair: Pair, rounds: int) -> None:
     with pytest.raises(UsageProblem, match="give 1 to 16"):

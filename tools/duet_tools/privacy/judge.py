@@ -34,7 +34,12 @@ _NUMBERS = frozenset(
         *f"{UNITS} {TEENS} {TENS} fourty ninty".split(),
         *(f"{tens}{unit}" for tens in TENS.split() for unit in ("one", *UNITS.split())),
         *(f"{tens[:-1]}ies" for tens in TENS.split()),
-        *(f"{word}fold" for word in f"{UNITS} {TEENS} {TENS} hundred".split()),
+        *(
+            f"{word}{suffix}"
+            for word in f"{UNITS} {TEENS} {TENS} hundred".split()
+            for suffix in ("fold", "ish", "some", "something", "pence")
+        ),
+        *(f"{word}{plural}" for word in f"{UNITS} {TEENS}".split() for plural in ("s", "es")),
     ]
 )
 # Units of measure that are one sign and have an exponent, such as the square metre.

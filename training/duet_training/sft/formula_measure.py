@@ -163,13 +163,16 @@ def is_right(value: Fraction, answer: str, reference: str) -> bool:
     Examples:
         >>> is_right(Fraction(2, 3), "0.67", "0.6666666667"), is_right(Fraction(3), "3", "4")
         (True, False)
+        >>> is_right(Fraction(27, 2), "1:30", "1:30"), is_right(Fraction(27, 2), "1:30", "2")
+        (True, False)
     """
     try:
         wanted = Fraction(reference.replace(",", ""))
+        near = _TOLERANCE * max(Fraction(1), abs(wanted))
+        return abs(value - wanted) <= near or abs(Fraction(answer) - wanted) <= near
     except (ValueError, ZeroDivisionError):
+        # One of them is a time of day or other text.
         return answer == reference
-    near = _TOLERANCE * max(Fraction(1), abs(wanted))
-    return abs(value - wanted) <= near or abs(Fraction(answer) - wanted) <= near
 
 
 def _earlier(value: Value, reference: str) -> bool:

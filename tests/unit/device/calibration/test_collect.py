@@ -91,3 +91,6 @@ def test_the_value_of_a_computed_answer_is_its_result(tmp_path: Path) -> None:
         row = collector.row(DataQuestion("a", asked, "3"), Deadline(10))
     assert row.full.text == row.samples[0].text == "3 buses for 90 people."
     assert row.full.measures["agreement"] == 1
+    cases = cases_of([row], {}, {}, against_cloud=False)
+    assert cases["gate"][0].otherwise.right
+    assert cases["more"][0].otherwise.right

@@ -382,10 +382,15 @@ def test_a_stale_one_of_the_user_gives_way_to_that_of_the_pair(
     own = calibration_for(pair.manifest).model_copy(update={"data": "own"})
     store(own, pair.manifest)
     assert calibration_of(pair) == own
-    store(own.model_copy(update={"pair": "toy@0.9.0"}), pair.manifest)
-    found = calibration_of(pair)
-    assert found
-    assert found.data == "sums"
+    for stale in ({"pair": "toy@0.9.0"}, {"decoder_sha256": "0" * 64}):
+        store(own.model_copy(update=stale), pair.manifest)
+        notes: list[str] = []
+        found = calibration_of(pair, notes.append)
+        assert found
+        assert found.data == "sums"
+        [note] = notes
+        assert note.startswith("your calibration is left out for that of the pair: ")
+        assert "duet-device calibrate DATA --pair toy" in note
 
 
 def test_an_altered_calibration_is_not_installed(

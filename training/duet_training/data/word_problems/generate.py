@@ -12,6 +12,7 @@ from duet_contract.quantities import (
     Masked,
     Quantity,
     asked,
+    asked_by,
     compute,
     mask,
     written,
@@ -46,6 +47,8 @@ _NOT_A_CONDITION = re.compile(
     r"(?:then|later|now|after|if|when|next|on|last|once|had|think|mix|stir|split|divide|buy)\b|.*[;:]",
     re.IGNORECASE,
 )
+# These need not be whole, and are in most problems.
+_USUALLY_WHOLE = re.compile(r"\bhow many (?:degrees|square feet|times)\b", re.IGNORECASE)
 _PUNCTUATION = re.compile(r"(?<=[\w%\]])([.,?!])(?=\s|$)")
 
 
@@ -112,7 +115,8 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     if template.formula == NO_FORMULA:
         return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUT_OF_REACH)
     formula = _relabelled(template, masked, numbers)
-    answer = written(compute(formula, masked.quantities).value, asked(masked.text))
+    value = compute(formula, masked.quantities)
+    answer = written(value.value, asked_by(masked, sentence, value))
     return MaskedProblem(
         template.id, question, formula, answer, template.family, _upper_first(sentence)
     )
@@ -179,7 +183,7 @@ def _numbers(question: str, template: Template, rng: random.Random) -> dict[str,
     holes = list(_NUMBER.finditer(question))
     sorts = {hole[1]: hole[2] or "" for hole in holes if not hole[3]}
     said = {hole[1]: _said(hole[3]) for hole in holes if hole[3]}
-    whole = asked(question).sort == "count"
+    whole = asked(question).sort == "count" or bool(_USUALLY_WHOLE.search(question))
     # Labels are found by value, so values must be unique.
     taken = [quantity.value for quantity in mask(_NUMBER.sub("", question)).quantities]
     for tried in range(TRIES):
