@@ -1,13 +1,16 @@
 """Which checkpoint is exported, and which pair it belongs to."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from duet_contract.manifest import TemplatePart
 from duet_training.errors import CheckpointError, ConfigError
 from duet_training.export.source import Lengths, find_trained, served_pair
-from duet_training.pair.description import load_pair
+from duet_training.pair.description import load_pair, read_pair
+
+SIZES = {"4B": "reasoner", "0.6B": "decoder"}
 
 
 @pytest.fixture
@@ -67,6 +70,19 @@ def test_a_pair_that_moved_is_asked_for(run, pair_file, tmp_path):
     assert find_trained(run, None, pair_file).step == 10
 
 
+def test_a_run_of_a_built_in_pair_names_it(run, pair_file, monkeypatch):
+    """`pair=qwen3-4b-0.6b` is no file in the directory that the export is called from."""
+    models = {f"Qwen/Qwen3-{size}": pair_file.parent / name for size, name in SIZES.items()}
+    monkeypatch.setattr("duet_training.pair.description.fetch", models.get)
+    state = run / "checkpoints" / "step_10" / "state.json"
+    state.write_text(state.read_text().replace(str(pair_file), "qwen3-4b-0.6b"))
+    for given in (None, Path("qwen3-4b-0.6b")):
+        found = find_trained(run, None, given).pair
+        assert found.reasoner.path == pair_file.parent / "reasoner"
+        # Its prompt opens the reasoning already.
+        assert found.reasoner.prompt == read_pair(Path("qwen3-4b-0.6b")).reasoner.prompt
+
+
 @pytest.mark.parametrize("more", ["tokenized: whole", "instruction: data"])
 def test_prompts_that_no_device_builds_are_not_exported(run, pair_file, more):
     file = pair_file.with_name("released.yaml")
@@ -80,3 +96,13 @@ def test_reasoning_that_the_reasoner_opens_is_opened_in_its_prompt(pair_file):
     served = served_pair(pair)
     assert served.reasoner.prompt == (*pair.reasoner.prompt, TemplatePart(template="<think>"))
     assert served_pair(served) == served
+
+
+@pytest.mark.parametrize(
+    ("end", "opened"),
+    [("<think>", True), ("<think>\n", True), ("<think>\n\n</think>\n", False), ("", False)],
+)
+def test_whether_a_prompt_opens_the_reasoning(pair_file, end, opened):
+    reasoner = load_pair(pair_file).reasoner
+    prompt = (*reasoner.prompt, TemplatePart(template=f"assistant\n{end}"))
+    assert reasoner.model_copy(update={"prompt": prompt}).opened == opened
