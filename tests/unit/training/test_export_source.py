@@ -17,7 +17,8 @@ SIZES = {"4B": "reasoner", "0.6B": "decoder"}
 def run(tmp_path, pair_file):
     for step in (2, 10):
         directory = tmp_path / "run" / "checkpoints" / f"step_{step}"
-        directory.mkdir(parents=True)
+        for policy in SIZES.values():
+            (directory / policy).mkdir(parents=True)
         settings = {
             "pair": str(pair_file),
             "data": {"max_prompt": 10, "train": "train.parquet"},
@@ -59,6 +60,20 @@ def test_a_run_without_checkpoints(tmp_path):
 def test_a_state_that_cannot_be_read(run):
     (run / "checkpoints" / "step_10" / "state.json").write_text('{"step": 10}')
     with pytest.raises(CheckpointError, match="cannot read"):
+        find_trained(run, None, None)
+
+
+def test_initial_weights_are_not_exported_for_those_that_were_deleted(run):
+    """`duet-train paper` leaves `state.json` alone; the decoder of a baseline was never trained."""
+    checkpoint = run / "checkpoints" / "step_10"
+    (checkpoint / "decoder").rmdir()
+    with pytest.raises(CheckpointError, match=r"step_10 has no weights of the decoder: .*paper"):
+        find_trained(run, None, None)
+    state = checkpoint / "state.json"
+    state.write_text(state.read_text().replace('"pair":', '"method": "single", "pair":'))
+    assert find_trained(run, None, None).step == 10
+    (checkpoint / "reasoner").rmdir()
+    with pytest.raises(CheckpointError, match="has no weights of the reasoner"):
         find_trained(run, None, None)
 
 

@@ -43,7 +43,7 @@ def find_trained(run: Path, checkpoint: str | None, pair: Path | None) -> Traine
     `run` may also be the directory of one checkpoint.
 
     Raises:
-        CheckpointError: There is no checkpoint, or its `state.json` cannot be read.
+        CheckpointError: There is no checkpoint, its `state.json` cannot be read, or its weights are gone.
         ConfigError: The pair is missing, or its prompts cannot be served.
     """
     directory = _checkpoint(run, checkpoint)
@@ -54,8 +54,16 @@ def find_trained(run: Path, checkpoint: str | None, pair: Path | None) -> Traine
         train, prompt = paths_of(data["train"]), int(data["max_prompt"])
         limits = (int(tokens[name]) for name in ("response", "answer", "decoder_prompt"))
         lengths = Lengths(prompt, *limits)
+        policies = (
+            ("reasoner", "decoder") if settings.get("method", "duet") == "duet" else ("reasoner",)
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
+    if missing := [name for name in policies if not (directory / name).is_dir()]:
+        raise CheckpointError(
+            f"{directory} has no weights of the {missing[0]}: `duet-train paper` deletes them after "
+            "their evaluation, unless --keep-weights is given"
+        )
     file = pair or named
     if not pair_file(file).is_file():
         hint = "" if pair else ", which the run names: give its place with pair=FILE"
