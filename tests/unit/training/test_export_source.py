@@ -1,20 +1,24 @@
 """Which checkpoint is exported, and which pair it belongs to."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from duet_contract.manifest import TemplatePart
 from duet_training.errors import CheckpointError, ConfigError
 from duet_training.export.source import Lengths, find_trained, served_pair
-from duet_training.pair.description import load_pair
+from duet_training.pair.description import load_pair, read_pair
+
+SIZES = {"4B": "reasoner", "0.6B": "decoder"}
 
 
 @pytest.fixture
 def run(tmp_path, pair_file):
     for step in (2, 10):
         directory = tmp_path / "run" / "checkpoints" / f"step_{step}"
-        directory.mkdir(parents=True)
+        for policy in SIZES.values():
+            (directory / policy).mkdir(parents=True)
         settings = {
             "pair": str(pair_file),
             "data": {"max_prompt": 10, "train": "train.parquet"},
@@ -59,12 +63,39 @@ def test_a_state_that_cannot_be_read(run):
         find_trained(run, None, None)
 
 
+def test_initial_weights_are_not_exported_for_those_that_were_deleted(run):
+    """`duet-train paper` leaves `state.json` alone; the decoder of a baseline was never trained."""
+    checkpoint = run / "checkpoints" / "step_10"
+    (checkpoint / "decoder").rmdir()
+    with pytest.raises(CheckpointError, match=r"step_10 has no weights of the decoder: .*paper"):
+        find_trained(run, None, None)
+    state = checkpoint / "state.json"
+    state.write_text(state.read_text().replace('"pair":', '"method": "single", "pair":'))
+    assert find_trained(run, None, None).step == 10
+    (checkpoint / "reasoner").rmdir()
+    with pytest.raises(CheckpointError, match="has no weights of the reasoner"):
+        find_trained(run, None, None)
+
+
 def test_a_pair_that_moved_is_asked_for(run, pair_file, tmp_path):
     state = run / "checkpoints" / "step_10" / "state.json"
     state.write_text(state.read_text().replace(str(pair_file), str(tmp_path / "gone.yaml")))
     with pytest.raises(ConfigError, match="pair=FILE"):
         find_trained(run, None, None)
     assert find_trained(run, None, pair_file).step == 10
+
+
+def test_a_run_of_a_built_in_pair_names_it(run, pair_file, monkeypatch):
+    """`pair=qwen3-4b-0.6b` is no file in the directory that the export is called from."""
+    models = {f"Qwen/Qwen3-{size}": pair_file.parent / name for size, name in SIZES.items()}
+    monkeypatch.setattr("duet_training.pair.description.fetch", models.get)
+    state = run / "checkpoints" / "step_10" / "state.json"
+    state.write_text(state.read_text().replace(str(pair_file), "qwen3-4b-0.6b"))
+    for given in (None, Path("qwen3-4b-0.6b")):
+        found = find_trained(run, None, given).pair
+        assert found.reasoner.path == pair_file.parent / "reasoner"
+        # Its prompt opens the reasoning already.
+        assert found.reasoner.prompt == read_pair(Path("qwen3-4b-0.6b")).reasoner.prompt
 
 
 @pytest.mark.parametrize("more", ["tokenized: whole", "instruction: data"])
@@ -80,3 +111,13 @@ def test_reasoning_that_the_reasoner_opens_is_opened_in_its_prompt(pair_file):
     served = served_pair(pair)
     assert served.reasoner.prompt == (*pair.reasoner.prompt, TemplatePart(template="<think>"))
     assert served_pair(served) == served
+
+
+@pytest.mark.parametrize(
+    ("end", "opened"),
+    [("<think>", True), ("<think>\n", True), ("<think>\n\n</think>\n", False), ("", False)],
+)
+def test_whether_a_prompt_opens_the_reasoning(pair_file, end, opened):
+    reasoner = load_pair(pair_file).reasoner
+    prompt = (*reasoner.prompt, TemplatePart(template=f"assistant\n{end}"))
+    assert reasoner.model_copy(update={"prompt": prompt}).opened == opened

@@ -10,7 +10,7 @@ import pytest
 
 from duet_training.errors import ClusterError
 from duet_training.preflight import gpu_check as module
-from duet_training.preflight.phase_recorder import PhaseRecorder, watched
+from duet_training.preflight.phase_recorder import PhaseRecorder, smi_command, watched
 from tests.doubles.commands import train_gpu_check as main
 
 GPU = {"name": "H100", "gib": 80.0, "capability": "9.0"}
@@ -112,6 +112,16 @@ def test_readings_come_from_a_program():
         while recorder._now.device_gib != 2.0 and time.monotonic() < until:
             time.sleep(0.01)
     assert recorder.peaks() == {"decoder learns": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("visible", "chosen"), [(None, []), ("", []), ("2,3", ["--id=2,3"]), ("GPU-1", ["--id=GPU-1"])]
+)
+def test_memory_of_devices_of_other_runs_is_not_read(visible, chosen, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [word for word in smi_command() if word.startswith("--id")] == chosen
 
 
 def test_without_the_program_there_are_no_readings():

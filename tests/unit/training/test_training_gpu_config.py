@@ -75,6 +75,23 @@ def test_what_needs_no_gpu_is_instantiated(hardware, composed):
         assert name in ("reasoner", "decoder")
 
 
+@pytest.mark.parametrize(
+    ("parallel", "tokens", "longest"),
+    [(1, "tokens.response=40000", 41024), (2, "tokens.response=100000", 50512)],
+)
+def test_every_pass_has_room_for_the_longest_sequence(parallel, tokens, longest):
+    """VERL stops at a sequence that is longer than a pass, in whatever step it comes."""
+    ulysses = f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel}"
+    smaller = "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4096"
+    settings = settings_from(
+        [*NEEDED, "hardware=h100x4", tokens, f"verl=['{ulysses}','{smaller}']"]
+    )
+    part = policy_config(settings, "reasoner", "m").actor_rollout_ref
+    assert part.actor.ppo_max_token_len_per_gpu == longest
+    assert part.rollout.log_prob_max_token_len_per_gpu == longest
+    assert part.ref.log_prob_max_token_len_per_gpu == longest
+
+
 def test_an_adapter_passes_verls_own_checks(pair_file):
     """vLLM's servers are asked for whole weights: without `merge` they would want the adapter."""
     settings = settings_from([*NEEDED, "hardware=h100x4", "lora.reasoner.rank=4"])

@@ -146,6 +146,24 @@ def test_a_resume_with_other_settings_changes_nothing(run, capsys):
     assert {f: f.read_bytes() for f in (run.home / "run").rglob("*") if f.is_file()} == files
 
 
+def test_a_resume_with_other_data_of_the_same_name_is_refused(run, capsys):
+    """The order of questions follows from the data: prepared anew, a run would repeat or skip some."""
+    assert run.start("steps=1") == 0
+    state = run.home / "run/checkpoints/step_1/state.json"
+    content = json.loads(state.read_text())
+    rows = pq.read_table(run.home / "train.parquet")
+    pq.write_table(rows.slice(1), run.home / "train.parquet")
+    assert run.start("resume=true") == 1
+    error = capsys.readouterr().err
+    assert f"belongs to other training data: {run.home}/train.parquet has changed since" in error
+    assert error.count("\n") == 1
+    assert run.saved() == ["step_1"]
+    # Checkpoints of earlier versions say nothing of their data.
+    del content["data"]
+    state.write_text(json.dumps(content))
+    assert run.start("resume=true") == 0
+
+
 def test_milestones_are_saved_and_kept(run):
     assert run.start("steps=5", "checkpoint.every=2", "checkpoint.keep=1",
                      "checkpoint.milestones=[1,3]") == 0  # fmt: skip

@@ -156,6 +156,11 @@ def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
     assert "continues after step 3" in capsys.readouterr().out
     assert main([*run, "resume=true", "objective.budget=7"]) == 1
     assert "belongs to another configuration" in capsys.readouterr().out
+    Checkpoints(
+        tmp_path / "run/checkpoints", settings.binding(), settings.checkpoint, "of other data"
+    ).save(State(3, 0.1), {})
+    assert main([*run, "resume=true"]) == 1
+    assert "belongs to other training data" in capsys.readouterr().out
 
 
 def test_a_full_disk_is_seen(run, monkeypatch):

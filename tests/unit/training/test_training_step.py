@@ -146,6 +146,19 @@ def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
 
 
+def test_a_run_that_is_killed_as_it_resumes_keeps_its_metrics(tmp_path, monkeypatch):
+    text = "".join(json.dumps({"step": step}) + "\n" for step in (1, 2, 3))
+    (tmp_path / "metrics.jsonl").write_text(text)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        MetricsLog(tmp_path, steps=4, done=2, track=(), config={})
+    assert (tmp_path / "metrics.jsonl").read_text() == text
+
+
 def test_a_row_that_was_written_in_part_is_dropped(tmp_path):
     """A run was killed, or its disk was full, in the middle of a line, even of a letter."""
     whole = json.dumps({"step": 1, "answer": "gr\u2028ün"}, ensure_ascii=False) + "\n"

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 
 from duet_contract.errors import PromptError
+from duet_contract.json_data import json_text
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
 from duet_training.pair.prompting import PairPrompts
@@ -76,3 +78,9 @@ def problems_of_step(
     epoch, place = divmod(step - 1, per_epoch)
     order = np.random.default_rng([seed, epoch]).permutation(len(problems))
     return [problems[i] for i in order[place * questions : (place + 1) * questions]]
+
+
+def content_digest(problems: Sequence[Problem]) -> str:
+    """Return the SHA-256 of what models read and are judged by, in order: what a step's data follow from."""
+    rows = [[p.for_reasoner, p.for_decoder, p.answer, p.verifier] for p in problems]
+    return sha256(json_text(rows).encode()).hexdigest()

@@ -8,7 +8,7 @@ from duet_contract.manifest import TemplatePart
 from duet_training.data.rows import paths_of
 from duet_training.errors import CheckpointError, ConfigError
 from duet_training.files import steps_saved
-from duet_training.pair.description import Pair, load_pair
+from duet_training.pair.description import Pair, load_pair, pair_file
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Trained:
     lengths: Lengths
 
 
-def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> Trained:
-    """Find the newest or the named checkpoint of a run, with its pair.
+def find_trained(run: Path, checkpoint: str | None, pair: Path | None) -> Trained:
+    """Find the newest or the named checkpoint of a run, with its pair, or `pair` if that is given.
 
     `run` may also be the directory of one checkpoint.
 
     Raises:
-        CheckpointError: There is no checkpoint, or its `state.json` cannot be read.
+        CheckpointError: There is no checkpoint, its `state.json` cannot be read, or its weights are gone.
         ConfigError: The pair is missing, or its prompts cannot be served.
     """
     directory = _checkpoint(run, checkpoint)
@@ -54,19 +54,27 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
         train, prompt = paths_of(data["train"]), int(data["max_prompt"])
         limits = (int(tokens[name]) for name in ("response", "answer", "decoder_prompt"))
         lengths = Lengths(prompt, *limits)
+        policies = (
+            ("reasoner", "decoder") if settings.get("method", "duet") == "duet" else ("reasoner",)
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
-    file = pair_file or named
-    if not file.is_file():
-        hint = "" if pair_file else ", which the run names: give its place with pair=FILE"
+    if missing := [name for name in policies if not (directory / name).is_dir()]:
+        raise CheckpointError(
+            f"{directory} has no weights of the {missing[0]}: `duet-train paper` deletes them after "
+            "their evaluation, unless --keep-weights is given"
+        )
+    file = pair or named
+    if not pair_file(file).is_file():
+        hint = "" if pair else ", which the run names: give its place with pair=FILE"
         raise ConfigError(f"there is no pair file {file}{hint}")
-    pair = load_pair(file)
-    if pair.tokenized == "whole" or pair.instruction == "data":
+    loaded = load_pair(file)
+    if loaded.tokenized == "whole" or loaded.instruction == "data":
         raise ConfigError(
             f"{file} has the released code's prompts, which no device builds: train with "
             "`tokenized: parts` and `instruction: pair` to export"
         )
-    return Trained(directory, step, served_pair(pair), train, lengths)
+    return Trained(directory, step, served_pair(loaded), train, lengths)
 
 
 def served_pair(pair: Pair) -> Pair:
@@ -76,8 +84,8 @@ def served_pair(pair: Pair) -> Pair:
     signal is only the block's content.
     """
     reasoner = pair.reasoner
-    begin, last = reasoner.begin_of_reasoning, reasoner.prompt[-1]
-    if begin is None or (isinstance(last, TemplatePart) and last.template.endswith(begin)):
+    begin = reasoner.begin_of_reasoning
+    if begin is None or reasoner.opened:
         return pair
     prompt = (*reasoner.prompt, TemplatePart(template=begin))
     return pair.model_copy(update={"reasoner": reasoner.model_copy(update={"prompt": prompt})})

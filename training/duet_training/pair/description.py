@@ -54,6 +54,15 @@ class ReasonerModel(_Model):
     end_of_text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Any of these tokens ends the response."""
 
+    @property
+    def opened(self) -> bool:
+        """Whether the prompt opens the reasoning, so that the model does not write its first token."""
+        last = self.prompt[-1]
+        if self.begin_of_reasoning is None or isinstance(last, SlotPart):
+            return False
+        begun = last.template.rfind(self.begin_of_reasoning)
+        return begun > last.template.rfind(self.end_of_reasoning)
+
 
 class DecoderModel(_Model):
     """The small model."""
@@ -113,15 +122,20 @@ def load_pair(file: Path) -> Pair:
     return pair.model_copy(update={"reasoner": reasoner, "decoder": decoder})
 
 
+def pair_file(file: Path) -> Path:
+    """Return the YAML file of a pair: `file`, or that of the built-in pair of this name."""
+    built_in = BUILT_IN / f"{file.name}.yaml"
+    named = not file.exists() and file.name == str(file) and built_in.is_file()
+    return built_in if named else file
+
+
 def read_pair(file: Path) -> Pair:
     """Read a pair as `load_pair` does, with model paths unchanged.
 
     Raises:
         ConfigError: The file is unreadable or invalid.
     """
-    built_in = BUILT_IN / f"{file.name}.yaml"
-    if not file.exists() and file.name == str(file) and built_in.is_file():
-        file = built_in
+    file = pair_file(file)
     try:
         data: Any = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:

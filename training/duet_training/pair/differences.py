@@ -56,10 +56,7 @@ def _prompt(prompt: PromptFormat) -> str:
 
 
 def _opens(pair: Pair) -> str:
-    last = pair.reasoner.prompt[-1]
-    begin = pair.reasoner.begin_of_reasoning or ""
-    opened = not isinstance(last, SlotPart) and begin in last.template
-    return "the prompt" if opened else "the reasoner"
+    return "the prompt" if pair.reasoner.opened else "the reasoner"
 
 
 def _by_asks() -> list[tuple[str, Asks]]:

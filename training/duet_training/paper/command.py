@@ -8,7 +8,7 @@ from typing import Any
 
 from duet_report.tables import markdown
 from duet_training.errors import ConfigError, TrainingError
-from duet_training.pair.description import BUILT_IN, hub_id, read_pair
+from duet_training.pair.description import hub_id, pair_file, read_pair
 from duet_training.paper.estimate import QWEN, Assumed, Cost, Estimates, totals
 from duet_training.paper.plan import PaperRecipe, PaperStage, make_plan
 from duet_training.paper.runner import PaperRunner
@@ -50,10 +50,10 @@ def _recipe(arguments: SimpleNamespace) -> PaperRecipe:
             f"--only {unknown[0]}: there is no such part; there are {', '.join(names)}"
         )
     file: Path = arguments.pair
-    built_in = file.name == str(file) and (BUILT_IN / f"{file.name}.yaml").is_file()
     return PaperRecipe(
         out=arguments.out.resolve(),
-        pair=str(file) if built_in and not file.exists() else str(file.resolve()),
+        # A built-in pair stays a name.
+        pair=str(file if pair_file(file) != file else file.resolve()),
         instruction=read_pair(file).instruction,
         seeds=arguments.seeds,
         local=arguments.source and arguments.source.resolve(),

@@ -126,8 +126,8 @@ class Estimates:
             seconds = self.assumed.start + sum(
                 self._step(training, step) for step in range(1, training.steps + 1)
             )
-            # While a checkpoint is written, there is one more.
-            disk = (training.kept + 1) * checkpoint_gib(dict(self._own(training.method)))
+            # While the last one is written, the newest before it is there as well.
+            disk = (len(training.at) + 1) * checkpoint_gib(dict(self._own(training.method)))
             return Cost(seconds / 3600, disk, memory)
         if stage.kind == "evaluate":
             method = stage.training.method if stage.training else "single"

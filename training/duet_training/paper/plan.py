@@ -104,8 +104,10 @@ def _train(recipe: PaperRecipe, training: PaperTraining, seed: int) -> PaperStag
         f"method={training.method}",
         f"seed={seed}",
         f"steps={training.steps}",
-        f"checkpoint.every={training.every}",
-        f"checkpoint.keep={training.kept}",
+        # An interrupted training loses ten steps at most; those that are evaluated stay.
+        "checkpoint.every=10",
+        "checkpoint.keep=1",
+        f"checkpoint.milestones=[{','.join(map(str, training.at))}]",
         AGGREGATION,
         *training.overrides,
         *recipe.trains,

@@ -38,16 +38,6 @@ class PaperTraining:
         """Steps in all."""
         return self.at[-1]
 
-    @property
-    def every(self) -> int:
-        """Steps between checkpoints."""
-        return self.at[0] if len(self.at) > 1 else self.steps
-
-    @property
-    def kept(self) -> int:
-        """Checkpoints that are kept."""
-        return self.steps // self.every
-
 
 def _constant(price: float) -> tuple[str, ...]:
     return ("objective.price.schedule=constant", f"objective.price.start={price:g}")

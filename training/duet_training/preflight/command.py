@@ -42,14 +42,14 @@ class Preflight:
             built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
             shapes = self._shapes(paths)
             self._do("adapters", lambda: run.adapters(settings, paths))
-        self._do("data", lambda: run.data(settings, built))
+        digest = self._do("data", lambda: run.data(settings, built), str)
         configs = self._do("VERL's settings", lambda: run.verl(settings, paths), dict)
         if shapes and configs:
             found = self._do("memory", lambda: run.memory(settings, shapes, configs), dict)
             self.phases = found or {}
         if shapes:
             self._do("disk", lambda: host.disk(settings, shapes))
-        self._do("out", lambda: run.earlier_run(settings))
+        self._do("out", lambda: run.earlier_run(settings, digest))
 
     def _shapes(self, paths: dict[str, Path]) -> dict[str, ModelShape]:
         try:

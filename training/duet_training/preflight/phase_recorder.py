@@ -1,5 +1,6 @@
 """Seconds and device memory of each phase of a step, as a run enters and leaves them."""
 
+import os
 import subprocess
 import threading
 import time
@@ -89,14 +90,21 @@ class PhaseRecorder:
         return found
 
 
+def smi_command() -> tuple[str, ...]:
+    """Return the command that prints the MiB in use of the devices that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    # The program does not read the variable; other devices may be in use by other runs.
+    return (*_SMI, f"--id={visible}") if visible else _SMI
+
+
 @contextmanager
-def watched(recorder: PhaseRecorder, command: tuple[str, ...] = _SMI) -> Iterator[None]:
+def watched(recorder: PhaseRecorder, command: tuple[str, ...] | None = None) -> Iterator[None]:
     """Feed the recorder with what a program prints: MiB in use, a device a line.
 
     Without the program there are no readings.
     """
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command or smi_command(), stdout=subprocess.PIPE, text=True)
     except OSError:
         yield
         return

@@ -7,7 +7,7 @@ from typing import Any
 from duet_contract.errors import ContractError, first_line
 from duet_contract.json_data import read_json
 from duet_training.data.rows import Problem, paths_of, read_rows
-from duet_training.data.selection import check_apart, fitting, judged_by
+from duet_training.data.selection import check_apart, content_digest, fitting, judged_by
 from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, fetch, hub_id, read_pair
@@ -104,8 +104,11 @@ def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
     yield built
 
 
-def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
-    """Check files, rows, too long prompts, and the verifiers' own examples."""
+def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding | str]:
+    """Check files, rows, too long prompts, and the verifiers' own examples.
+
+    Yield the digest of the training data as well, if prompts can be built.
+    """
     files: dict[str, Path | Sequence[Path]] = {"training data": settings.data.train}
     if settings.validate_.every:
         for name, held_out in settings.data.held_out.items():
@@ -124,6 +127,8 @@ def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
             kept, too_long = fitting(problems, built, settings.data.max_prompt)
             text += f", {too_long} prompts longer than {settings.data.max_prompt} tokens"
             problems = kept
+            if what == "training data":
+                yield content_digest(kept)
         if what == "training data" and len(problems) < settings.batch.questions:
             yield Finding("fail", what, f"{text}: fewer than a step's {settings.batch.questions}")
         elif built and too_long > 0.5 * (too_long + len(problems)):
@@ -189,9 +194,14 @@ def _size(pair: tuple[str, float]) -> float:
     return pair[1]
 
 
-def earlier_run(settings: Settings) -> Iterator[Finding]:
-    """Report the contents of `out`, and whether this run may resume from them."""
-    checkpoints = Checkpoints(settings.out / "checkpoints", settings.binding(), settings.checkpoint)
+def earlier_run(settings: Settings, digest: str | None) -> Iterator[Finding]:
+    """Report the contents of `out`, and whether this run may resume from them.
+
+    `digest`: of the training data; None: not compared.
+    """
+    checkpoints = Checkpoints(
+        settings.out / "checkpoints", settings.binding(), settings.checkpoint, digest
+    )
     if checkpoints.steps() and not settings.resume:
         yield Finding("fail", "out", f"{settings.out} holds a run: resume=true, or another `out`")
     elif settings.resume:

@@ -1,7 +1,7 @@
 """Checkpoints of a run: written atomically, and only read by the run that wrote them.
 
 `OUT/checkpoints/step_N/` holds `reasoner/`, `decoder/` (VERL's shards: weights, optimizer,
-schedule, random state) and `state.json` (step, price, settings). Data order and sampling seeds are
+schedule, random state) and `state.json` (step, price, settings, digest of the data). Data order and sampling seeds are
 functions of the run's seed and the step, so an exact resume needs nothing else.
 """
 
@@ -39,6 +39,8 @@ class Checkpoints:
     binding: dict[str, Any]
     """`Settings.binding()` of the run."""
     settings: CheckpointSettings
+    data: str | None = None
+    """`content_digest` of the run's training data; None: not compared."""
 
     def save(self, state: State, policies: dict[str, Policy]) -> Path:
         """Write a checkpoint to a temporary directory, then rename it, so that it is never partial.
@@ -55,6 +57,8 @@ class Checkpoints:
             for name, policy in policies.items():
                 policy.save(partial / name, state.step)
             content = {"step": state.step, "price": state.price, "settings": self.binding}
+            if self.data:
+                content["data"] = self.data
             write_json(partial / "state.json", content, indent=2)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
@@ -78,7 +82,8 @@ class Checkpoints:
         """Return the newest checkpoint, or None without a checkpoint.
 
         Raises:
-            CheckpointError: It belongs to other settings, which are named, or cannot be read.
+            CheckpointError: It belongs to other settings, which are named, or other training data, or
+                cannot be read.
         """
         if not self.steps():
             return None
@@ -99,6 +104,11 @@ class Checkpoints:
         if differing:
             raise CheckpointError(
                 f"{directory} belongs to another configuration: {'; '.join(differing)}"
+            )
+        if self.data and content.get("data", self.data) != self.data:
+            raise CheckpointError(
+                f"{directory} belongs to other training data: {theirs['data.train']} has changed "
+                "since; prepare it again as it was, or begin another run"
             )
         return state, directory
 

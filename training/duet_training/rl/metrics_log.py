@@ -9,6 +9,7 @@ from typing import Any
 
 from duet_contract.json_data import json_text, parse_json, without_infinities
 from duet_training.errors import ConfigError, DataError, one_line
+from duet_training.files import write_text
 
 
 class MetricsLog:
@@ -100,7 +101,7 @@ def _keep_until(file: Path, step: int) -> None:
         # Not `splitlines`: what models write may hold other separators of lines.
         rows = file.read_text("utf-8", errors="replace").split("\n")
         kept = [row for row in rows if (number := _step_of(row)) is not None and number <= step]
-        file.write_text("".join(f"{row}\n" for row in kept), "utf-8")
+        write_text(file, "".join(f"{row}\n" for row in kept))
 
 
 def _step_of(row: str) -> int | None:

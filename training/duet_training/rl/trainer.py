@@ -12,7 +12,13 @@ from pathlib import Path
 import ray
 
 from duet_training.data.rows import Problem, paths_of, read_rows
-from duet_training.data.selection import check_apart, fitting, judged_by, problems_of_step
+from duet_training.data.selection import (
+    check_apart,
+    content_digest,
+    fitting,
+    judged_by,
+    problems_of_step,
+)
 from duet_training.errors import ClusterError, ConfigError, DivergenceError
 from duet_training.evaluation.scoring import Verifiers
 from duet_training.pair.description import Pair, load_pair
@@ -79,11 +85,15 @@ class Trainer:
                 "objective.reward=dense has no reference of a pair with quantities: private, whose "
                 "decoder never writes the answer: use objective.reward=sampled"
             )
-        settings.out.mkdir(parents=True, exist_ok=True)
-        checkpoints = settings.out / "checkpoints"
-        self._checkpoints = Checkpoints(checkpoints, settings.binding(), settings.checkpoint)
-        found = self._checkpoint()
         self.problems = self._read(settings.data.train)
+        settings.out.mkdir(parents=True, exist_ok=True)
+        self._checkpoints = Checkpoints(
+            settings.out / "checkpoints",
+            settings.binding(),
+            settings.checkpoint,
+            content_digest(self.problems),
+        )
+        found = self._checkpoint()
         self._held_out: dict[str, list[Problem]] = {}
         if settings.validate_.every:
             for name, file in settings.data.held_out.items():

@@ -49,6 +49,17 @@ def _aggregation(mode: LossAggregation, longest: int) -> list[str]:
     return found
 
 
+def _fit_passes(part: Any, longest: int) -> None:
+    """Give each kind of pass room for the longest sequence.
+
+    VERL fails in the step that has a sequence longer than a pass, which may be the hundredth.
+    """
+    room = -(-longest // part.actor.ulysses_sequence_parallel_size)
+    part.actor.ppo_max_token_len_per_gpu = max(part.actor.ppo_max_token_len_per_gpu, room)
+    for place in (part.rollout, part.ref):
+        place.log_prob_max_token_len_per_gpu = max(place.log_prob_max_token_len_per_gpu, room)
+
+
 def policy_config(settings: Settings, policy: str, path: str) -> Any:
     """VERL's `ppo_trainer` configuration for `policy` ("reasoner" or "decoder") in `path`.
 
@@ -109,6 +120,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         raise ConfigError(f"VERL refuses the settings of {policy}: {reason}") from error
     with open_dict(config):
         part = config.actor_rollout_ref
+        _fit_passes(part, prompt + response)
         part.rollout.custom = {
             "first_replica": FIRST_REPLICA[policy],
             "empty_cache": hardware.empty_cache,
