@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from duet_contract.console import signals_held
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import UsageProblem
 
@@ -78,39 +79,58 @@ class TurnLock:
             DeviceError: the deadline's.
         """
         thread = threading.get_ident()
-        while not self._lock.acquire(timeout=POLL_S):
-            if self._thread == thread:
-                raise UsageProblem(
-                    "this client is still answering: finish or close the stream before, "
-                    "or open another Client"
-                )
-            deadline.check()
+        held = False
         try:
+            while not held:
+                # A signal's handler raises after the block, where `held` says what is to be released.
+                with signals_held():
+                    held = self._lock.acquire(timeout=POLL_S)
+                if held:
+                    break
+                if self._thread == thread:
+                    raise UsageProblem(
+                        "this client is still answering: finish or close the stream before, "
+                        "or open another Client"
+                    )
+                deadline.check()
             self.check_open()
             self._thread, self._deadline, self._stream = thread, deadline, stream
             yield
         finally:
-            self._thread = self._deadline = self._stream = None
-            try:
-                if self.is_closed:
-                    self._free()
-            finally:
-                self._lock.release()
+            if held:
+                self._release(free=self.is_closed)
 
     def close(self) -> None:
         """Stop the question that is being answered, and free; from any thread at any time."""
         self.is_closed = True
-        while not self._lock.acquire(timeout=POLL_S):
-            if deadline := self._deadline:
-                deadline.interrupt()
-            stream = self._stream() if self._stream else None
-            if stream and inspect.getgeneratorstate(stream) != inspect.GEN_RUNNING:
-                with suppress(ValueError):  # Another thread has continued it since.
-                    stream.close()
-            elif self._thread == threading.get_ident():
-                # Called from inside the question, as from a signal handler, which ends by it.
-                return
+        held = False
         try:
-            self._free()
+            while not held:
+                with signals_held():
+                    held = self._lock.acquire(timeout=POLL_S)
+                if not held and not self._stop():
+                    return
         finally:
-            self._lock.release()
+            if held:
+                self._release(free=True)
+
+    def _stop(self) -> bool:
+        """Stop the question that is being answered; return whether to wait for its end."""
+        if deadline := self._deadline:
+            deadline.interrupt()
+        stream = self._stream() if self._stream else None
+        if stream and inspect.getgeneratorstate(stream) == inspect.GEN_SUSPENDED:
+            with suppress(ValueError):  # Another thread has continued it since.
+                stream.close()
+            return True
+        # Called from inside the question, as from a signal handler, which ends by it.
+        return self._thread != threading.get_ident()
+
+    def _release(self, *, free: bool) -> None:
+        with signals_held():
+            self._thread = self._deadline = self._stream = None
+            try:
+                if free:
+                    self._free()
+            finally:
+                self._lock.release()
