@@ -57,7 +57,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Restart:
-    """What arrived before does not count: another server begins the signal."""
+    """What arrived before does not count; what of it does count arrives again."""
 
 
 Item = Arrival | Note | Restart
@@ -213,14 +213,17 @@ class Link:
             for server, failure in error.failures.items():
                 self._failed(server, failure, began)
             return False
+        sources = len(self.sources)
         lost = self._call_and_read(connected, began)
         if lost is None:
             return True
         if isinstance(lost.error, BrokenSignal):
-            if not self._held.is_empty:
-                self._held.drop()
-                self.sources.clear()
+            # What other calls brought stays: one server must not take away what another one sent.
+            del self.sources[sources:]
+            if self._held.drop():
                 self._queue.put(Restart())
+                if not self._held.is_empty:
+                    self._queue.put(Arrival(time.perf_counter(), self._held.after_start()))
         elif self._held.is_full:
             # Only the last message is missing, which says nothing that is not known.
             self._queue.put(Arrival(time.perf_counter(), self._held.end()))

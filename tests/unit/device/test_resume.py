@@ -302,10 +302,38 @@ def test_a_cloud_that_begins_again_is_not_believed(pair: Pair, decoder: Scripted
     with ScriptedCloud(begins) as old, ScriptedCloud(serves()) as cloud:
         servers = f"{old.address},{cloud.address}"
         receipt = answer(pair, decoder, events, server=servers, budget=20).receipt
+        # What it sent before its link was cut is a part of a signal like any other.
+        assert list(cloud.requests[0].signal_prefix.tokens.ids) == SIGNAL[:4]
     assert receipt.signal.encode() == bytes(SIGNAL)
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{receipt.signal} A:")
-    assert (receipt.outcome, receipt.server, receipt.resumed) == ("complete", cloud.address, 0)
+    assert (receipt.outcome, receipt.server, receipt.resumed) == ("moved", cloud.address, 1)
     assert any("cannot continue one" in note for note in notes(events))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("third", [False, True])
+def test_a_server_against_the_contract_takes_away_nothing_of_another_one(
+    third: bool, as_text: bool, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    def breaks(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield text("again") if as_text else tokens(*b"again")
+        yield done(99)
+
+    with (
+        ScriptedCloud(
+            serves([4], as_text=as_text, code=grpc.StatusCode.PERMISSION_DENIED)
+        ) as cloud,
+        ScriptedCloud(breaks) as broken,
+        ScriptedCloud(serves(as_text=as_text)) as other,
+    ):
+        servers = [cloud.address, broken.address, *([other.address] if third else [])]
+        receipt = answer(pair, decoder, server=",".join(servers), budget=20).receipt
+    signal, outcome = (SIGNAL, "moved") if third else (SIGNAL[:4], "partial")
+    assert (receipt.signal.encode(), receipt.outcome) == (bytes(signal), outcome)
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{receipt.signal} A:")
+    assert receipt.tokens.signal == len(signal)
+    assert receipt.resumed == third
+    assert receipt.server == (other.address if third else cloud.address)
 
 
 def test_a_server_that_loses_every_call_is_not_asked_for_ever(
