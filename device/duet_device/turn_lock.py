@@ -82,7 +82,7 @@ class TurnLock:
         held = False
         try:
             while not held:
-                # A signal's handler raises after the block, where `held` says what is to be released.
+                # A handler of a signal raises after the block, where `held` is known.
                 with signals_held():
                     held = self._lock.acquire(timeout=POLL_S)
                 if held:
