@@ -81,7 +81,7 @@ class TurnLock:
         thread = threading.get_ident()
         held = False
         try:
-            while not held:
+            while True:
                 # A handler of a signal raises after the block, where `held` is known.
                 with signals_held():
                     held = self._lock.acquire(timeout=POLL_S)
