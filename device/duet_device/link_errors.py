@@ -19,6 +19,7 @@ from duet_device.errors import (
     DeadlineExceeded,
     DeviceError,
     PairMismatch,
+    SignalLate,
 )
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ def failure_of(error: grpc.RpcError, server: str) -> Failure:
     """Return what happened to a call to `server` that was connected."""
     assert isinstance(error, grpc.Call)
     code, failure, wait = error.code(), device_error(error, server), retry_after(error)
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        # So says the server, or a proxy before it; the device's own time may not be over.
+        return Failure(Kind.FAILED, SignalLate(str(failure)))
     if isinstance(failure, CloudBusy):
         return Failure(Kind.BUSY, failure, wait)
     if code == grpc.StatusCode.UNAVAILABLE and wait is not None:

@@ -19,7 +19,13 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, UsageProblem
+from duet_device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    UsageProblem,
+)
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import QUESTION, answer, notes
@@ -185,6 +191,30 @@ def test_refused_by_one_server_and_answered_by_the_next(
     with ScriptedCloud(refuses) as first, ScriptedCloud(serves()) as second:
         servers = f"{first.address},{second.address}"
         assert answer(pair, decoder, server=servers, budget=20).receipt.server == second.address
+
+
+@pytest.mark.parametrize(
+    "code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+)
+@pytest.mark.parametrize("sends", [0, 4])
+def test_no_status_takes_away_what_the_device_can_answer_with(
+    code: grpc.StatusCode, sends: int, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    """Any server, or a proxy before it, may say any of them at any time."""
+
+    def ends(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if not request.HasField("signal_prefix"):
+            yield from [tokens(*SIGNAL[:sends])] if sends else []
+        abort(context, code, "no")
+
+    with ScriptedCloud(ends) as cloud:
+        try:
+            receipt = answer(pair, decoder, server=cloud.address, timeout=3).receipt
+        except CloudRefused:
+            assert not sends
+        else:
+            assert receipt.outcome == ("partial" if sends else "alone")
+            assert receipt.signal.encode() == bytes(SIGNAL[:sends])
 
 
 @pytest.fixture
