@@ -30,9 +30,10 @@ PAIR_MISMATCH = "PAIR_MISMATCH"
 _MOST_WAIT = 86_400.0
 # Longest message from the cloud, in characters.
 _MOST_SAID = 400
-# How gRPC names its limits on messages and metadata, and that this end raised the error.
+# How gRPC names its limits on messages and metadata, and that this end raised the error: only clouds
+# could compress messages.
 _TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
-_RAISED_HERE = re.compile(r"CLIENT:|Stream removed")
+_RAISED_HERE = re.compile(r"CLIENT:|Stream removed|Decompressed")
 _NOT_READ = "Exception deserializing response!"
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@\d+\.\d+\.\d+")
 _Detail = TypeVar("_Detail", bound=Message)
