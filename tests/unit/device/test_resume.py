@@ -376,6 +376,18 @@ def test_a_server_that_loses_every_call_is_not_asked_for_ever(
     assert len(cloud.requests) == 3
 
 
+def test_servers_that_stay_away_are_noted_once(pair: Pair, decoder: ScriptedDecoder) -> None:
+    script = serves([4, 4, 4])
+    events: list[Event] = []
+    with ScriptedCloud(script) as cloud:
+        servers = ",".join([NOWHERE, cloud.address, "127.0.0.1:1"])
+        receipt = answer(pair, decoder, events, server=servers, budget=20, timeout=4).receipt
+    assert receipt.outcome == "partial"
+    *failed, last = notes(events)
+    assert last.endswith("answering from the signal so far")
+    assert len(failed) == len({note.partition(";")[0] for note in failed}) == 3
+
+
 @pytest.mark.parametrize(
     "server", ["", "a:1,", "a:1,,b:2", ",".join(f"a:{n}" for n in range(1, 18))]
 )
