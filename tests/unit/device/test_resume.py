@@ -203,13 +203,15 @@ def test_no_status_takes_away_what_the_device_can_answer_with(
     """Any server, or a proxy before it, may say any of them at any time."""
 
     def ends(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
-        if not request.HasField("signal_prefix"):
-            yield from [tokens(*SIGNAL[:sends])] if sends else []
-        abort(context, code, "no")
+        if sends and not request.HasField("signal_prefix"):
+            yield tokens(*SIGNAL[:sends])
+        # No one waits for so long.
+        later = [RetryInfo(retry_delay=Duration(seconds=600))]
+        abort(context, code, "no", *(later if code is grpc.StatusCode.RESOURCE_EXHAUSTED else []))
 
     with ScriptedCloud(ends) as cloud:
         try:
-            receipt = answer(pair, decoder, server=cloud.address, timeout=3).receipt
+            receipt = answer(pair, decoder, server=cloud.address).receipt
         except CloudRefused:
             assert not sends
         else:
@@ -376,12 +378,21 @@ def test_a_server_that_loses_every_call_is_not_asked_for_ever(
     assert len(cloud.requests) == 3
 
 
-def test_servers_that_stay_away_are_noted_once(pair: Pair, decoder: ScriptedDecoder) -> None:
-    script = serves([4, 4, 4])
+def test_servers_that_stay_away_are_noted_once(
+    pair: Pair, decoder: ScriptedDecoder, late: SteppedClock
+) -> None:
+    cuts = serves([4, 4, 4])
     events: list[Event] = []
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if len(cloud.requests) == 3:
+            # By then each of the others was tried several times.
+            threading.Timer(1.0, lambda: setattr(late, "ahead", 35.0)).start()
+        yield from cuts(request, context)
+
     with ScriptedCloud(script) as cloud:
         servers = ",".join([NOWHERE, cloud.address, "127.0.0.1:1"])
-        receipt = answer(pair, decoder, events, server=servers, budget=20, timeout=4).receipt
+        receipt = answer(pair, decoder, events, server=servers, budget=20, timeout=60).receipt
     assert receipt.outcome == "partial"
     *failed, last = notes(events)
     assert last.endswith("answering from the signal so far")
