@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
@@ -24,6 +24,7 @@ from duet_device.errors import (
     CloudRefused,
     CloudUnreachable,
     DeadlineExceeded,
+    PairMismatch,
     UsageProblem,
 )
 from duet_device.events import Event
@@ -219,6 +220,27 @@ def test_no_status_takes_away_what_the_device_can_answer_with(
             assert receipt.signal.encode() == bytes(SIGNAL[:sends])
 
 
+def test_a_server_that_refuses_is_no_reason_where_another_one_is_away(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    """As while replicas get a new version of a pair, one after the other."""
+
+    def refuses(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        info = ErrorInfo(reason="PAIR_MISMATCH", metadata={"cloud": "bytes@2.0.0"})
+        abort(context, grpc.StatusCode.FAILED_PRECONDITION, "bytes@2.0.0 is", info)
+        yield ReasonResponse()
+
+    events: list[Event] = []
+    with ScriptedCloud(refuses) as cloud:
+        servers = f"{NOWHERE},{cloud.address}"
+        receipt = answer(pair, decoder, events, server=servers).receipt
+        with pytest.raises(PairMismatch):
+            answer(pair, decoder, server=cloud.address)
+    assert receipt.outcome == "alone"
+    assert NOWHERE in notes(events)[-1]
+    assert "serves another pair" in notes(events)[-1]
+
+
 @pytest.fixture
 def late(clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
     """The device keeps back half of a minute, so that a busy machine answers in time."""
@@ -312,9 +334,10 @@ def test_a_decoder_that_is_worth_nothing_alone_does_not_answer(
     assert NOWHERE in str(caught.value)
     with (
         ScriptedCloud(stops(9, grpc.StatusCode.RESOURCE_EXHAUSTED)) as full,
-        pytest.raises(CloudBusy, match="cannot answer alone"),
+        pytest.raises(CloudBusy, match="cannot answer alone") as busy,
     ):
         answer(helpless, decoder, server=full.address, timeout=2)
+    assert busy.value.retry_after == 9
     assert answer(helpless, decoder, device_only=True).receipt.outcome is None
     with ScriptedCloud(hangs_after(5, decoder, late, 35)) as cloud:
         receipt = answer(helpless, decoder, server=cloud.address, timeout=60).receipt
