@@ -132,6 +132,7 @@ async def test_settings_reach_the_engine(cloud):
         ({"temperature": float("nan")}, "temperature", "0 or from 0.01 to 2"),
         ({"seed": 2**63}, "seed", "below 2^63"),
         ({"request_id": "x" * 129}, "request_id", "128"),
+        ({"encodings": [0] * 100_000}, "encodings", "100000, the limit is 32"),
         ({"encodings": [SIGNAL_ENCODING_TOKEN_IDS], "vocabulary": b""}, "encodings", "in common"),
     ],
 )
