@@ -11,6 +11,7 @@ from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 from duet_contract.v1.inference_pb2 import ReasonRequest
 
 MAX_REQUEST_ID = 128
+_MAX_ENCODINGS = 32
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class RequestLimits:
             raise invalid("seed", f"{request.seed}, it must be below 2^63")
         if request.HasField("chunk_tokens") and request.chunk_tokens < 1:
             raise invalid("chunk_tokens", "0 tokens, it must be 1 or more")
+        if len(request.encodings) > _MAX_ENCODINGS:
+            raise invalid("encodings", f"{len(request.encodings)}, the limit is {_MAX_ENCODINGS}")
         if len(request.request_id) > MAX_REQUEST_ID:
             raise invalid("request_id", f"longer than {MAX_REQUEST_ID} characters")
 

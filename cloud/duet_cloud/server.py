@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -28,6 +28,7 @@ from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
 from duet_contract.addresses import Address
 from duet_contract.channels import SERVER_KEEPALIVE
+from duet_contract.prompts import MOST_BYTES_PER_TOKEN
 from duet_contract.v1 import (
     control_pb2,
     control_pb2_grpc,
@@ -41,8 +42,10 @@ INFERENCE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].f
 PAIRS_NAME = pairs_pb2.DESCRIPTOR.services_by_name["PairService"].full_name
 CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
 
-# Larger requests are refused by gRPC itself, before they are read into memory.
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+# Of a request besides its question and the start of its signal. gRPC refuses a larger one before it
+# reads it, and holds what has arrived of a smaller one, for each of an identity's calls.
+_MESSAGE_BYTES = 128 * 1024
+_HEALTH_BYTES = 4 * 1024
 
 # Time for the handlers of cancelled calls.
 _END_S = 1.0
@@ -50,7 +53,6 @@ _END_S = 1.0
 _CHANNEL_OPTIONS = (
     # Two servers on one port would share its connections without an error.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
     # Of one connection; more wait at the client, whereas admission refuses at once.
@@ -102,7 +104,7 @@ class CloudServer:
         self._health = health.aio.HealthServicer()
         self._server = make_server(
             interceptors=[CallInterceptor(options.write_s, authorizer)],
-            options=list(_CHANNEL_OPTIONS),
+            options=_options(_most_message_bytes((pair, *more))),
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
@@ -124,7 +126,7 @@ class CloudServer:
             reflection.enable_server_reflection(names, self._server)
         self.port = self._bind()
         self._probes = Probes(self.reasons)
-        self._health_server = make_server(options=list(_CHANNEL_OPTIONS))
+        self._health_server = make_server(options=_options(_HEALTH_BYTES))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
         self.health_port: int | None = None
         """Port of the HTTP endpoint for health, once started."""
@@ -251,6 +253,16 @@ class CloudServer:
         await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
         if self.security:
             await self.security.stop()
+
+
+def _options(most_message_bytes: int) -> list[tuple[str, int | str]]:
+    return [*_CHANNEL_OPTIONS, ("grpc.max_receive_message_length", most_message_bytes)]
+
+
+def _most_message_bytes(pairs: Sequence[PairReasoner]) -> int:
+    limits = [pair.manifest.limits for pair in pairs]
+    tokens = max(each.question + each.budget for each in limits)
+    return _MESSAGE_BYTES + tokens * MOST_BYTES_PER_TOKEN
 
 
 @asynccontextmanager

@@ -29,8 +29,8 @@ def prefix_ids(
         budget: of the whole signal.
 
     Raises:
-        Refusal: INVALID_ARGUMENT for another encoding, ids that are not text of the vocabulary, or
-            more tokens than the budget.
+        Refusal: INVALID_ARGUMENT for another encoding, ids that are not text of the vocabulary,
+            more of them than the budget, or far more text.
     """
     content = prefix.WhichOneof("content")
     if content is None:
@@ -40,7 +40,8 @@ def prefix_ids(
         raise invalid(_FIELD, f"{sent}, which is not the encoding of the signal that follows")
     if content == "tokens":
         ids = list(prefix.tokens.ids)
-        _check_room(len(ids), budget)
+        if len(ids) > budget:
+            raise invalid(_FIELD, f"{len(ids)} tokens, the budget is {budget}")
         _check_ids(ids, pair)
         return ids
     size, most = len(prefix.text.encode("utf-8")), budget * MOST_BYTES_PER_TOKEN
@@ -50,13 +51,8 @@ def prefix_ids(
         ids = encode_text(pair.tokenizer, pair.manifest.reasoner.vocabulary, prefix.text)
     except PromptError as error:
         raise invalid(_FIELD, str(error)) from error
-    _check_room(len(ids), budget)
-    return ids
-
-
-def _check_room(tokens: int, budget: int) -> None:
-    if tokens > budget:
-        raise invalid(_FIELD, f"{tokens} tokens, the budget is {budget}")
+    # A reasoner may spell a text in fewer tokens than its tokenizer does: such a signal is whole.
+    return ids[:budget]
 
 
 def _check_ids(ids: list[int], pair: PairReasoner) -> None:

@@ -3,7 +3,9 @@
 Those of an output that fails are `duet_contract.console`'s.
 """
 
+from copy import copy
 from enum import IntEnum
+from typing import TypeVar
 
 
 class ExitCode(IntEnum):
@@ -119,6 +121,16 @@ class Interrupted(DeviceError):
     exit_code = ExitCode.INTERRUPTED
 
 
+_Error = TypeVar("_Error", bound=DeviceError)
+
+
+def saying(error: _Error, text: str) -> _Error:
+    """Return an error like another one with a text of its own."""
+    again = copy(error)
+    again.args = (text,)
+    return again
+
+
 def refused_alone(error: DeviceError, pair: str) -> DeviceError:
     """Return the error of a question that was not answered, where the device does not answer alone.
 
@@ -126,5 +138,6 @@ def refused_alone(error: DeviceError, pair: str) -> DeviceError:
         error: why there is no signal.
         pair: id of the pair.
     """
-    text = f"{error}; the decoder of {pair} cannot answer alone (--device-only has it try)"
-    return type(error)(text)
+    return saying(
+        error, f"{error}; the decoder of {pair} cannot answer alone (--device-only has it try)"
+    )

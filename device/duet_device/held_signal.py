@@ -40,29 +40,38 @@ class HeldSignal:
     ) -> None:
         self._budget = budget
         self._vocabulary = vocabulary
-        self._start = start
-        self.drop()
-
-    def drop(self) -> None:
-        """Forget all that is held, but for the start."""
         self._encoding: SignalEncoding.ValueType | None = None
         self._ids: list[int] = []
         self._texts: list[str] = []
         self._bytes = 0
-        if self._start:
-            self.add(self._start)
-        self._dropped = len(self._ids), self._bytes
+        if start:
+            self.add(start)
+        self._started = len(self._ids), len(self._texts)
         self.begin()
 
     def begin(self) -> None:
         """Begin a call, which continues after what is held."""
-        self._before = len(self._ids)
+        self._before, self._texts_before = len(self._ids), len(self._texts)
         self._bytes_before = self._bytes
+
+    def drop(self) -> bool:
+        """Forget what the call brought; return whether that was anything."""
+        brought = (self._before, self._texts_before) != (len(self._ids), len(self._texts))
+        del self._ids[self._before :], self._texts[self._texts_before :]
+        self._bytes = self._bytes_before
+        if not self._ids and not self._texts:
+            self._encoding = None
+        return brought
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is held but the start."""
-        return self._dropped == (len(self._ids), self._bytes)
+        return self._started == (len(self._ids), len(self._texts))
+
+    def after_start(self) -> SignalChunk:
+        """Return what is held but for the start, as one chunk."""
+        ids, texts = self._started
+        return self._chunk(self._ids[ids:], self._texts[texts:])
 
     @property
     def is_full(self) -> bool:
@@ -71,9 +80,12 @@ class HeldSignal:
 
     def prefix(self) -> SignalChunk:
         """Return what is held, as a request has it."""
+        return self._chunk(self._ids, self._texts)
+
+    def _chunk(self, ids: list[int], texts: list[str]) -> SignalChunk:
         if self._encoding == SIGNAL_ENCODING_TEXT:
-            return SignalChunk(text="".join(self._texts))
-        return SignalChunk(tokens=TokenIds(ids=self._ids))
+            return SignalChunk(text="".join(texts))
+        return SignalChunk(tokens=TokenIds(ids=ids))
 
     def request(self, first: ReasonRequest) -> ReasonRequest:
         """Return the request of the next call, with an id of its own.

@@ -57,7 +57,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Restart:
-    """What arrived before does not count: another server begins the signal."""
+    """What arrived before does not count; what of it does count arrives again."""
 
 
 Item = Arrival | Note | Restart
@@ -122,7 +122,7 @@ class Link:
         self._cancelled = threading.Event()
         # Held while a call begins, so that none begins after `cancel`.
         self._beginning = threading.Lock()
-        self._noted = ""
+        self._noted: set[tuple[Server, Kind]] = set()
         self._is_complete = False
         self._thread = threading.Thread(target=self._run, name="duet-link", daemon=True)
         self._thread.start()
@@ -213,14 +213,17 @@ class Link:
             for server, failure in error.failures.items():
                 self._failed(server, failure, began)
             return False
+        sources = len(self.sources)
         lost = self._call_and_read(connected, began)
         if lost is None:
             return True
         if isinstance(lost.error, BrokenSignal):
-            if not self._held.is_empty:
-                self._held.drop()
-                self.sources.clear()
+            # What other calls brought stays: one server must not take away what another one sent.
+            del self.sources[sources:]
+            if self._held.drop():
                 self._queue.put(Restart())
+                if not self._held.is_empty:
+                    self._queue.put(Arrival(time.perf_counter(), self._held.after_start()))
         elif self._held.is_full:
             # Only the last message is missing, which says nothing that is not known.
             self._queue.put(Arrival(time.perf_counter(), self._held.end()))
@@ -241,18 +244,17 @@ class Link:
         holds = not self._held.is_empty
         self._retries.failed(server, failure, now, lasted=now - began, holds=holds)
         following = self._following()
-        if following is None:
+        # A question may fail for as long as it has time: the user learns of each kind once.
+        if following is None or (server, failure.kind) in self._noted:
             return
+        self._noted.add((server, failure.kind))
         other = "" if server in following.servers else following.servers[0].name
         if holds:
             what = f"the signal continues at {other}" if other else "the signal continues"
         else:
             what = f"asking {other or 'again'}"
-        note = f"{failure.error}; {what}"
-        if note != self._noted:
-            self._noted = note
-            wait = f" in {following.wait:.1f} s" if following.wait >= 0.1 else ""
-            self._queue.put(Note(note + wait))
+        wait = f" in {following.wait:.1f} s" if following.wait >= 0.1 else ""
+        self._queue.put(Note(f"{failure.error}; {what}{wait}"))
 
     def _call_and_read(self, connected: Connected, began: float) -> Failure | None:
         """Ask a server; return what went wrong before the signal was complete."""

@@ -19,6 +19,7 @@ from duet_device.errors import (
     DeadlineExceeded,
     DeviceError,
     PairMismatch,
+    SignalLate,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ PAIR_MISMATCH = "PAIR_MISMATCH"
 _MOST_WAIT = 86_400.0
 # Longest message from the cloud, in characters.
 _MOST_SAID = 400
-# How gRPC names its limits on messages and metadata, and that this end raised the error.
+# How gRPC names its limits on messages and metadata, and that this end raised the error: only clouds
+# could compress messages.
 _TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
-_RAISED_HERE = re.compile(r"CLIENT:|Stream removed")
+_RAISED_HERE = re.compile(r"CLIENT:|Stream removed|Decompressed")
 _NOT_READ = "Exception deserializing response!"
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@\d+\.\d+\.\d+")
 _Detail = TypeVar("_Detail", bound=Message)
@@ -136,6 +138,9 @@ def failure_of(error: grpc.RpcError, server: str) -> Failure:
     """Return what happened to a call to `server` that was connected."""
     assert isinstance(error, grpc.Call)
     code, failure, wait = error.code(), device_error(error, server), retry_after(error)
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        # So says the server, or a proxy before it; the device's own time may not be over.
+        return Failure(Kind.FAILED, SignalLate(str(failure)))
     if isinstance(failure, CloudBusy):
         return Failure(Kind.BUSY, failure, wait)
     if code == grpc.StatusCode.UNAVAILABLE and wait is not None:

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError, SignalLate
+from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError, SignalLate, saying
 from duet_device.link_errors import Failure, Kind
 from duet_device.servers import Server
 
@@ -122,11 +122,18 @@ class Retries:
         return Next(earliest - now, tuple(servers))
 
     def error(self) -> DeviceError:
-        """Return the error of the question: of all servers', the one that says most."""
+        """Return the error of the question: of all servers', the one that says most.
+
+        A server that is away could have served what another one refused, so that both are said.
+        """
         errors = [state.error for state in self._states.values() if state.error]
-        return max(
+        said = max(
             errors, key=_weight, default=SignalLate("no server was asked in time (--timeout)")
         )
+        away = max((each for each in errors if _is_away(each)), key=_weight, default=None)
+        if away is None or _is_away(said) or self._is_wrong:
+            return said
+        return saying(away, f"{away}; {said}")
 
 
 def _delay(failure: Failure) -> float | None:
@@ -136,6 +143,10 @@ def _delay(failure: Failure) -> float | None:
     if failure.kind is Kind.UNAVAILABLE and failure.wait is not None:
         return failure.wait if failure.wait <= _MOST_UNAVAILABLE_S else None
     return None
+
+
+def _is_away(error: DeviceError) -> bool:
+    return isinstance(error, (CloudUnreachable, CloudBusy, SignalLate))
 
 
 def _weight(error: DeviceError) -> int:

@@ -79,13 +79,15 @@ class TurnLock:
             DeviceError: the deadline's.
         """
         thread = threading.get_ident()
-        is_held = False
+        held = False
         try:
-            while not is_held:
-                # Or Ctrl-C, between the lock and the variable, would leave it locked for good.
+            while True:
+                # A handler of a signal raises after the block, where `held` is known.
                 with signals_held():
-                    is_held = self._lock.acquire(timeout=POLL_S)
-                if not is_held and self._thread == thread:
+                    held = self._lock.acquire(timeout=POLL_S)
+                if held:
+                    break
+                if self._thread == thread:
                     raise UsageProblem(
                         "this client is still answering: finish or close the stream before, "
                         "or open another Client"
@@ -95,37 +97,46 @@ class TurnLock:
             self._thread, self._deadline, self._stream = thread, deadline, stream
             yield
         finally:
-            if is_held:
-                self._release()
-
-    def _release(self) -> None:
-        """Free what is to be freed, and let the next question begin."""
-        with signals_held():
-            self._thread = self._deadline = self._stream = None
-            try:
-                if self.is_closed:
-                    self._free()
-            finally:
-                self._lock.release()
+            if held:
+                self._release(free=self.is_closed)
 
     def close(self) -> None:
         """Stop the question that is being answered, and free; from any thread at any time."""
         self.is_closed = True
-        while not self._lock.acquire(timeout=POLL_S):
-            if deadline := self._deadline:
-                deadline.interrupt()
-            stream = self._stream() if self._stream else None
-            state = stream and inspect.getgeneratorstate(stream)
-            if stream and state in (inspect.GEN_CREATED, inspect.GEN_SUSPENDED):
-                with suppress(ValueError):  # Another thread has continued it since.
-                    stream.close()
-            elif self._thread == threading.get_ident():
-                if state == inspect.GEN_CLOSED:
-                    # A second Ctrl-C came while it ended, and before it released the lock.
-                    self._free()
-                # Else called from inside the question, as from a signal handler, which ends by it.
-                return
+        held = False
         try:
-            self._free()
+            while not held:
+                with signals_held():
+                    held = self._lock.acquire(timeout=POLL_S)
+                if not held and not self._stop():
+                    return
         finally:
-            self._lock.release()
+            if held:
+                self._release(free=True)
+
+    def _stop(self) -> bool:
+        """Stop the question that is being answered; return whether to wait for its end."""
+        if deadline := self._deadline:
+            deadline.interrupt()
+        stream = self._stream() if self._stream else None
+        state = stream and inspect.getgeneratorstate(stream)
+        if stream and state in (inspect.GEN_CREATED, inspect.GEN_SUSPENDED):
+            with suppress(ValueError):  # Another thread has continued it since.
+                stream.close()
+            return True
+        if self._thread != threading.get_ident():
+            return True
+        if state == inspect.GEN_CLOSED:
+            # A second Ctrl-C came while it ended, and before it released the lock.
+            self._free()
+        # Else called from inside the question, as from a signal handler, which ends by it.
+        return False
+
+    def _release(self, *, free: bool) -> None:
+        with signals_held():
+            self._thread = self._deadline = self._stream = None
+            try:
+                if free:
+                    self._free()
+            finally:
+                self._lock.release()

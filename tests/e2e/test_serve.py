@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import grpc
 import psutil
@@ -32,6 +34,12 @@ def _last_line(result):
 def _gone(processes):
     _, alive = psutil.wait_procs(processes, timeout=60)
     return not alive
+
+
+def _shared_memory(processes):
+    """Files of shared memory that processes have mapped."""
+    maps = "".join(Path(f"/proc/{process.pid}/maps").read_text() for process in processes)
+    return {Path(path) for path in re.findall(r"/dev/shm/\S+", maps)}
 
 
 def test_help_is_quick_and_names_every_option():
@@ -93,7 +101,7 @@ def test_an_engine_that_cannot_load_says_so_and_leaves_no_process(thinking_pair,
 def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path):
     """Ctrl-C in a terminal reaches every process of the service, vLLM's too.
 
-    What runs is finished, what comes is refused, and no process is left.
+    What runs is finished, what comes is refused, and no process, shared memory or traceback is left.
     """
     newer = tmp_path / "newer"
     shutil.copytree(thinking_pair, newer)
@@ -106,6 +114,7 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
     ) as service:
         service.wait_ready(180)
         family = service.children()
+        memory = _shared_memory(family)
         assert {os.getpgid(process.pid) for process in family} == {service.process.pid}
         with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
@@ -128,7 +137,9 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
         assert last.end.signal_tokens == undisturbed.end.signal_tokens
         assert last.end.finish_reason == undisturbed.end.finish_reason
         assert service.process.wait(60) == 0
+        assert "Traceback" not in service.log.read_text()
     assert _gone(family)
+    assert not [path for path in memory if path.exists()]
 
 
 @pytest.mark.engine

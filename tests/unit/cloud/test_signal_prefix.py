@@ -107,6 +107,16 @@ async def test_text_is_tokenised_behind_the_question(cloud: Cloud, pair: PairRea
     assert (job.prefix_tokens, job.budget) == (len(ids), 40 - len(ids))
 
 
+async def test_a_text_of_more_tokens_than_the_budget_is_whole(cloud: Cloud) -> None:
+    """The device cannot count them: a tokenizer may need more for a text than the reasoner did."""
+    asked = request(cloud, SignalChunk(text="one two three"), budget=2)
+    asked.vocabulary = b"\0" * 32
+    (last,) = [response async for response in cloud.inference.Reason(asked)]
+    assert (last.end.prefix_tokens, last.end.signal_tokens) == (2, 0)
+    assert last.end.finish_reason == FINISH_REASON_BUDGET
+    assert not cloud.engine.jobs
+
+
 async def test_a_start_is_charged_as_prompt(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     charged: list[tuple[Job, Charge]] = []
 

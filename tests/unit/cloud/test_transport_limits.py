@@ -88,3 +88,15 @@ async def test_metadata_is_bounded(cloud):
         ReasonRequest(question="What?"), metadata=[("x-large", "x" * 64_000)]
     )
     assert (await refused(call)).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_message_is_as_large_as_a_pair_s_longest_request(cloud):
+    """The service holds what has arrived of one, for each of the calls that a device may make."""
+    longest = ReasonRequest(question="x" * 1024, signal_prefix={"text": "x" * 640}, budget=40)
+    error = await refused(cloud.inference.Reason(longest))
+    # Read, and refused for its tokens alone.
+    assert error.details() == "question: 1024 tokens, the limit is 64"
+    larger = ReasonRequest(question="x" * 150_000)
+    error = await refused(cloud.inference.Reason(larger))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in error.details()

@@ -1,6 +1,7 @@
 """A client over several questions: what it keeps, frees, refuses, and how it is stopped."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import grpc
 import pytest
 
 from duet_contract.connections import connection_states
+from duet_contract.console import signals_go_to
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device import known_servers
 from duet_device import session as session_module
@@ -265,7 +267,7 @@ def test_a_decoder_that_cannot_be_freed_blocks_no_other_thread(pair: Pair) -> No
 def test_a_signal_in_the_end_of_a_question_blocks_no_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its exception may arise before the lock is released."""
 
-    def interrupted(_: TurnLock) -> None:
+    def interrupted(_: TurnLock, *, free: bool) -> None:
         raise Interrupted("interrupted")
 
     freed: list[None] = []
@@ -277,6 +279,41 @@ def test_a_signal_in_the_end_of_a_question_blocks_no_close(monkeypatch: pytest.M
         stream.close()
     lock.close()
     assert freed
+
+
+class SignalledLock:
+    """A lock; a signal arrives at the moment when it is acquired."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def acquire(self, timeout: float) -> bool:
+        acquired = self.lock.acquire(timeout=timeout)
+        signal.raise_signal(signal.SIGTERM)
+        return acquired
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_signal_at_the_begin_of_a_turn_leaves_it_to_others(closes: bool) -> None:
+    freed: list[bool] = []
+    turn = TurnLock(lambda: freed.append(True))
+    signalled = SignalledLock()
+    turn._lock = signalled  # type: ignore[assignment]
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted("interrupted")
+
+    def takes() -> None:
+        with turn.taken(Deadline(5)):
+            pass
+
+    with signals_go_to(interrupt, signal.SIGTERM), pytest.raises(Interrupted):
+        (turn.close if closes else takes)()
+    assert not signalled.lock.locked()
+    assert bool(freed) == closes
 
 
 def test_a_renewed_certificate_is_used_for_the_next_question(

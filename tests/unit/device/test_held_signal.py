@@ -109,12 +109,41 @@ def test_a_whole_signal_by_its_budget() -> None:
 
 def test_what_is_dropped_does_not_come_back() -> None:
     held = HeldSignal(9)
+    assert not held.drop()
     held.add(ids_chunk([1]))
-    held.drop()
+    assert held.drop()
     assert held.is_empty
     assert not held.request(FIRST).HasField("signal_prefix")
     held.add(SignalChunk(text="so"))
     assert held.request(FIRST).signal_prefix.text == "so"
+
+
+@given(
+    start=st.none() | st.text(min_size=1, max_size=3),
+    first=st.lists(st.text(min_size=1, max_size=3), max_size=3),
+    broken=st.lists(st.text(min_size=1, max_size=3), max_size=3),
+    as_text=st.booleans(),
+)
+def test_what_a_call_brought_is_dropped_and_no_more(
+    start: str | None, first: list[str], broken: list[str], as_text: bool
+) -> None:
+    def chunk(text: str) -> SignalChunk:
+        return SignalChunk(text=text) if as_text else ids_chunk(list(map(ord, text)))
+
+    held = HeldSignal(99, start=None if start is None else chunk(start))
+    for text in first:
+        held.add(chunk(text))
+    before = held.request(FIRST)
+    held.begin()
+    for text in broken:
+        held.add(chunk(text))
+    assert held.drop() == bool(broken)
+    again = held.request(FIRST)
+    assert again.signal_prefix == before.signal_prefix
+    assert list(again.encodings) == list(before.encodings)
+    assert held.is_empty == (not first)
+    if first:
+        assert held.after_start() == chunk("".join(first))
 
 
 @given(seed=st.integers(0, 2**63 - 1), lengths=st.sets(st.integers(1, 99), min_size=2, max_size=5))

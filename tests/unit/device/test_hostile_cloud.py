@@ -64,6 +64,11 @@ def refuses(code: grpc.StatusCode, message: str) -> Script:
     return script
 
 
+def compresses(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+    context.set_compression(grpc.Compression.Gzip)
+    yield text("x" * (40 << 20))
+
+
 def never_ends(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
     yield tokens(65)
     yield done(1)
@@ -87,6 +92,7 @@ HOSTILE = {
     "one text of 900 kB": says(text("ab " * 300_000), done_text(BUDGET)),
     "one word of 900 kB": says(text("x" * 900_000), done_text(BUDGET)),
     "a message of 2 MB": says(text("x" * (2 << 20)), done_text(BUDGET)),
+    "a message of 40 MB in 40 kB": compresses,
     "counts four thousand million": says(tokens(65), done(4_000_000_000)),
     "counts them of text": says(text("a b"), done_text(4_000_000_000)),
     "counts none of a text": says(text("a b"), done_text(0)),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
@@ -19,7 +19,14 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, UsageProblem
+from duet_device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    PairMismatch,
+    UsageProblem,
+)
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import QUESTION, answer, notes
@@ -187,6 +194,53 @@ def test_refused_by_one_server_and_answered_by_the_next(
         assert answer(pair, decoder, server=servers, budget=20).receipt.server == second.address
 
 
+@pytest.mark.parametrize(
+    "code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+)
+@pytest.mark.parametrize("sends", [0, 4])
+def test_no_status_takes_away_what_the_device_can_answer_with(
+    code: grpc.StatusCode, sends: int, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    """Any server, or a proxy before it, may say any of them at any time."""
+
+    def ends(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if sends and not request.HasField("signal_prefix"):
+            yield tokens(*SIGNAL[:sends])
+        # No one waits for so long.
+        later = [RetryInfo(retry_delay=Duration(seconds=600))]
+        abort(context, code, "no", *(later if code is grpc.StatusCode.RESOURCE_EXHAUSTED else []))
+
+    with ScriptedCloud(ends) as cloud:
+        try:
+            receipt = answer(pair, decoder, server=cloud.address).receipt
+        except CloudRefused:
+            assert not sends
+        else:
+            assert receipt.outcome == ("partial" if sends else "alone")
+            assert receipt.signal.encode() == bytes(SIGNAL[:sends])
+
+
+def test_a_server_that_refuses_is_no_reason_where_another_one_is_away(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    """As while replicas get a new version of a pair, one after the other."""
+
+    def refuses(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        info = ErrorInfo(reason="PAIR_MISMATCH", metadata={"cloud": "bytes@2.0.0"})
+        abort(context, grpc.StatusCode.FAILED_PRECONDITION, "bytes@2.0.0 is", info)
+        yield ReasonResponse()
+
+    events: list[Event] = []
+    with ScriptedCloud(refuses) as cloud:
+        servers = f"{NOWHERE},{cloud.address}"
+        receipt = answer(pair, decoder, events, server=servers).receipt
+        with pytest.raises(PairMismatch):
+            answer(pair, decoder, server=cloud.address)
+    assert receipt.outcome == "alone"
+    assert NOWHERE in notes(events)[-1]
+    assert "serves another pair" in notes(events)[-1]
+
+
 @pytest.fixture
 def late(clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
     """The device keeps back half of a minute, so that a busy machine answers in time."""
@@ -280,9 +334,10 @@ def test_a_decoder_that_is_worth_nothing_alone_does_not_answer(
     assert NOWHERE in str(caught.value)
     with (
         ScriptedCloud(stops(60, grpc.StatusCode.RESOURCE_EXHAUSTED)) as full,
-        pytest.raises(CloudBusy, match="cannot answer alone"),
+        pytest.raises(CloudBusy, match="cannot answer alone") as busy,
     ):
         answer(helpless, decoder, server=full.address, timeout=30)
+    assert busy.value.retry_after == 60
     assert answer(helpless, decoder, device_only=True).receipt.outcome is None
     with ScriptedCloud(hangs_after(5, decoder, late, 35)) as cloud:
         receipt = answer(helpless, decoder, server=cloud.address, timeout=60).receipt
@@ -302,10 +357,38 @@ def test_a_cloud_that_begins_again_is_not_believed(pair: Pair, decoder: Scripted
     with ScriptedCloud(begins) as old, ScriptedCloud(serves()) as cloud:
         servers = f"{old.address},{cloud.address}"
         receipt = answer(pair, decoder, events, server=servers, budget=20).receipt
+        # What it sent before its link was cut is a part of a signal like any other.
+        assert list(cloud.requests[0].signal_prefix.tokens.ids) == SIGNAL[:4]
     assert receipt.signal.encode() == bytes(SIGNAL)
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{receipt.signal} A:")
-    assert (receipt.outcome, receipt.server, receipt.resumed) == ("complete", cloud.address, 0)
+    assert (receipt.outcome, receipt.server, receipt.resumed) == ("moved", cloud.address, 1)
     assert any("cannot continue one" in note for note in notes(events))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("third", [False, True])
+def test_a_server_against_the_contract_takes_away_nothing_of_another_one(
+    third: bool, as_text: bool, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    def breaks(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield text("again") if as_text else tokens(*b"again")
+        yield done(99)
+
+    with (
+        ScriptedCloud(
+            serves([4], as_text=as_text, code=grpc.StatusCode.PERMISSION_DENIED)
+        ) as cloud,
+        ScriptedCloud(breaks) as broken,
+        ScriptedCloud(serves(as_text=as_text)) as other,
+    ):
+        servers = [cloud.address, broken.address, *([other.address] if third else [])]
+        receipt = answer(pair, decoder, server=",".join(servers), budget=20).receipt
+    signal, outcome = (SIGNAL, "moved") if third else (SIGNAL[:4], "partial")
+    assert (receipt.signal.encode(), receipt.outcome) == (bytes(signal), outcome)
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{receipt.signal} A:")
+    assert receipt.tokens.signal == len(signal)
+    assert receipt.resumed == third
+    assert receipt.server == (other.address if third else cloud.address)
 
 
 def test_a_server_that_loses_every_call_is_not_asked_for_ever(
@@ -316,6 +399,27 @@ def test_a_server_that_loses_every_call_is_not_asked_for_ever(
         receipt = answer(pair, decoder, server=cloud.address, budget=20).receipt
     assert (receipt.outcome, receipt.tokens.signal) == ("partial", 4)
     assert len(cloud.requests) == 3
+
+
+def test_servers_that_stay_away_are_noted_once(
+    pair: Pair, decoder: ScriptedDecoder, late: SteppedClock
+) -> None:
+    cuts = serves([4, 4, 4])
+    events: list[Event] = []
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if len(cloud.requests) == 3:
+            # By then each of the others was tried several times.
+            threading.Timer(1.0, lambda: setattr(late, "ahead", 35.0)).start()
+        yield from cuts(request, context)
+
+    with ScriptedCloud(script) as cloud:
+        servers = ",".join([NOWHERE, cloud.address, "127.0.0.1:1"])
+        receipt = answer(pair, decoder, events, server=servers, budget=20, timeout=60).receipt
+    assert receipt.outcome == "partial"
+    *failed, last = notes(events)
+    assert last.endswith("answering from the signal so far")
+    assert len(failed) == len({note.partition(";")[0] for note in failed}) == 3
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,25 @@ def test_what_every_server_would_refuse_ends_the_question() -> None:
     assert after(Retries([first, second]), first, kind=Kind.WRONG, holds=True) is not None
 
 
-def test_the_error_that_says_most_is_raised() -> None:
-    first, second, third = servers(3)
-    retries = Retries([first, second, third])
-    for server, kind in ((first, Kind.REFUSED), (second, Kind.BUSY), (third, Kind.UNREACHED)):
+@pytest.mark.parametrize(
+    ("kinds", "error", "message"),
+    [
+        ([Kind.BUSY, Kind.UNREACHED], CloudBusy, "full"),
+        ([Kind.REFUSED, Kind.REFUSED], CloudRefused, "no"),
+        # A server that is away could have served the question.
+        ([Kind.REFUSED, Kind.UNREACHED], CloudUnreachable, "UNREACHED; no"),
+        ([Kind.REFUSED, Kind.BUSY, Kind.UNREACHED], CloudBusy, "full; no"),
+        ([Kind.UNREACHED, Kind.WRONG], CloudRefused, "too long"),
+    ],
+)
+def test_the_error_that_says_most_is_raised(
+    kinds: list[Kind], error: type[DeviceError], message: str
+) -> None:
+    known = servers(len(kinds))
+    retries = Retries(known)
+    for server, kind in zip(known, kinds, strict=True):
         after(retries, server, kind=kind)
-    assert str(retries.error()) == "no"
+    assert (type(retries.error()), str(retries.error())) == (error, message)
 
 
 def test_no_time_at_all() -> None:

@@ -19,6 +19,7 @@ from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld, Void
 from duet_tools.report.fault_table import fault_table
 from duet_tools.results.faults import FaultMatrix, FaultResult
 from duet_tools.results.figures import Machine
+from duet_tools.subjects.children import free_port
 from tests.doubles.commands import bench_faults
 from tests.doubles.small_pairs import write_pair
 from tests.doubles.tcp import echo, read_all, serving
@@ -150,6 +151,12 @@ def test_rows_are_run_counted_written_and_read_again(
     first, absent = FaultMatrix.read(out).rows
     assert (first.trials, first.engine, absent.not_run) == (9, "vLLM", "no disk")
     assert str(tmp_path) not in out.read_text()
+
+
+def test_no_one_gets_the_port_of_a_service_by_chance() -> None:
+    """While a service is down, other programs get ports from the system."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1024 < free_port() < first for _ in range(20))
 
 
 def test_an_overload_without_refusals_or_answers_does_not_hold() -> None:

@@ -221,7 +221,8 @@ def _hostile(setting: Setting, trials: Trials) -> None:
                 return [each for asked in found for each in asked]
 
         # Whatever is loaded or allocated once is there after these, the context of the longest signal
-        # included.
+        # included: once a block as large as a context's is freed, glibc keeps freed blocks of up to
+        # that size for each arena (its dynamic M_MMAP_THRESHOLD), 70 MiB here for contexts of 4.
         for device in devices:
             device.reserve(_CONTEXT)
         ask_all(setting.count(160, 20))

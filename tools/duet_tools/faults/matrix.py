@@ -8,6 +8,7 @@ from pathlib import Path
 
 from duet_tools.faults import (
     clouds,
+    continuing,
     endurance,
     engines,
     garbage,
@@ -25,6 +26,7 @@ from duet_tools.subjects.workload import Workload
 
 ROWS: tuple[Row, ...] = (
     *links.ROWS,
+    *continuing.ROWS,
     *clouds.ROWS,
     *engines.ROWS,
     *overload.ROWS,

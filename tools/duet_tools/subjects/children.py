@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _STOP_S = 15.0
 _POLL_S = 0.1
+# Linux hands out ports from 32768 on (`net.ipv4.ip_local_port_range`).
+_PORTS = range(20_000, 32_000)
 
 
 def serves(address: str, credentials: "grpc.ChannelCredentials | None" = None) -> bool:
@@ -40,10 +43,14 @@ def serves(address: str, credentials: "grpc.ChannelCredentials | None" = None) -
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback address that is free, and that no one gets by chance.
+
+    It is below those that systems hand out, so that a service which ends can be started again on it.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Child:
