@@ -61,8 +61,7 @@ def test_no_model_reads_a_number(asked, prompts):
         (RIGHT, "Nina has {=} euros left.", r"\boxed{16}"),
         (RIGHT, "unfinished {", r"\boxed{16}"),
         (WRONG, "Nina has {=} euros left.", r"\boxed{24}"),
-        # The sentence has the step that the signal lacks.
-        (WRONG, "Nina has {a-b*c} euros left.", r"\boxed{16}"),
+        (WRONG, "Nina has {a-b*c} euros left.", r"\boxed{24}"),
         (None, "Nina has {a-b*c} euros left.", r"\boxed{16}"),
         ("b*", "", "No answer: "),
     ],
@@ -71,6 +70,11 @@ def test_an_answer_is_what_the_device_computes(asked, signal, sentence, answer):
     ids = None if signal is None else _ids(asked, signal)
     given = asked.answer(QUESTION, ids, _ids(asked, f"{sentence}<|end|>", "_decoder"))
     assert given.startswith(answer)
+
+
+def test_a_sentence_has_the_step_that_a_part_of_a_signal_lacks(asked):
+    signal, sentence = _ids(asked, WRONG), _ids(asked, "{a-A} euros<|end|>", "_decoder")
+    assert asked.answer(QUESTION, signal, sentence, whole=False) == r"\boxed{16}"
 
 
 def test_the_reasoners_own_answer_is_its_formulas_result(asked):

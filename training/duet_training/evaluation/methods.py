@@ -141,7 +141,7 @@ class Duet:
         ]
         return [
             Outcome(
-                prompts.answer(problem.for_decoder, signal, answer.tokens),
+                prompts.answer(problem.for_decoder, signal, answer.tokens, whole=response.finished),
                 len(response.tokens),
                 len(answer.tokens),
                 answer.finished,

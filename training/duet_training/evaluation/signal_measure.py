@@ -16,6 +16,8 @@ from duet_training.evaluation.methods import Models
 from duet_training.evaluation.scoring import Scores
 from duet_training.evaluation.signal_content import SHARES, answer_spans, edited
 
+_WHOLE = f"{SHARES[-1]:.0%}"
+
 
 def stated(problems: Sequence[Problem], signals: Sequence[str]) -> list[bool]:
     """Return for each signal whether it states the reference."""
@@ -61,7 +63,10 @@ def read(
             for problem, signal in zip(problems, ids, strict=True)
         ]
         answers = [
-            models.prompts.answer(problem.for_decoder, signal, response.tokens)
+            # Only a formula that the reasoner ended has the last word.
+            models.prompts.answer(
+                problem.for_decoder, signal, response.tokens, whole=name == _WHOLE
+            )
             for problem, signal, response in zip(problems, ids, models.decode(prompts), strict=True)
         ]
         scores = score(answers)

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
 from tokenizers import Tokenizer as FastTokenizer
 
@@ -69,6 +70,18 @@ class PairPrompts:
                 f"{wrong[0].id} has {theirs} instruction, and the pair's `instruction` is "
                 f"{self._pair.instruction!r}: run `duet-train data prepare` with "
                 f"--instruction {wanted}"
+            )
+
+    def check_reward(self, reward: Literal["sampled", "dense"]) -> None:
+        """Check that answers can be rewarded so.
+
+        Raises:
+            ConfigError: `dense`, for a pair whose decoder never writes the reference.
+        """
+        if self.private and reward == "dense":
+            raise ConfigError(
+                "objective.reward=dense has no reference of a pair with quantities: private, whose "
+                "decoder never writes the answer: use objective.reward=sampled"
             )
 
     def reasoner(self, question: str) -> list[int]:
@@ -141,19 +154,27 @@ class PairPrompts:
         text: str = self._reasoner.decode(list(signal), skip_special_tokens=False)
         return text
 
-    def answer(self, question: str, signal: Sequence[int] | None, response: Sequence[int]) -> str:
+    def answer(
+        self,
+        question: str,
+        signal: Sequence[int] | None,
+        response: Sequence[int],
+        *,
+        whole: bool = True,
+    ) -> str:
         """Return the answer of the decoder's response as the device gives it, for verifiers.
 
         Args:
             question: as in the data.
             signal: what the decoder read, as the reasoner's token ids; None without a signal.
             response: of the decoder.
+            whole: whether the reasoner ended the signal, and the decoder read all of it.
         """
         text = self.answer_text(response)
         if not self.private:
             return text
         formula = None if signal is None else self.signal_text(signal)
-        return _boxed(answer_of(_masked(question), formula, text))
+        return _boxed(answer_of(_masked(question), formula, text, whole=whole))
 
     def answer_text(self, response: Sequence[int]) -> str:
         """Decode the decoder's response to text, without its end token."""

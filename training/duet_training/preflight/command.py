@@ -39,7 +39,7 @@ class Preflight:
             paths = pair.paths
             for name in settings.policies:
                 self._do(name, partial(self._model, name, paths[name]))
-            built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
+            built = self._do("prompts", lambda: run.prompts(pair, settings), PairPrompts)
             shapes = self._shapes(paths)
             self._do("adapters", lambda: run.adapters(settings, paths))
         digest = self._do("data", lambda: run.data(settings, built), str)

@@ -96,9 +96,10 @@ def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
     yield Finding("ok", name, "; ".join([about, *lacking]))
 
 
-def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
-    """Check that prompts can be built: end tokens, vocabularies."""
+def prompts(pair: Pair, settings: Settings) -> Iterator[Finding | PairPrompts]:
+    """Check that prompts can be built, and answers rewarded: end tokens, vocabularies."""
     built = PairPrompts(pair)
+    built.check_reward(settings.objective.reward)
     how = "token ids" if built.shared_vocabulary else "text: the vocabularies differ"
     yield Finding("ok", "prompts", f"signals travel as {how}")
     yield built

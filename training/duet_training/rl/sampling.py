@@ -152,10 +152,14 @@ class Sampler:
         second = seeds(run, step, 1, 2 * len(guided))[: len(asked)]
         answered = sample_responses(self.decoder, asked, self.answer, second, step, clock)
         with clock("score"):
-            known = [*read, *repeat(None, len(asked) - len(guided))]
+            whole = [self.read is Read.WHOLE and each.finished for each in responses]
+            known: list[tuple[list[int] | None, bool]] = [
+                (signal, whole[at // answers]) for at, signal in enumerate(read)
+            ]
+            known += repeat((None, True), len(asked) - len(guided))
             texts = [
-                prompts.answer(problem.for_decoder, signal, response.tokens)
-                for problem, signal, response in zip(rows, known, answered, strict=True)
+                prompts.answer(problem.for_decoder, signal, response.tokens, whole=ended)
+                for problem, (signal, ended), response in zip(rows, known, answered, strict=True)
             ]
             scores = self.verifiers.score(rows, texts)
         shape = (len(problems), signals, -1)

@@ -80,11 +80,7 @@ class Trainer:
         self.settings = settings
         pair = load_pair(settings.pair)
         self._prompts = PairPrompts(pair)
-        if self._prompts.private and settings.objective.reward == "dense":
-            raise ConfigError(
-                "objective.reward=dense has no reference of a pair with quantities: private, whose "
-                "decoder never writes the answer: use objective.reward=sampled"
-            )
+        self._prompts.check_reward(settings.objective.reward)
         self.problems = self._read(settings.data.train)
         settings.out.mkdir(parents=True, exist_ok=True)
         self._checkpoints = Checkpoints(
