@@ -67,6 +67,8 @@ def inspect(path: Path) -> GgufInfo:
 
     def token(name: str) -> str | None:
         number = found(f"tokenizer.ggml.{name}_token_id")
+        if number is not None and number >= len(tokens):
+            raise PairBuildError(f"{path} has {len(tokens)} tokens, and {name} is token {number}")
         return None if number is None else tokens[number]
 
     tokens = value("tokenizer.ggml.tokens")

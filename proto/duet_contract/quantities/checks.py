@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from duet_contract.quantities.computing import Value
 from duet_contract.quantities.masking import Masked
-from duet_contract.quantities.rounding import asked, asked_unit
+from duet_contract.quantities.rounding import asked, asked_unit, asks_time_of_day
 from duet_contract.quantities.units import Dimensions, add_unlike, times_of_day, units
 
 # A quantity of these kinds often only names something.
@@ -95,6 +95,22 @@ def _passes_twelve(masked: Masked, value: Value) -> bool:
     return -12 < value.value < 0 and later_first and bool(times_of_day(masked).keys() & set(names))
 
 
+def time_of_day(masked: Masked, value: Value) -> str | None:
+    """Return how the question says the time of day that a result is counted from; None without one.
+
+    Examples:
+        >>> from duet_contract.quantities import compute, mask
+        >>> question = mask("It is 3 pm and was open for 4 hours. When did it open?")
+        >>> time_of_day(question, compute("a-b", question.quantities))
+        'pm'
+    """
+    if not asks_time_of_day(masked.text):
+        return None
+    said = [each for name, each in times_of_day(masked).items() if name in value.used]
+    # The difference of two is a time that passed.
+    return said[0] if len(said) == 1 else None
+
+
 def check(masked: Masked, value: Value) -> Checks:
     """Check a computed answer against its question.
 
@@ -118,13 +134,15 @@ def check(masked: Masked, value: Value) -> Checks:
     turned = result_of(masked, value) != value.value
     unit, unlike = _followed(value, units(masked))
     wanted = asked_unit(masked.text)
+    # Hours before midnight are those of the day before.
+    amounts = value.work[:-1] if time_of_day(masked, value) is not None else value.work
     return Checks(
         unused=unused,
         unused_share=unused / max(1, len(expected)),
         idle_steps=sum(step.name not in value.used and step.name != last for step in value.steps),
         constants=sum(symbol[:1].isdigit() or symbol[:1] == "." for symbol in symbols),
         turned=turned,
-        negative=not turned and any(step.result < 0 for step in value.work),
+        negative=not turned and any(step.result < 0 for step in amounts),
         fractional=asked(masked.text).sort in ("count", "coins") and value.value.denominator > 1,
         unlike_units=unlike,
         wrong_unit=unit is not None and wanted is not None and unit != wanted,

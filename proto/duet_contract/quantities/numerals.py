@@ -46,7 +46,8 @@ _AND_PART = (
 _ROMAN = r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 # Of an amount of money: "10k" may be a distance.
 _SHORT = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
-_MONEY_SIGNS = frozenset("$€£¥₹")
+MONEY_SIGNS = frozenset("$€£¥₹")
+"""Signs of currencies."""
 _DAY_HALF = re.compile(r"\s?[ap]\.?m\b", re.IGNORECASE)
 # What tells a ratio from a time is before it in its sentence, not far away.
 _RATIO = re.compile(r"\b(?:ratios?|proportions?|odds|scale)\b[^.?!;]*$", re.IGNORECASE)
@@ -211,7 +212,7 @@ def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
         return Numeral(start, match.start("core") + used, "number", _times(value, sign))
     kind: Kind = "code" if value is None else "number"
     if match["short"]:
-        if value is None or last_before(match.string, start) not in _MONEY_SIGNS:
+        if value is None or last_before(match.string, start) not in MONEY_SIGNS:
             return Numeral(start, match.start("short"), kind, _times(value, sign))
         return Numeral(start, match.end(), kind, value * _SHORT[match["short"].lower()])
     if core == "12" and value is not None and _DAY_HALF.match(match.string, match.end()):

@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 
 from duet_contract.errors import FormulaError
-from duet_contract.quantities.checks import result_of
+from duet_contract.quantities.checks import result_of, time_of_day
 from duet_contract.quantities.computing import Value, compute
 from duet_contract.quantities.labels import LABEL
 from duet_contract.quantities.masking import Masked, fill_labels
 from duet_contract.quantities.nouns import is_plural, singular
-from duet_contract.quantities.rounding import Asked, asked, asks_time_of_day, written
-from duet_contract.quantities.units import times_of_day
+from duet_contract.quantities.rounding import Asked, asked, written
 
 RESULT = "{=}"
 """Takes the result of the signal's formula."""
@@ -127,18 +126,15 @@ def asked_by(masked: Masked, sentence: str, value: Value) -> Asked:
     what = asked(masked.text)
     if what.sort not in ("number", "money"):
         return what
-    if asks_time_of_day(masked.text):
-        times = [said for name, said in times_of_day(masked).items() if name in value.used]
-        # The difference of two is a time that passed.
-        if len(times) == 1:
-            return Asked("clock" if times[0] else "day clock", None)
+    if (start := time_of_day(masked, value)) is not None:
+        return Asked("clock" if start else "day clock", None)
     says_money = _OF_MONEY.search(sentence) or ("£" in masked.text and _OF_POUNDS.search(sentence))
     return Asked("money", None) if what.sort == "number" and says_money else what
 
 
 def _half_of_day(masked: Masked, value: Value) -> str:
     """Return "am" or "pm" of a time of day, if the question says it of the time that is counted from."""
-    (start,) = (said for name, said in times_of_day(masked).items() if name in value.used)
+    start = time_of_day(masked, value)
     # A formula with 12 has counted beyond noon itself.
     if start not in ("am", "pm") or any("12" in step.symbols for step in value.steps):
         return ""

@@ -8,7 +8,7 @@ from typing import Literal
 from duet_contract.quantities.formula import Constant, Expression, Name
 from duet_contract.quantities.labels import LABEL
 from duet_contract.quantities.masking import Masked
-from duet_contract.quantities.numerals import last_before
+from duet_contract.quantities.numerals import MONEY_SIGNS, last_before
 
 Dimension = Literal["money", "time", "length", "mass", "volume"]
 Dimensions = Counter[Dimension]
@@ -48,7 +48,6 @@ _OTHER_MEASURES = (
 )
 _MEASURES = frozenset(form for word in _OTHER_MEASURES.split() for form in (word, f"{word}s"))
 _TIME_OF_DAY = re.compile(r"\s*(?:(o['\u2019]?\s?clock)|([ap])\.?m)\b", re.IGNORECASE)
-_MONEY_SIGNS = frozenset("$€£¥₹")
 _MONEY_SIGN_AFTER = re.compile(r"\s*[€£¥₹$]")
 
 
@@ -104,7 +103,7 @@ def units(masked: Masked) -> dict[str, Dimensions]:
 
 
 def _unit_of(text: str, start: int, end: int) -> Dimensions | None:
-    if last_before(text, start) in _MONEY_SIGNS or _MONEY_SIGN_AFTER.match(text, end):
+    if last_before(text, start) in MONEY_SIGNS or _MONEY_SIGN_AFTER.match(text, end):
         return Counter({"money": 1})
     if _TIME_OF_DAY.match(text, end):
         return Counter({"time": 1})

@@ -266,8 +266,7 @@ def test_a_recipe_with_a_directory_that_cannot_be(name):
         locate(Source(local=name))
 
 
-def test_what_a_chat_template_reads_of_a_gguf_file(tmp_path):
-    path = tmp_path / "m.gguf"
+def _gguf(path, eos):
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(128)
     writer.add_tokenizer_model("gpt2")
@@ -276,11 +275,20 @@ def test_what_a_chat_template_reads_of_a_gguf_file(tmp_path):
     writer.add_token_types([gguf.TokenType.CONTROL] * 4)
     writer.add_unk_token_id(0)
     writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
+    writer.add_eos_token_id(eos)
     writer.add_pad_token_id(3)
     writer.add_chat_template("{{ unk_token }}")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
+    return path
+
+
+def test_what_a_chat_template_reads_of_a_gguf_file(tmp_path):
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
-    assert inspect(path).names == names
+    assert inspect(_gguf(tmp_path / "m.gguf", eos=2)).names == names
+
+
+def test_a_gguf_file_that_names_a_token_beyond_its_vocabulary(tmp_path):
+    with pytest.raises(PairBuildError, match="has 4 tokens, and eos is token 4"):
+        inspect(_gguf(tmp_path / "m.gguf", eos=4))

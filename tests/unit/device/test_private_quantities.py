@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from duet_contract.manifest import Manifest
-from duet_contract.quantities import OUT_OF_REACH
+from duet_contract.quantities import OUT_OF_REACH, mask
 from duet_device.errors import UsageProblem
 from duet_device.events import AnswerText, Event
 from duet_device.pairs.pair import Pair
@@ -18,6 +18,7 @@ from duet_device.privacy.found import Found
 from duet_device.privacy.redaction import redact
 from duet_device.question import Question, build_request
 from duet_device.settings import Settings
+from duet_tools.privacy.judge import numbers_in
 from tests.doubles.asking import ask, texts
 from tests.doubles.cloud import Script, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
@@ -26,6 +27,10 @@ from tests.unit.device.conftest import manifest_data
 WORDS = ("Ann", "has", "[a]", "pens", "two-thirds", "dozen,", "kg", "%", "$", "x²", "no.", "A-")
 SCRIPTS = ("0123456789", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९", "0123456789", "¹²³⁴⁵⁶⁷⁸⁹⁰", "①②③④⑤ⅣⅧ¼½¾")
 GLUE = ("", " ", ".", ",", "/", ":", "-", "'", "th", "kg", "e", "%", " million", "\u00a0", "_")
+NUMBERS = [each for each in map(chr, range(0x110000)) if unicodedata.category(each)[0] == "N"]
+# Without width, combining, or both; some may join numbers, some may part them.
+MARKS = ("\u200b", "\u200d", "\u00ad", "\u034f", "\ufe0f", "\u20e3", "\u0301", "\u0332", "\u3164")
+NUMBER_WORDS = ("five", "twenty", "a hundred", "million", "XIV", "fourty", "ratio of", "pm", "$")
 
 
 @pytest.fixture
@@ -41,7 +46,10 @@ def questions(count: int) -> Iterator[str]:
     for _ in range(count):
         parts: list[str] = []
         for _ in range(rng.randint(1, 12)):
-            if rng.random() < 0.5:
+            if rng.random() < 0.3:
+                parts.append(rng.choice((*NUMBERS[:: len(NUMBERS) // 200], *MARKS, *NUMBER_WORDS)))
+                parts += rng.choice((*MARKS, " ", "")), rng.choice(NUMBERS)
+            elif rng.random() < 0.5:
                 parts.append(rng.choice(WORDS) + rng.choice((" ", " ", "")))
             else:
                 script = rng.choice(SCRIPTS)
@@ -54,14 +62,16 @@ def numeric(text: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_no_digit_of_a_thousand_questions_leaves_the_device(private: Manifest) -> None:
+def test_no_number_of_three_thousand_questions_leaves_the_device(private: Manifest) -> None:
     nothing_asked = build_request("pens", private, Settings())
     nothing_asked.request_id = nothing_asked.question = ""
     digits = 0
-    for text in questions(1_000):
+    for text in questions(3_000):
         request = build_request(text, private, Settings())
         digits += len(numeric(text))
         assert not numeric(request.question), text
+        assert not numbers_in(request.question), text
+        assert not mask(request.question).quantities, text
         # The rest of the request is the same for every question, but for its random name.
         request.request_id = request.question = ""
         assert request == nothing_asked
