@@ -27,7 +27,7 @@ def question(scheme: Scheme) -> str:
     canvas.arrow((316, 112), (316, 246), color=scheme.large)
     canvas.text(328, 164, "signal", size=15, color=scheme.large, bold=True)
     canvas.text(328, 182, "17 tokens", size=13, color=soft)
-    canvas.text(328, 199, "268 bytes", size=13, color=soft)
+    canvas.text(328, 199, "under 300 bytes", size=13, color=soft)
 
     canvas.text(24, 236, "Your machine", size=16, bold=True)
     canvas.text(24, 266, "Question", size=15, bold=True)
