@@ -147,7 +147,7 @@ def test_a_resume_with_other_settings_changes_nothing(run, capsys):
 
 
 def test_a_resume_with_other_data_of_the_same_name_is_refused(run, capsys):
-    """The order of questions follows from the data: prepared anew, a run would repeat or skip some."""
+    """The order of questions follows from the data: with other data a run would repeat or skip some."""
     assert run.start("steps=1") == 0
     state = run.home / "run/checkpoints/step_1/state.json"
     content = json.loads(state.read_text())
