@@ -86,7 +86,7 @@ def test_a_pair_that_moved_is_asked_for(run, pair_file, tmp_path):
 
 
 def test_a_run_of_a_built_in_pair_names_it(run, pair_file, monkeypatch):
-    """`pair=qwen3-4b-0.6b` is no file in the directory that the export is called from."""
+    """`pair=qwen3-4b-0.6b` names a built-in pair, not a file of the current directory."""
     models = {f"Qwen/Qwen3-{size}": pair_file.parent / name for size, name in SIZES.items()}
     monkeypatch.setattr("duet_training.pair.description.fetch", models.get)
     state = run / "checkpoints" / "step_10" / "state.json"

@@ -134,6 +134,28 @@ def test_data_without_the_columns_is_one_line(run, capsys):
     assert run.events == []
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            ["tokens.decoder_prompt=40"],
+            "8 of 8 questions do not fit into tokens.decoder_prompt (40)",
+        ),
+        (["objective.reward=dense", "tokens.answer=9"], "has 10 tokens, tokens.answer is 9"),
+    ],
+)
+def test_a_question_that_would_end_the_run_in_a_later_step_is_refused_at_its_start(
+    run, capsys, more, said
+):
+    """The run would end there again whenever it is resumed."""
+    assert run.start(*more) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert run.events == []
+    assert not (run.home / "run").exists()
+
+
 def test_a_resume_with_other_settings_changes_nothing(run, capsys):
     assert run.start() == 0
     files = {file: file.read_bytes() for file in (run.home / "run").rglob("*") if file.is_file()}
@@ -147,7 +169,7 @@ def test_a_resume_with_other_settings_changes_nothing(run, capsys):
 
 
 def test_a_resume_with_other_data_of_the_same_name_is_refused(run, capsys):
-    """The order of questions follows from the data: prepared anew, a run would repeat or skip some."""
+    """The order of questions follows from the data: with other data a run would repeat or skip some."""
     assert run.start("steps=1") == 0
     state = run.home / "run/checkpoints/step_1/state.json"
     content = json.loads(state.read_text())

@@ -85,6 +85,10 @@ def _broken(name, run, home, pair_file):
         return ["batch.questions=32", "batch.mini_batch=32"]
     if name == "too long":
         return ["data.max_prompt=10"]
+    if name == "decoder's prompt":
+        return ["tokens.decoder_prompt=20"]
+    if name == "reference":
+        return ["objective.reward=dense", "tokens.answer=3"]
     if name == "no pair":
         return ["pair=nowhere.yaml"]
     if name == "context":
@@ -113,6 +117,8 @@ def _broken(name, run, home, pair_file):
         ("shared questions", "2 of 2 questions of"),
         ("too few", "fewer than a step's 32"),
         ("too long", "all 8 prompts are longer than 10 tokens"),
+        ("decoder's prompt", "8 of 8 questions do not fit into tokens.decoder_prompt (20)"),
+        ("reference", "tokens.answer is 3"),
         ("no pair", "cannot read the pair nowhere.yaml"),
         ("context", "reasoner's context  1024 tokens, 4200 needed"),
         ("verifier", "cannot import verifier"),

@@ -99,7 +99,8 @@ def test_schedules_are_switches(override, price):
     ("overrides", "says"),
     [
         (["pair=p.yaml"], "data.train=..., out=..."),
-        ([*NEEDED, "objective.budgte=3"], "budgte"),
+        ([*NEEDED, "objective.budgte=3"], "there is no objective.budgte; --settings lists all"),
+        ([*NEEDED, "nodes=2"], "there is no nodes; --settings lists all"),
         ([*NEEDED, "objective.baseline=nobody"], "per_question"),
         ([*NEEDED, "batch.mini_batch=7"], "not a multiple"),
         ([*NEEDED, "batch.signals=1"], "batch.signals"),

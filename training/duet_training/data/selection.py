@@ -44,6 +44,21 @@ def fitting(
     return kept, len(problems) - len(kept)
 
 
+def check_decoder_prompts(problems: Sequence[Problem], prompts: PairPrompts, limit: int) -> None:
+    """Check that the decoder's prompts, with an empty signal and without one, have at most `limit` tokens.
+
+    Raises:
+        DataError: A question is too long, which would otherwise end the run in the step that asks it.
+    """
+    asked = [problem.for_decoder for problem in problems]
+    longest = [max(len(prompts.guided(text, [])), len(prompts.alone(text))) for text in asked]
+    if long := sum(tokens > limit for tokens in longest):
+        raise DataError(
+            f"{long} of {len(problems)} questions do not fit into tokens.decoder_prompt ({limit}), the "
+            f"longest needs {max(longest)} tokens: raise it, or lower data.max_prompt"
+        )
+
+
 def check_apart(
     train: Sequence[Problem], held_out: Sequence[Problem], file: object, others: object
 ) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 from duet_contract.errors import ContractError, first_line
 from duet_contract.json_data import read_json
 from duet_training.data.rows import Problem, paths_of, read_rows
-from duet_training.data.selection import check_apart, content_digest, fitting, judged_by
+from duet_training.data.selection import (
+    check_apart,
+    check_decoder_prompts,
+    content_digest,
+    fitting,
+    judged_by,
+)
 from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, fetch, hub_id, read_pair
@@ -23,6 +29,7 @@ from duet_training.preflight.memory import (
     shape_of,
 )
 from duet_training.rl.checkpoints import Checkpoints
+from duet_training.rl.dense import check_references
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.config import policy_config
 
@@ -128,8 +135,13 @@ def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding | st
             kept, too_long = fitting(problems, built, settings.data.max_prompt)
             text += f", {too_long} prompts longer than {settings.data.max_prompt} tokens"
             problems = kept
+            if "decoder" in settings.policies:
+                check_decoder_prompts(kept, built, settings.tokens.decoder_prompt)
             if what == "training data":
                 yield content_digest(kept)
+                if settings.objective.reward == "dense":
+                    answer, limit = settings.objective.dense_answer, settings.tokens.answer
+                    check_references(kept, built, answer, limit)
         if what == "training data" and len(problems) < settings.batch.questions:
             yield Finding("fail", what, f"{text}: fewer than a step's {settings.batch.questions}")
         elif built and too_long > 0.5 * (too_long + len(problems)):

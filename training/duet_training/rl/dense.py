@@ -80,6 +80,18 @@ def dense_scores(
     return DenseScores(with_signal, without)
 
 
+def check_references(
+    problems: Sequence[Problem], prompts: PairPrompts, answer: str, limit: int
+) -> None:
+    """Check before a run what `dense_scores` needs in each step.
+
+    Raises:
+        DataError: See `dense_scores`.
+    """
+    for problem in problems:
+        _reference(prompts, problem, answer, limit)
+
+
 def _reference(prompts: PairPrompts, problem: Problem, answer: str, limit: int) -> list[int]:
     ids = prompts.whole_answer(answer.replace(ANSWER, problem.answer))
     if len(ids) > limit:

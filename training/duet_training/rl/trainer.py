@@ -14,6 +14,7 @@ import ray
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import (
     check_apart,
+    check_decoder_prompts,
     content_digest,
     fitting,
     judged_by,
@@ -26,6 +27,7 @@ from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.algorithms import Algorithm, DuetAlgorithm, SingleAlgorithm
 from duet_training.rl.baselines import BASELINES
 from duet_training.rl.checkpoints import Checkpoints, State, load_policies
+from duet_training.rl.dense import check_references
 from duet_training.rl.metrics_log import MetricsLog, warn
 from duet_training.rl.monitors import agree, finite, nothing_to_learn
 from duet_training.rl.timing import Clock
@@ -82,6 +84,9 @@ class Trainer:
         self._prompts = PairPrompts(pair)
         self._prompts.check_reward(settings.objective.reward)
         self.problems = self._read(settings.data.train)
+        if settings.objective.reward == "dense":
+            answer, limit = settings.objective.dense_answer, settings.tokens.answer
+            check_references(self.problems, self._prompts, answer, limit)
         settings.out.mkdir(parents=True, exist_ok=True)
         self._checkpoints = Checkpoints(
             settings.out / "checkpoints",
@@ -150,6 +155,8 @@ class Trainer:
         for file in paths_of(files):
             rows = judged_by(read_rows(file), self.settings.data.verifier)
             kept, too_long = fitting(rows, self._prompts, longest)
+            if "decoder" in self.settings.policies:
+                check_decoder_prompts(kept, self._prompts, self.settings.tokens.decoder_prompt)
             note = f", {too_long} left out: longer than {longest} tokens" if too_long else ""
             print(f"{file.name}: {len(kept)} problems{note}", flush=True)
             problems += kept

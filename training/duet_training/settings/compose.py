@@ -1,5 +1,6 @@
 """The settings of a command, from `settings/conf/NAME.yaml` and KEY=VALUE overrides."""
 
+import re
 from typing import TypeVar
 
 from hydra import compose, initialize_config_module
@@ -13,6 +14,8 @@ from duet_contract.json_data import faults
 from duet_training.errors import ConfigError
 
 Kind = TypeVar("Kind", bound=BaseModel)
+# Hydra's advice to add an unknown setting with a plus sign: these settings are closed.
+_UNKNOWN = re.compile(r"Could not override '(\S+)'\. To append to your config use \S+")
 
 
 def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
@@ -34,6 +37,7 @@ def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
     except RecursionError as error:
         raise ConfigError("cannot read the settings: a value is nested too deeply") from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
+        reason = _UNKNOWN.sub(r"there is no \1; --settings lists all", " ".join(str(error).split()))
+        raise ConfigError(f"cannot read the settings: {reason}") from error
     except ValidationError as error:
         raise ConfigError(f"the settings are invalid: {faults(error, 'settings')}") from error
