@@ -99,7 +99,7 @@ class TurnLock:
                 self._release()
 
     def _release(self) -> None:
-        """Free what is to be freed, and let the next question begin."""
+        """Free what a closed lock frees, and let the next question begin."""
         with signals_held():
             self._thread = self._deadline = self._stream = None
             try:

@@ -124,9 +124,8 @@ def test_the_socket_is_the_users_alone(installed: Path, monkeypatch: pytest.Monk
 def test_a_file_that_cannot_be_used_is_one_line(name: str, installed: Path) -> None:
     """As in a home that is read-only."""
     (installed / name).mkdir(parents=True, mode=0o700)
-    with pytest.raises(UsageProblem, match=r"cannot use .*DUET_HOME"):
-        with locked(), listening():
-            token()
+    with pytest.raises(UsageProblem, match=r"cannot use .*DUET_HOME"), locked(), listening():
+        token()
     assert running() is None
 
 
