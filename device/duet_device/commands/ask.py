@@ -73,6 +73,17 @@ class _Sources(click.types.StringParamType):
 class _Ask(ConfiguredCommand):
     """Ends in one JSON object with --json, whether the question was answered or not."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click.Command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not error.possibilities:
+                # Such as -5, in a question without quotes.
+                what = error.message.rstrip(".")
+                error.message = f"{what}: a question with such a word needs quotes"
+            raise
+
     def invoke(self, ctx: click.Context) -> object:
         """See click.Command."""
         try:

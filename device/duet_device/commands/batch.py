@@ -79,7 +79,7 @@ class BatchRun:
             # Such as the questions, of which stdin may be the file.
             if other := next((id_ for id_, row in rows.items() if not _RESULTS & row.keys()), None):
                 raise UsageProblem(
-                    f"{self.answers} has a row that is no answer, of id {other}: give another file"
+                    f"{self.answers} has a row without an answer, of id {other}: give another file"
                 )
             missing = [each for each in items if not _is_answer(rows.get(each.id), each)]
             if len(missing) < len(items):

@@ -9,6 +9,7 @@ from duet_device import config as file
 from duet_device.commands.options import PREFIX, convert, note_source, storable, values_of
 from duet_device.commands.output import note, show, show_path
 from duet_device.errors import UsageProblem
+from duet_device.identity.credentials import parse_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,9 @@ def set_(context: click.Context, name: str, value: str | None) -> None:
         taken = None if value is None else convert(option, value)
     except click.UsageError as error:
         raise UsageProblem(f"{name}: {error.message}") from error
+    if name == "server" and value is not None:
+        # Reported here rather than by each question.
+        parse_addresses(value)
     # A path stays as it was typed.
     stored = taken if taken is None or isinstance(taken, bool | int | float) else value
     file.store({name: stored}, template(_ask(context)))

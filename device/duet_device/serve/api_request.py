@@ -22,6 +22,7 @@ _UNSUPPORTED: dict[str, tuple[object, ...]] = {
     "n": (1,),
     "tools": ([],),
     "functions": ([],),
+    "tool_choice": ("none", "auto"),
     "stop": ("", []),
     "logprobs": (False,),
     "top_logprobs": (0,),
@@ -92,7 +93,9 @@ def read_request(
         settings["temperature"] = float(temperature)
     if (seed := _of(body, "seed", int)) is not None:
         settings["seed"] = seed
-    effort = body.get("reasoning_effort") or (_of(body, "reasoning", dict) or {}).get("effort")
+    effort = _of(body, "reasoning_effort", str) or (_of(body, "reasoning", dict) or {}).get(
+        "effort"
+    )
     if effort == "none":
         settings["device_only"] = True
     ask = replace(
@@ -215,7 +218,7 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
         if value is not None and value not in harmless and not _is_text_format(name, value):
             raise ApiError(f"{name} is not supported", code="unsupported_parameter", parameter=name)
     # Greedy answers do not depend on it.
-    if body.get("temperature") and body.get("top_p") not in (None, 1):
+    if _of(body, "top_p", (int, float)) not in (None, 1) and body.get("temperature"):
         raise ApiError(
             "top_p is not supported with a temperature above 0",
             code="unsupported_parameter",

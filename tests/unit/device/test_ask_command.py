@@ -271,6 +271,12 @@ def test_bad_options(options: list[str], cloud: ScriptedCloud, capsys: Captured)
     assert cloud.requests == []
 
 
+def test_a_word_that_looks_like_an_option(cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", "What", "is", "-5", "plus", "3?"]) == ExitCode.USAGE
+    assert "'-5': a question with such a word needs quotes; see: " in capsys.readouterr().err
+    assert main(["ask", "What is -5 plus 3?"]) == ExitCode.OK
+
+
 def test_unknown_pair(home: Path, capsys: Captured) -> None:
     assert main(["ask", "why?", "--pair", "nosuch"]) == ExitCode.UNREACHABLE
     assert "there are: bytes" in capsys.readouterr().err

@@ -256,7 +256,10 @@ def test_questions_are_no_answers(
     questions = write(tmp_path / "q", {"id": "1", "question": "a?"})
     copy = write(tmp_path / "copy", {"id": "1", "question": "a?"})
     (tmp_path / "linked").hardlink_to(questions)
-    for answers, said in ((tmp_path / "linked", "the same file"), (copy, "is no answer, of id 1")):
+    for answers, said in (
+        (tmp_path / "linked", "the same file"),
+        (copy, "without an answer, of id 1"),
+    ):
         assert run(questions, answers) == ExitCode.USAGE
         assert said in capsys.readouterr().err
 

@@ -124,6 +124,7 @@ def test_a_file_that_cannot_be_used_is_one_line_with_a_way_out(
     [
         (("set", "tiemout", "3"), "there is no setting 'tiemout'"),
         (("get", "yes"), "there is no setting 'yes'"),
+        (("set", "server", "a b"), "'a b:50151' is not HOST:PORT"),
         (("set", "temperature", "0.001"), "temperature: '0.001': "),
         (("set", "quiet", "perhaps"), "quiet: 'perhaps' is not a valid boolean"),
     ],
