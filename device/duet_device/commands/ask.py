@@ -78,11 +78,13 @@ class _Ask(ConfiguredCommand):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if not error.possibilities:
-                # Such as -5, in a question without quotes.
-                what = error.message.rstrip(".")
-                error.message = f"{what}: a question with such a word needs quotes"
-            raise
+            if error.possibilities:
+                raise
+            # Such as -5, in a question without quotes.
+            what = error.message.rstrip(".")
+            raise click.UsageError(
+                f"{what}: a question with such a word needs quotes", ctx
+            ) from None
 
     def invoke(self, ctx: click.Context) -> object:
         """See click.Command."""
