@@ -14,6 +14,8 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from tests.doubles import loopback
+
 # Until it listens: what vLLM imports is gigabytes, and they may have to come from the disk.
 STARTS_S = 120.0
 # What models say in bfloat16 differs from float32, which processors without bfloat16 serve in.
@@ -91,9 +93,8 @@ def _scrape(url: str, tries: int = 5) -> list[str]:
     """Lines of a metrics page; like any scraper, tries again where a connection is reset."""
     for left in reversed(range(tries)):
         try:
-            # On this machine, where no proxy is asked.
-            page = httpx.get(url, timeout=10, trust_env=False).raise_for_status()
-            return page.text.splitlines()
+            with loopback.client(timeout=10) as client:
+                return client.get(url).raise_for_status().text.splitlines()
         except httpx.HTTPError:
             if not left:
                 raise

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from websockets.sync.client import ClientConnection, connect
+
+from tests.doubles import loopback
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 STARTS_S, WAITS_S = 60, 30
@@ -84,7 +85,7 @@ def browser(profile: Path) -> Iterator[Tab]:
             assert time.monotonic() < until
             time.sleep(0.05)
         port = port_file.read_text().splitlines()[0]
-        with httpx.Client(trust_env=False) as client:
+        with loopback.client() as client:
             pages = client.get(f"http://127.0.0.1:{port}/json").json()
         address = next(page for page in pages if page["type"] == "page")["webSocketDebuggerUrl"]
         with connect(address, max_size=None, proxy=None) as connection:

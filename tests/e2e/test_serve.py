@@ -136,8 +136,8 @@ def test_sigterm_while_loading(thinking_pair, tmp_path):
     command = [*SERVE, "--pair", str(thinking_pair)]
     with Service.started(command, tmp_path / "log") as service:
         service.wait_event("loading", STARTS_S)
-        time.sleep(3)
-        family = service.children()
+        while not (family := service.children()):
+            time.sleep(0.2)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(120) == 0
     assert _gone(family)

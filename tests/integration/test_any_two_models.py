@@ -90,7 +90,7 @@ def test_the_prompts_are_the_models_own(pair):
     with Decoder(directory / manifest.decoder.path, 1) as device:
 
         @settings(
-            max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+            max_examples=20, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
         )
         @given(
             question=st.text(st.characters(codec="utf-8"), max_size=30).map(str.strip).filter(bool)

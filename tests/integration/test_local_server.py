@@ -86,7 +86,7 @@ def appears(path: Path, *, wanted: bool) -> bool:
     return path.exists() is wanted
 
 
-@pytest.mark.parametrize("options", [(), ("--device-only",), ("--temperature", "1")])
+@pytest.mark.parametrize("options", [(), ("--device-only",)])
 def test_a_receipt_is_the_same_through_a_server(device: Device, options: Sequence[str]) -> None:
     without = device.receipt(*options)
     with device.serving() as server:

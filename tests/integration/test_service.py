@@ -82,7 +82,7 @@ async def test_a_greedy_signal_continues_after_any_token(stub, ask):
     """What follows is valid, and may differ: as a prompt, a start is computed in other batches."""
     *chunks, last = [response async for response in stub.Reason(ask())]
     whole = [token for response in chunks for token in response.chunk.tokens.ids]
-    for cut in range(1, len(whole), 8):
+    for cut in (1, len(whole) // 2, len(whole) - 1):
         prefix = SignalChunk(tokens=TokenIds(ids=whole[:cut]))
         *rest, end = [r async for r in stub.Reason(ask(signal_prefix=prefix))]
         ids = [token for response in rest for token in response.chunk.tokens.ids]
@@ -95,7 +95,7 @@ async def test_a_text_signal_continues(stub, ask):
     text = ask(encodings=[SIGNAL_ENCODING_TEXT])
     *chunks, _ = [response async for response in stub.Reason(text)]
     parts = [response.chunk.text for response in chunks]
-    for cut in range(1, len(parts)):
+    for cut in (1, len(parts) // 2, len(parts) - 1):
         text.signal_prefix.text = "".join(parts[:cut])
         *_, end = [response async for response in stub.Reason(text)]
         assert end.end.prefix_tokens > 0
@@ -141,23 +141,19 @@ async def test_a_seed_repeats_a_sampled_signal(stub, ask):
     assert await sample(2) != first
 
 
-@pytest.mark.parametrize("how", ["cancel", "deadline", "disconnect"])
+@pytest.mark.parametrize("how", ["cancel", "disconnect"])
 async def test_leaving_aborts_in_the_engine(service, ask, how):
     """The engine's own counts, of running requests and of tokens, are the witnesses."""
     before = service.metric("duet_requests_running")
     assert before == 0
     channel = open_aio_channel(service.address)
-    call = InferenceServiceStub(channel).Reason(
-        ask(LONG, budget=1500, temperature=1.0, seed=3), timeout=5 if how == "deadline" else None
-    )
+    call = InferenceServiceStub(channel).Reason(ask(LONG, budget=1500, temperature=1.0, seed=3))
     await call.read()
     await _settles(service, "vllm:num_requests_running", 1)
     if how == "cancel":
         call.cancel()
-    elif how == "disconnect":
-        await channel.close(None)
     else:
-        assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        await channel.close(None)
     spent = service.metric("vllm:generation_tokens_total")
     await _settles(service, "vllm:num_requests_running", 0)
     await _settles(service, "duet_requests_running", 0)

@@ -1,5 +1,4 @@
 import grpc
-import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -12,6 +11,7 @@ from duet_cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles import loopback
 from tests.doubles.refusals import refused
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -57,8 +57,8 @@ async def test_a_port_in_use(toy_pair, options):
 def test_the_metrics_have_a_port_of_their_own():
     metrics = Metrics()
     port = metrics.serve("127.0.0.1", 0)
-    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60, trust_env=False)
-    assert "duet_requests" in page.text
+    with loopback.client() as client:
+        assert "duet_requests" in client.get(f"http://127.0.0.1:{port}/metrics").text
     with pytest.raises(ListenError, match=f"metrics on 127.0.0.1:{port}.*in use"):
         Metrics().serve("127.0.0.1", port)
 

@@ -17,12 +17,20 @@ from tests.service import Service
 
 PROGRAM = '''
 import asyncio, subprocess, sys
+from pathlib import Path
 from duet_cloud import cli, logs, service
 from tests.doubles.engine import ScriptedEngine
 
 how, *options = sys.argv[1:]
+gate = Path(how.removeprefix("until ")) if how.startswith("until ") else None
 
 class Engine(ScriptedEngine):
+    async def generate(self, job):
+        async for step in super().generate(job):
+            yield step
+            while gate and not gate.exists():
+                await asyncio.sleep(0.01)
+
     def shutdown(self):
         logs.get().info("engine ended", running=self.running)
 
@@ -87,20 +95,21 @@ def _in_flight(service):
         yield call
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
-    with serving("works") as service, open_channel(service.address) as channel:
+def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, tmp_path):
+    gate = tmp_path / "gate"
+    with serving(f"until {gate}") as service, open_channel(service.address) as channel:
         service.wait_ready(60)
         stub = InferenceServiceStub(channel)
         running = stub.Reason(ReasonRequest(question="one", budget=40))
         next(running)
         waiting = stub.Reason(ReasonRequest(question="two", budget=40))
         _settles(service, "duet_requests_waiting", 1)
-        service.process.send_signal(number)
+        service.process.send_signal(signal.SIGTERM)
         service.wait_event("draining", 60)
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.Reason(ReasonRequest(question="late")))
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        gate.touch()
         for call in (running, waiting):
             *_, last = call
             assert last.end.signal_tokens == 40

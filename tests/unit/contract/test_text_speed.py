@@ -12,7 +12,8 @@ from tests.doubles.growth import assert_linear, assert_no_slower
 REPEATED = [
     "a", "1", "1 ", "-1 ", "-", " ", "\n", " \n", "$", "$1 ", "1 $", "(", "[", "{", "[a]", "1,", "1.", "=1",
     "= ", "####\n", "\\", "\\box{", "*", "`", "^", "\u0301", "\u200b", "½", "²", "answer is 1 ", "x=1 ",
-    "| a | 1 |\n", "- a 1\n", "a,1\n", "s", "ing", "one ", "a hundred ", "How many ", "1 a. B ",
+    "| a | 1 |\n", "- a 1\n", "a,1\n", "s", "ing", "one ", "a hundred ",
+    "1/1 ", "三", "Ⅳ", "XIV ", "🕒", "twenty-", "How many ", "1 a. B ",
 ]  # fmt: skip
 
 

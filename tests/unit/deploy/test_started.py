@@ -10,14 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from duet_cloud.errors import Exit
 from duet_cloud.options import DATABASE_VARIABLE
 from duet_contract.private_files import write_private
-from tests.doubles import identities
+from tests.doubles import identities, loopback
 from tests.doubles.helm import Helm
 from tests.service import Service
 
@@ -91,7 +90,8 @@ def command(request, postgres, tmp_path, toy_pair, monkeypatch):
 
 def _probe(service, path):
     port = service.wait_event("loading", 60)["health_port"]
-    answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60, trust_env=False)
+    with loopback.client() as client:
+        answer = client.get(f"http://127.0.0.1:{port}{path}")
     return answer.status_code, answer.text
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from duet_contract.manifest import Manifest
-from duet_contract.quantities import OUT_OF_REACH, mask, unmask
+from duet_contract.quantities import OUT_OF_REACH, mask
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import ask
 from tests.doubles.cloud import Script, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
-from tests.doubles.growth import assert_linear
 from tests.unit.device.conftest import manifest_data
 
 MOST_S = 5.0
@@ -119,15 +118,3 @@ def test_the_longest_formula_is_computed(computing: Pair) -> None:
         question="3 pens and 4 pens?", budget=1000,
     )  # fmt: skip
     assert result.receipt.value == str(249 * 3 + 4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "piece", ["1 ", "-1 ", "1,", "1/1 ", "two ", "a hundred and ", "hundred ", "三", "Ⅳ", "XIV ",
-              "1\u200b", "   -1", "🕒", "twenty-", "[a]1"]
-)  # fmt: skip
-def test_long_questions_take_time_in_proportion(piece: str) -> None:
-    def there_and_back(question: str) -> None:
-        assert unmask(mask(question)) == question
-
-    assert_linear(there_and_back, piece)

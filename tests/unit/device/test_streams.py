@@ -53,7 +53,6 @@ FULL = b"duet-device: cannot write to stdout: No space left on device\n"
     [
         (ASK, ">&-", ExitCode.OUTPUT, b"", CLOSED),
         ((*ASK, "--json"), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
-        (("logs", "path"), ">&-", ExitCode.OUTPUT, b"", CLOSED),
         (("--help",), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
         (("doctor", "proxy", "memory"), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
         (("ask", "why?", "--device-only"), "2>&-", ExitCode.OK, ANSWER, b""),
@@ -71,7 +70,7 @@ def test_an_answer_is_written_or_its_loss_is_told(
     assert ends(start(*arguments, redirection=redirection)) == (code, out, err)
 
 
-@pytest.mark.parametrize("arguments", [ASK, ("--help",), ("doctor", "proxy")])
+@pytest.mark.parametrize("arguments", [ASK, ("--help",)])
 def test_no_one_reads(arguments: tuple[str, ...], installed: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -257,7 +257,7 @@ class Restarts(RuleBasedStateMachine):
 
 
 TestRestarts = Restarts.TestCase
-TestRestarts.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestRestarts.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 
 
 async def test_a_clock_that_is_set_back_locks_no_one_out(make, clock):

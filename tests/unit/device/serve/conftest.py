@@ -18,6 +18,7 @@ from duet_device.serve.socket_server import SocketServer
 from duet_device.serve.warm_clients import WarmClients
 from duet_device.vault import vault
 from duet_device.vault.vault import Vault
+from tests.doubles import loopback
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -90,12 +91,12 @@ class Api:
             base_url=f"{self.url}/v1",
             api_key=self.key,
             max_retries=0,
-            http_client=httpx.Client(trust_env=False, timeout=60),
+            http_client=loopback.client(),
         )
 
     def post(self, path: str, body: object = None, **options: object) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.key}"}
-        with httpx.Client(trust_env=False, headers=headers, timeout=60) as client:
+        with loopback.client(headers=headers) as client:
             return client.post(self.url + path, json=body, **options)  # type: ignore[arg-type]
 
 

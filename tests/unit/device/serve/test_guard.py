@@ -9,11 +9,12 @@ import pytest
 from duet_device.errors import UsageProblem
 from duet_device.serve.files import TOKEN_NAME, listening, locked, token
 from duet_device.serve.run import _bind
+from tests.doubles import loopback
 from tests.unit.device.serve.conftest import Api
 
 
 def get(api: Api, path: str, **headers: str) -> httpx.Response:
-    with httpx.Client(trust_env=False) as client:
+    with loopback.client() as client:
         return client.get(api.url + path, headers=headers)
 
 
@@ -55,7 +56,7 @@ def test_who_is_let_in(path: str, headers: dict[str, str], status: int, api: Api
 
 def test_an_allowed_origin_may_read_the_response(api: Api) -> None:
     headers = {"origin": "http://app.example", "access-control-request-method": "POST"}
-    with httpx.Client(trust_env=False) as client:
+    with loopback.client() as client:
         asked = client.options(f"{api.url}/v1/chat/completions", headers=headers)
     assert asked.headers["access-control-allow-origin"] == "http://app.example"
     allowed = get(api, "/health", origin="http://app.example")

@@ -21,6 +21,7 @@ from duet_device.privacy.names import find_names
 from duet_device.serve.files import token
 from duet_device.serve.run import _bind, _http
 from duet_device.serve.service import Service
+from tests.doubles import loopback
 from tests.doubles.cloud import ScriptedCloud, abort, done, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.unit.device.serve.conftest import Api
@@ -303,7 +304,7 @@ def test_answers_are_stored_where_the_user_wants_it(history: History, api: Api) 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 200_000])
 def test_a_body_that_is_no_object_is_an_error(body: bytes, api: Api) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with loopback.client() as client:
         response = client.post(
             f"{api.url}/v1/chat/completions",
             content=body,
@@ -318,7 +319,7 @@ def test_a_body_without_end_is_refused(api: Api) -> None:
         for _ in range(16):
             yield b" " * (1 << 20)
 
-    with httpx.Client(trust_env=False) as client:
+    with loopback.client() as client:
         response = client.post(
             f"{api.url}/v1/chat/completions",
             content=parts(),
