@@ -106,18 +106,18 @@ test-unit: $(READY) ## the unit tests, training's aside
 
 # So do the files that start processes. What counts packets or sets time limits has the machine to itself.
 test-processes: $(READY) pair measured-pair ## integration and e2e tests without an engine
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not engine and not alone' tests/integration tests/e2e
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not engine and not alone' tests/integration tests/e2e
 
 # An engine starts on one core, most of the time.
 test-engine: $(READY) pair measured-pair ## integration and e2e tests with a real engine
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m engine tests/integration tests/e2e; failed=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m engine tests/integration tests/e2e; failed=$$?; \
 	  $(BIN)/python -m pytest -m alone tests/integration tests/e2e && exit $$failed
 
 # An exported reasoner is compared in the other environment's vLLM, where that is there.
 test-training: $(TRAINING_READY) ## the tests of training/ alone
 	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
 	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) tests/unit/training; failed=$$?; \
-	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup --durations=12 tests/integration/training && exit $$failed
+	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --timeout 900 --durations=12 tests/integration/training && exit $$failed
 
 # Types take as long as all the rest.
 lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets

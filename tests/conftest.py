@@ -34,14 +34,6 @@ settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`--dist loadgroup` keeps a file's tests in one worker, and all that ask the session's service."""
-    for item in items:
-        asks = item.get_closest_marker("engine") and "service" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("service" if asks else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def real_pair() -> Path:
     """Directory of a pair of real size, which `make test` builds first."""
