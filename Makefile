@@ -110,7 +110,7 @@ test-processes: $(READY) pair measured-pair ## integration and e2e tests without
 
 # An engine starts on one core, most of the time.
 test-engine: $(READY) pair measured-pair ## integration and e2e tests with a real engine
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m engine tests/integration tests/e2e; failed=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'engine and not alone' tests/integration tests/e2e; failed=$$?; \
 	  $(BIN)/python -m pytest -m alone tests/integration tests/e2e && exit $$failed
 
 # An exported reasoner is compared in the other environment's vLLM, where that is there.
