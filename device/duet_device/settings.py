@@ -73,7 +73,13 @@ def client_settings(options: ClientSettings) -> ClientSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a question; the defaults are those of `duet-device ask`."""
+    """Settings of a question; the defaults are those of `duet-device ask`.
+
+    Examples:
+        >>> settings = Settings(budget=64, stop="never")
+        >>> settings.budget, settings.timeout
+        (64, 120.0)
+    """
 
     server: str = f"127.0.0.1:{DEFAULT_PORT}"
     """HOST:PORT of the cloud, or HOST for its default port; several, the preferred one first, are

@@ -341,6 +341,11 @@ def load_manifest(directory: Path) -> Manifest:
 
     Raises:
         ManifestError: the file is missing, or `parse_manifest` refuses it.
+
+    Examples:
+        >>> from duet_contract.pairs import find_pair
+        >>> load_manifest(find_pair("private-sums-135m")).limits.budget
+        32
     """
     path = directory / MANIFEST_NAME
     try:

@@ -33,6 +33,12 @@ def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
 
     Raises:
         ModelProblem: there is no such pair, or its manifest cannot be used.
+
+    Examples:
+        >>> from duet_device import open_pair
+        >>> pair = open_pair("private-sums-135m")
+        >>> pair.manifest.reference
+        'private-sums-135m@1.0.0'
     """
     try:
         directory = find_pair(name_or_directory)

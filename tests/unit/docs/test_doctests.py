@@ -23,6 +23,9 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     limits = {"question": 256, "budget": 32, "answer": 64}
     data = manifest_data(id="private-sums-135m", limits=limits)
     pair = Pair(tmp_path, Manifest.model_validate(data))
+    (tmp_path / pair.manifest.id).mkdir()
+    (tmp_path / pair.manifest.id / "manifest.json").write_text(pair.manifest.to_json())
+    monkeypatch.setenv("DUET_PAIRS", str(tmp_path))
     decoder = ScriptedDecoder(answering("9", " A:"))
     monkeypatch.setattr("duet_device.client.open_pair", lambda *_, **__: pair)
     monkeypatch.setattr("duet_device.session.load_decoder", lambda *_: decoder)
