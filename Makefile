@@ -169,7 +169,7 @@ lock: $(READY) ## resolve every environment again
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update docs/benchmarks.md
 	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json
 	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md
-	$(PYTHON) -m venv build/device-env && build/device-env/bin/python -m pip install --quiet $(PIP_ARGS) ./proto ./device
+	$(PYTHON) -m venv build/device-env && build/device-env/bin/python -m pip install --quiet $(PIP_ARGS) ./proto './device[redact]'
 	$(BIN)/python -m duet_tools local --repeats 8 --device-python build/device-env/bin/python --out tools/duet_tools/results/local.json
 	$(BIN)/python docs/scripts/generate.py
 

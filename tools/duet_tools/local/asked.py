@@ -7,7 +7,6 @@ have processor time, which other programs on the machine hardly change.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from duet_device.privacy.identifiers import spacy_model
 from duet_tools.bench.stats import compared, differences, in_turns, ratios, summarise
 from duet_tools.local.served import ClientProgram, DeviceCommands, LocalServer, Run
 from duet_tools.results.figures import Figure, Summary, Target
@@ -153,11 +152,12 @@ class Redacted(NamedTuple):
 
 
 def redact(
-    repeats: int, start: Callable[[], DeviceCommands], alone: DeviceCommands
+    repeats: int, start: Callable[[], DeviceCommands], alone: DeviceCommands, model: str | None
 ) -> Iterator[Figure]:
     """Measure what `--redact` adds until the first answer token.
 
-    `start`: returns a device of a home that was not used yet. `alone`: has no local server.
+    `start`: returns a device of a home that was not used yet. `alone`: has no local server. `model`:
+    see `redact_figure`.
     """
 
     def served(*options: str) -> Redacted:
@@ -179,7 +179,6 @@ def redact(
             "cold": lambda: Redacted(alone.ask(personal(0)), alone.ask(personal(0), "--redact")),
         },
     )
-    model = spacy_model()
     for how, found in took.items():
         yield redact_figure(how, model, found)
 

@@ -4,6 +4,7 @@ The cloud replays a signal, so that what is left is the device's own.
 """
 
 import itertools
+import subprocess
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -44,10 +45,17 @@ def measure(
                 if "api" in wanted:
                     yield from asked.api(repeats, server, ClientProgram(own))
         if "redact" in wanted:
-            yield from asked.redact(repeats, device, alone)
+            yield from asked.redact(repeats, device, alone, _spacy_model(python))
         if "memory" in wanted:
             yield from memory.measure(repeats, workload, device(), cloud.address, threads)
         if "chat" in wanted:
             cloud.play(signal, chat.TOKENS_PER_S)
             with client() as own:
                 yield from chat.measure(repeats, own, workload.manifest)
+
+
+def _spacy_model(python: Path) -> str | None:
+    """Return the spaCy model that redaction finds in the device's environment; None without one."""
+    program = "from duet_device.privacy.identifiers import spacy_model as it; print(it() or '')"
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.strip() or None

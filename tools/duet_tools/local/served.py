@@ -111,7 +111,9 @@ class DeviceCommands:
         took = time.perf_counter() - began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode:
-            raise BenchError(f"duet-device {arguments[0]} failed: {done.stderr.strip()}")
+            # The lines before the error are notes.
+            error = "".join(done.stderr.strip().splitlines()[-1:])
+            raise BenchError(f"duet-device {arguments[0]} failed: {error}")
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Run(took * 1e3, cpu * 1e3), done.stdout
 
