@@ -233,6 +233,8 @@ class VllmEngine:
             temperature=0.0,
             seed=None,
             text=False,
+            # Devices ask for them, and vLLM compiles for them apart.
+            odds=True,
         )
         try:
             async with asyncio.timeout(_WARM_UP_S), aclosing(self.generate(job)) as steps:

@@ -200,6 +200,8 @@ async def test_an_engine_is_warm_before_the_first_question(monkeypatch):
     await load_in_background(Path(), {}, 1024, "name")
     prompt, sampling, _ = llm.asked
     assert (len(prompt), sampling.max_tokens) == (64, 2)
+    # As for a question of a device, which asks for odds.
+    assert sampling.logprobs == 0
 
 
 async def test_the_closing_token_is_not_part_of_the_signal():
