@@ -5,6 +5,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,9 @@ import duet_contract.transport  # noqa: F401
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
 from tests.service import SERVE, Service
+
+if TYPE_CHECKING:
+    from duet_tools.fleet.collector import SpanCollector
 
 # Real weights, and signals as long as they get; what is asked where a test names no other.
 REAL_PAIR = "smollm2-135m"
@@ -61,10 +65,22 @@ def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(real_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def traces() -> Iterator["SpanCollector"]:
+    """What receives the spans of `service`."""
+    from duet_tools.fleet.collector import collector
+
+    with collector(keeps=True) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def service(
+    real_pair: Path, traces: "SpanCollector", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """The real service with the real engine, one for the whole session (40 s to start)."""
     log = tmp_path_factory.mktemp("service") / "log"
     command = [*SERVE, "--pair", REAL_PAIR, "--max-running", "4", "--max-waiting", "2"]
+    command += ["--otlp-traces-endpoint", traces.address]
     with Service.started(command, log) as running:
         running.wait_ready(180)
         yield running

@@ -6,6 +6,7 @@ import time
 import grpc
 import pytest
 import pytest_asyncio
+from opentelemetry.sdk.trace import TracerProvider
 
 from duet_contract.channels import open_aio_channel
 from duet_contract.encodings import encode_signal_text
@@ -22,6 +23,8 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_contract.vocabulary import HubTokenizer
+from duet_device.tracing import trace_metadata
+from tests.doubles.unread import until
 
 pytestmark = pytest.mark.engine
 
@@ -211,3 +214,20 @@ async def test_describe(service, real_manifest):
     assert described.manifest_json == real_manifest.to_json()
     assert described.max_budget == real_manifest.limits.budget
     assert described.max_question_tokens == real_manifest.limits.question
+
+
+async def test_a_trace_reaches_from_the_program_to_the_engine(stub, ask, traces):
+    with TracerProvider().get_tracer("a program").start_as_current_span("work") as span:
+        call = stub.Reason(ask(budget=4), metadata=trace_metadata())
+        _ = [response async for response in call]
+    work = span.get_span_context()
+
+    def spans():
+        sent = [each for request in traces.kept for each in request.resource_spans]
+        found = [one for each in sent for scope in each.scope_spans for one in scope.spans]
+        return {one.name: one for one in found if one.trace_id == work.trace_id.to_bytes(16)}
+
+    await until(lambda: spans().keys() == {"reason", "llm_request"})
+    assert spans()["reason"].parent_span_id == work.span_id.to_bytes(8)
+    assert spans()["llm_request"].parent_span_id == spans()["reason"].span_id
+    assert not any("apples" in str(request) for request in traces.kept)

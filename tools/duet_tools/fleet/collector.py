@@ -52,8 +52,8 @@ class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
 
     def __init__(self, *, keeps: bool = False) -> None:
         self.spans = 0
-        self.kept: list[str] = []
-        """What was received, as text: numbers in decimal digits."""
+        self.kept: list[trace_service_pb2.ExportTraceServiceRequest] = []
+        """What was received."""
         self._keeps = keeps
         self.address = ""
 
@@ -63,7 +63,7 @@ class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
             len(scope.spans) for each in request.resource_spans for scope in each.scope_spans
         )
         if self._keeps:
-            self.kept.append(str(request))
+            self.kept.append(request)
         return trace_service_pb2.ExportTraceServiceResponse()
 
 

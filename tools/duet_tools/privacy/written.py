@@ -49,7 +49,7 @@ def search_service(pair: Pair, seed: int) -> list[Written]:
     texts = {
         "the service's log, with `--log-questions`": log,
         "the service's metrics": metrics,
-        "the service's traces": "".join(traces.kept),
+        "the service's traces": "".join(map(str, traces.kept)),
         "the device's log (`duet_device`, every level)": notes,
     }
     return [
