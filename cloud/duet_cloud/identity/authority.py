@@ -71,13 +71,10 @@ def open_registry(directory: Path, url: str | None = None) -> Registry:
     database = _registry_database(directory, url)
     try:
         database.migrate()
-        registry = Registry(database)
-        registry.setting("domain")
-        _check_owner(registry, directory)
+        return _owned(database, directory)
     except BaseException:
         database.close()
         raise
-    return registry
 
 
 def check_registry(directory: Path, url: str | None = None) -> str:
@@ -88,10 +85,16 @@ def check_registry(directory: Path, url: str | None = None) -> str:
     """
     with closing(_registry_database(directory, url)) as database:
         described = database.check()
-        registry = Registry(database)
-        registry.setting("domain")
-        _check_owner(registry, directory)
+        _owned(database, directory)
     return described
+
+
+def _owned(database: Database, directory: Path) -> Registry:
+    """Return a database's registry, which is whole and of the authority in a directory."""
+    registry = Registry(database)
+    registry.setting("domain")
+    _check_owner(registry, directory)
+    return registry
 
 
 def _registry_database(directory: Path, url: str | None) -> Database:
