@@ -48,6 +48,19 @@ def check_text(text: str, what: str) -> str:
     """
     if not text.strip():
         raise PromptError(f"the {what} is empty")
+    return check_characters(text, what)
+
+
+def check_characters(text: str, what: str) -> str:
+    """Return `text` if it can be sent and tokenised, or is empty.
+
+    Raises:
+        PromptError: it holds a NUL, or is not valid Unicode.
+
+    Examples:
+        >>> check_characters("", "note")
+        ''
+    """
     if "\0" in text:
         raise PromptError(f"the {what} holds a NUL character")
     try:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from duet_contract.errors import PromptError
+from duet_contract.prompts import check_characters
 from duet_device.ask_request import AskRequest
 from duet_device.serve.api_errors import ApiError
 from duet_device.settings import QuestionSettings
@@ -204,12 +206,9 @@ def _text(content: object, name: str) -> str:
 def _checked(text: str, name: str) -> str:
     """Return text that the decoder can read."""
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ApiError("a message's content is not valid Unicode", parameter=name) from None
-    if "\0" in text:
-        raise ApiError("a message's content holds a NUL character", parameter=name)
-    return text
+        return check_characters(text, "message's content")
+    except PromptError as error:
+        raise ApiError(str(error), parameter=name) from None
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
