@@ -34,7 +34,7 @@ def seen(slower: float = 1.0, refused: int = 0) -> list[TimedRequest]:
 
 
 def compared(asked: list[TimedRequest]) -> CheckLoad:
-    return compare(MeasuredLoad("light", 0.1, asked, 1), ENGINE)
+    return compare(MeasuredLoad("light", 0.1, asked, 1, ENGINE))
 
 
 def test_a_model_that_is_right_is_found_to_be() -> None:

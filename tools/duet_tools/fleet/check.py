@@ -1,10 +1,10 @@
 """The capacity model against the real service: the same requests at the same times, measured and
 simulated.
 
-The service's engine is measured first and last, with steady streams. Between, requests arrive at
-random: lightly, heavily, and so fast that some are refused. Each load is replayed in the model with
-the arrivals and the tokens that the service saw. So the comparison shows the model's error, not
-differences between random draws.
+Requests arrive at random: lightly, heavily, and so fast that some are refused. Before and after each
+load the service's engine is measured with steady streams. Each load is replayed in the model with
+that engine, the arrivals and the tokens that the service saw. So the comparison shows the model's
+error, not differences between random draws or between one minute of the machine and the next.
 
 Two replicas under overload are checked with the tests' scripted engine, as two of vLLM's would
 share this machine's cores. So it is run in the repository.
@@ -66,6 +66,8 @@ class CheckLoad(Strict):
     """Number of requests."""
     replicas: int = 1
     """Replicas that the requests are spread over; more than one: with the scripted engine."""
+    engine: EngineCosts | None = None
+    """The engine before and after the load."""
     figures: tuple[CheckFigure, ...]
 
 
@@ -81,6 +83,7 @@ class CheckReport(Strict):
     max_running: int
     max_waiting: int
     engine: EngineCosts
+    """The engine over the whole check."""
     scripted_engine: EngineCosts | None = None
     """Of the loads with several replicas."""
     within: float
@@ -110,10 +113,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     except grpc.RpcError as error:
         raise BenchError(f"the service failed: {str(error).splitlines()[0]}") from error
     machine = describe_machine()
-    checked = (
-        *(compare(load, engine) for load in loads),
-        *(compare(load, scripted_engine) for load in more),
-    )
+    checked = tuple(map(compare, (*loads, *more)))
     overloads = [load for load in (*loads, *more) if load.name in (OVERLOAD, TWO)]
     return CheckReport(
         date=today(),
@@ -133,10 +133,10 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     )
 
 
-def compare(load: MeasuredLoad, engine: EngineCosts) -> CheckLoad:
+def compare(load: MeasuredLoad) -> CheckLoad:
     """Return what was measured of a load next to the model's figures."""
     seen = load.asked
-    model = replay(seen, engine, load.replicas)
+    model = replay(seen, load.engine, load.replicas)
     measured = np.asarray([each.total_s for each in seen if each.total_s is not None])
     modelled = np.asarray(model.reason)
     refused = sum(each.refusals > 0 for each in seen) / len(seen)
@@ -145,6 +145,7 @@ def compare(load: MeasuredLoad, engine: EngineCosts) -> CheckLoad:
         per_s=load.per_s,
         asked=len(seen),
         replicas=load.replicas,
+        engine=load.engine,
         figures=(
             _figure("signal, mean, s", measured.mean(), modelled.mean()),
             _figure("signal, p50, s", *(np.percentile(each, 50) for each in (measured, modelled))),

@@ -25,11 +25,11 @@ OVERLOAD = "overload"
 TWO = "overload, two replicas"
 BUDGETS = (24, 88)
 _STREAMS = (1, 2, 4, 8)
-_ROUNDS = 2
+_ROUNDS = 1
 _CALIBRATION_BUDGET = 64
 # How long the full engine is watched, after it has settled.
 _SETTLE_S = 3.0
-_FULL_S = 12.0
+_FULL_S = 9.0
 
 
 @dataclass
@@ -53,33 +53,40 @@ class MeasuredLoad:
     asked: Sequence[TimedRequest]
     replicas: int
     """Replicas that the requests were spread over."""
+    engine: EngineCosts
+    """The engine as it was just before and just after the load."""
 
 
 async def measure(
     addresses: Sequence[str], workload: Workload, say: Callable[[str], None]
 ) -> tuple[EngineCosts, list[MeasuredLoad]]:
-    """Measure the engine at the first address, then the loads over all of them."""
+    """Measure the engine at the first address, then the loads over all of them.
+
+    The engine is measured again after each load: a machine that others use, too, is not as fast all
+    the time.
+    """
     async with stubs(map(open_aio_channel, addresses)) as every:
         client = RetryingClient(workload, every[:1])
         say("measuring the engine")
-        before = await _calibrate(client)
-        engine = engine_of([before])
+        calibrations = [await _calibrate(client)]
+        engine = engine_of(calibrations)
         capacity = 1 / (
             engine.prefill_s + statistics.fmean(BUDGETS) * engine.step_s(MAX_RUNNING) / MAX_RUNNING
         )
         loads = []
-        client.stubs = every
         for number, (name, count) in enumerate(requests_of(capacity, len(every)).items()):
             say(f"{name}: {count} requests in {LOAD_S:g} s")
             sent = arrivals(count, random.Random(number))
+            client.stubs = every
             began = time.perf_counter()
             calls = (client.ask(budget, began) for _, budget in sent)
             asked = await at_times((at for at, _ in sent), calls)
-            loads.append(MeasuredLoad(name, count / LOAD_S, asked, len(every)))
-        client.stubs = every[:1]
-        # A machine that others use, too, is not as fast all the time.
-        say("measuring the engine again")
-        return engine_of([before, await _calibrate(client)]), loads
+            say("measuring the engine again")
+            client.stubs = every[:1]
+            calibrations.append(await _calibrate(client))
+            around = engine_of(calibrations[-2:])
+            loads.append(MeasuredLoad(name, count / LOAD_S, asked, len(every), around))
+        return engine_of(calibrations), loads
 
 
 @dataclass
