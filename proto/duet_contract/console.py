@@ -22,7 +22,6 @@ import shlex
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
@@ -128,6 +127,9 @@ def _run(command: Callable[[], int], install: str) -> tuple[int, str]:
         return EXIT_FAILED, str(error)
     except Exception as error:
         if os.environ.get(TRACEBACK):
+            # Imported here: every command would wait for it.
+            import traceback
+
             traceback.print_exc()
         if was_interrupted(error):
             return EXIT_INTERRUPTED, "interrupted"
