@@ -32,9 +32,18 @@ class DeviceError(Exception):
 
 
 class UsageProblem(DeviceError):
-    """The question is empty, malformed or too long, or a setting is out of range."""
+    """The question is empty, malformed or too long, or a setting is out of range.
+
+    Args:
+        message: one line for the user.
+        setting: the field of `duet_device.settings.Settings` at fault, if it is one.
+    """
 
     exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, setting: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class CloudUnreachable(DeviceError):

@@ -135,33 +135,47 @@ class Settings:
         most = manifest.limits.budget
         if self.budget is not None and not 1 <= self.budget <= most:
             raise UsageProblem(
-                f"a budget of {self.budget} is not possible: this pair takes 1 to {most}"
+                f"a budget of {self.budget} is not possible: this pair takes 1 to {most}",
+                setting="budget",
             )
         if self.chunk_tokens is not None and not 1 <= self.chunk_tokens <= MOST_TOKENS:
-            raise UsageProblem(f"chunk_tokens is {self.chunk_tokens}: give 1 to {MOST_TOKENS}")
+            raise UsageProblem(
+                f"chunk_tokens is {self.chunk_tokens}: give 1 to {MOST_TOKENS}", "chunk_tokens"
+            )
         if self.answer_tokens is not None and self.answer_tokens < 1:
-            raise UsageProblem(f"answer_tokens is {self.answer_tokens}: give 1 or more")
+            raise UsageProblem(
+                f"answer_tokens is {self.answer_tokens}: give 1 or more", "answer_tokens"
+            )
         for name in ("timeout", "connect_timeout"):
             # Written so that it refuses NaN, too.
             if not 0 < (seconds := getattr(self, name)) <= MOST_TIMEOUT:
                 raise UsageProblem(
                     f"{name} is {seconds:g}: give seconds, more than 0 and at most "
-                    f"{MOST_TIMEOUT:.0f}"
+                    f"{MOST_TIMEOUT:.0f}",
+                    setting=name,
                 )
         if self.temperature is not None and not valid_temperature(self.temperature):
-            raise UsageProblem(f"temperature is {self.temperature:g}: {TEMPERATURE_RULE}")
+            raise UsageProblem(
+                f"temperature is {self.temperature:g}: {TEMPERATURE_RULE}", "temperature"
+            )
         if self.seed is not None and not 0 <= self.seed <= MOST_SEED:
-            raise UsageProblem(f"seed is {self.seed}: give 0 to {MOST_SEED}")
+            raise UsageProblem(f"seed is {self.seed}: give 0 to {MOST_SEED}", "seed")
         if self.stop not in STOPS:
-            raise UsageProblem(f"stop is {self.stop!r}: give one of {', '.join(STOPS)}")
+            raise UsageProblem(f"stop is {self.stop!r}: give one of {', '.join(STOPS)}", "stop")
         if not 1 <= self.rounds <= MOST_ROUNDS:
-            raise UsageProblem(f"rounds is {self.rounds}: give 1 to {MOST_ROUNDS}")
+            raise UsageProblem(f"rounds is {self.rounds}: give 1 to {MOST_ROUNDS}", "rounds")
         if self.route not in CHOICES:
-            raise UsageProblem(f"route is {self.route!r}: give one of {', '.join(CHOICES)}")
+            raise UsageProblem(
+                f"route is {self.route!r}: give one of {', '.join(CHOICES)}", "route"
+            )
         if self.device_only and self.require_cloud:
-            raise UsageProblem("device_only and require_cloud contradict each other")
+            raise UsageProblem(
+                "device_only and require_cloud contradict each other", "require_cloud"
+            )
         if self.route != "cloud" and self.require_cloud:
-            raise UsageProblem(f"route {self.route} and require_cloud contradict each other")
+            raise UsageProblem(
+                f"route {self.route} and require_cloud contradict each other", "require_cloud"
+            )
 
 
 def usable_processors() -> int:

@@ -47,6 +47,8 @@ class ApiError(Exception):
         return {} if self.retry_after is None else {"retry-after": f"{self.retry_after:.0f}"}
 
 
+# Settings that OpenAI's API has, too; the others are in its object "duet".
+_PARAMETERS = {"answer_tokens": "max_tokens", "temperature": "temperature", "seed": "seed"}
 # The first that fits counts. OpenAI's clients try again after 408, 409, 429 and 5xx.
 _STATUSES: tuple[tuple[type[DeviceError], int, str], ...] = (
     (errors.UsageProblem, 400, "invalid_question"),
@@ -71,5 +73,7 @@ def api_error(error: DeviceError) -> ApiError:
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
             wait = error.retry_after if isinstance(error, errors.CloudBusy) else None
-            return ApiError(str(error), status, code, retry_after=wait)
+            setting = error.setting if isinstance(error, errors.UsageProblem) else None
+            parameter = setting and _PARAMETERS.get(setting, f"duet.{setting}")
+            return ApiError(str(error), status, code, parameter, wait)
     return ApiError(str(error), 503, type(error).__name__)

@@ -180,7 +180,7 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "tool choice": ({"tool_choice": "required"}, "tool_choice"),
     "size": ({"temperature": 10**400}, "temperature"),
     "bool": ({"max_tokens": True}, "max_tokens"),
-    "seed": ({"seed": -1}, None),
+    "seed": ({"seed": -1}, "seed"),
     "messages": ({"messages": []}, "messages"),
     "role": ({"messages": [{"role": "tool", "content": "x"}]}, "messages"),
     "order": ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
@@ -197,7 +197,7 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "NUL": ({"messages": [{"role": "user", "content": "a\0b"}, *ASKED["messages"]]}, "messages"),
     "no answer": ({"max_tokens": 0}, "max_tokens"),
     "option": ({"extra_body": {"duet": {"bugdet": 9}}}, "duet.bugdet"),
-    "budget": ({"extra_body": {"duet": {"budget": 999}}}, None),
+    "budget": ({"extra_body": {"duet": {"budget": 999}}}, "duet.budget"),
     "option size": ({"extra_body": {"duet": {"timeout": 10**400}}}, "duet.timeout"),
 }
 
