@@ -1,12 +1,16 @@
 """Evaluate arithmetic exactly, within bounds, for a device that computes."""
 
+import ast
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-_TOKEN = re.compile(r"\s*(\d+(?:,\d{3})*(?:\.\d*)?|\.\d+|\*\*|[-+*·×/÷^()])")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>[0-9]+(?:,[0-9]{3})*(?:\.[0-9]*)?|\.[0-9]+)|(?P<sign>\*\*|[-+*·×/÷^()]))"
+)
+_PYTHON = {"·": "*", "×": "*", "÷": "/", "^": "**"}
 _MAX_TOKENS = 200
-_MAX_DEPTH = 30
 _MAX_BITS = 10_000
 """Of a numerator or denominator, checked before a power is computed."""
 
@@ -30,81 +34,35 @@ def evaluate(text: str) -> Fraction | None:
         >>> evaluate("9^9^9^9") is None
         True
     """
-    tokens: list[str] = []
+    numbers: list[Fraction] = []
+    symbols: list[str] = []
     position, text = 0, text.rstrip()
     while position < len(text):
         found = _TOKEN.match(text, position)
-        if not found or len(tokens) == _MAX_TOKENS:
+        if not found or len(symbols) == _MAX_TOKENS:
             return None
-        tokens.append(found[1].replace(",", ""))
+        if number := found["number"]:
+            # Python's grammar reads the expression; the number's place stands for its exact value.
+            symbols.append(str(len(numbers)))
+            numbers.append(Fraction(number.replace(",", "")))
+        else:
+            symbols.append(_PYTHON.get(found["sign"], found["sign"]))
         position = found.end()
     try:
-        return _Sum(tokens).value()
-    except (_RefusedError, ZeroDivisionError):
+        return _value(ast.parse(" ".join(symbols), mode="eval").body, numbers)
+    except (_RefusedError, SyntaxError, ZeroDivisionError):
         return None
 
 
-class _Sum:
-    """Recursive descent; the depth is that of brackets and of powers of powers."""
-
-    def __init__(self, tokens: list[str]) -> None:
-        self._tokens = tokens
-        self._next = 0
-        self._depth = 0
-
-    def value(self) -> Fraction:
-        value = self._sum()
-        if self._next != len(self._tokens):
-            raise _RefusedError
-        return value
-
-    def _take(self, *wanted: str) -> str | None:
-        if self._next < len(self._tokens) and self._tokens[self._next] in wanted:
-            self._next += 1
-            return self._tokens[self._next - 1]
-        return None
-
-    def _deeper(self, read: Callable[[], Fraction]) -> Fraction:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise _RefusedError
-        value = read()
-        self._depth -= 1
-        return value
-
-    def _sum(self) -> Fraction:
-        value = self._product()
-        while sign := self._take("+", "-"):
-            other = self._product()
-            value = _bounded(value + other if sign == "+" else value - other)
-        return value
-
-    def _product(self) -> Fraction:
-        value = self._signed()
-        while sign := self._take("*", "·", "×", "/", "÷"):
-            other = self._signed()
-            value = _bounded(value / other if sign in "/÷" else value * other)
-        return value
-
-    def _signed(self) -> Fraction:
-        if sign := self._take("-", "+"):
-            value = self._deeper(self._signed)
-            return -value if sign == "-" else value
-        base = self._bracketed()
-        if not self._take("^", "**"):
-            return base
-        return _power(base, self._deeper(self._signed))
-
-    def _bracketed(self) -> Fraction:
-        if self._take("("):
-            value = self._deeper(self._sum)
-            if not self._take(")"):
-                raise _RefusedError
-            return value
-        if self._next == len(self._tokens) or self._tokens[self._next][-1] not in "0123456789.":
-            raise _RefusedError
-        self._next += 1
-        return _bounded(Fraction(self._tokens[self._next - 1]))
+def _value(node: ast.expr, numbers: Sequence[Fraction]) -> Fraction:
+    match node:
+        case ast.Constant(int(place)):
+            return _bounded(numbers[place])
+        case ast.UnaryOp(op, operand):
+            return _APPLY[type(op)](_value(operand, numbers))
+        case ast.BinOp(left, op, right):
+            return _bounded(_APPLY[type(op)](_value(left, numbers), _value(right, numbers)))
+    raise _RefusedError
 
 
 def _bounded(value: Fraction) -> Fraction:
@@ -118,3 +76,14 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
     if exponent.denominator != 1 or bits * abs(exponent) > _MAX_BITS:
         raise _RefusedError
     return base ** int(exponent)
+
+
+_APPLY: dict[type[ast.AST], Callable[..., Fraction]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: _power,
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+}
