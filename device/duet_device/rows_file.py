@@ -1,6 +1,5 @@
 """A file of rows, JSON lines with ids: a run that is stopped in any way loses none of them."""
 
-import fcntl
 import io
 import os
 import stat
@@ -11,7 +10,7 @@ from typing import Any
 
 from duet_contract.console import OutputLost
 from duet_contract.json_data import parse_json
-from duet_contract.private_files import write_private
+from duet_contract.private_files import open_locked, write_private
 from duet_contract.terminal import printable_json
 from duet_device.errors import UsageProblem
 
@@ -26,18 +25,14 @@ def locked(path: Path) -> Iterator[io.BufferedRandom]:
         UsageProblem: it cannot be written, or another process writes it.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
-    try:
-        opened = os.fdopen(handle, "r+b")
+        opened = os.fdopen(open_locked(path, os.O_APPEND), "r+b")
     except io.UnsupportedOperation as error:
         raise UsageProblem(f"{path} is a pipe or a terminal: give a file") from error
+    except BlockingIOError as error:
+        raise UsageProblem(f"another process writes {path}: give another file") from error
+    except OSError as error:
+        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
     with opened as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageProblem(f"another process writes {path}: give another file") from error
         yield file
 
 

@@ -53,6 +53,31 @@ def write_private(path: Path, content: bytes) -> None:
         raise
 
 
+def open_locked(path: Path, flags: int = 0) -> int:
+    """Open a file for one process at a time, made for its owner alone if it is missing.
+
+    Args:
+        path: the file.
+        flags: of `os.open`, besides those for reading and writing.
+
+    Returns:
+        The descriptor; closing it, or the end of the process, ends the lock.
+
+    Raises:
+        BlockingIOError: another process has it open so.
+        OSError: it cannot be opened or locked.
+    """
+    import fcntl  # Windows, which has none, is refused in one line before.
+
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
 def others_may(path: Path) -> bool:
     """Return whether users besides the owner and the group may read or write a file.
 

@@ -6,7 +6,6 @@ is behind would forget what another one counted.
 """
 
 import datetime
-import fcntl
 import os
 import threading
 import time
@@ -22,6 +21,7 @@ from duet_cloud.errors import CredentialsError
 from duet_cloud.identity.access import Access, IdentityLimits
 from duet_cloud.identity.database import Database
 from duet_cloud.status import Refusal, over_quota
+from duet_contract.private_files import open_locked
 
 COUNTS_NAME = "counts.db"
 RATE_WINDOW_S = 60.0
@@ -355,16 +355,11 @@ def lock_counts(path: Path) -> BinaryIO:
         CredentialsError: another service has it, or it cannot be taken.
     """
     try:
-        name = path.parent / f"{path.name}.lock"
-        file = os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    except OSError as error:
-        raise CredentialsError(f"cannot write next to {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
+        return os.fdopen(open_locked(path.parent / f"{path.name}.lock"), "r+b")
+    except BlockingIOError as error:
         raise CredentialsError(
             f"another duet-cloud serve uses {path.parent}: stop it, or give all services one "
             "PostgreSQL database (--database)"
         ) from error
-    return file
+    except OSError as error:
+        raise CredentialsError(f"cannot write next to {path}: {error.strerror}") from error

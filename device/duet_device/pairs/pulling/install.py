@@ -1,6 +1,5 @@
 """Install a pair's decoder: check the signature, then every byte, then move it in one step."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from duet_contract.manifest import (
     parse_manifest,
 )
 from duet_contract.pairs import pairs_home
+from duet_contract.private_files import open_locked
 from duet_contract.signature import read_signature
 from duet_contract.verified import Verified
 from duet_device.errors import ModelProblem, UntrustedPair
@@ -256,16 +256,12 @@ def alone(pair: str) -> Iterator[None]:
     """
     try:
         parts_home().mkdir(parents=True, exist_ok=True)
-        handle = os.open(
-            parts_home() / f"{pair}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        handle = open_locked(parts_home() / f"{pair}.lock")
+    except BlockingIOError as error:
+        raise ModelProblem(f"another pull of {pair} is running: wait for it") from error
     except OSError as error:
         raise ModelProblem(f"cannot write {parts_home()}: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ModelProblem(f"another pull of {pair} is running: wait for it") from error
         yield
     finally:
         os.close(handle)
