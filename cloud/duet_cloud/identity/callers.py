@@ -62,9 +62,8 @@ class Callers(Protocol):
 class EnrolledDevices:
     """Devices that our own authority enrolled; roles are in its registry."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._clock = clock
 
     async def identify(self, auth: AuthContext) -> Caller:
         """See `Callers`."""
@@ -88,7 +87,7 @@ class EnrolledDevices:
             raise unauthenticated(
                 f"the certificate of {issued.device!r} was revoked", "REVOKED", issued.device
             )
-        _check_expiry(issued.device, issued.not_after, self._clock())
+        _check_expiry(issued.device, issued.not_after)
         roles = frozenset(Role(role) for role in issued.roles)
         return Caller(issued.device, roles, issued.serial, issued.not_after)
 
@@ -96,9 +95,8 @@ class EnrolledDevices:
 class OperatorNames:
     """Devices of the operator's own PKI; the access file gives roles to their URI names."""
 
-    def __init__(self, file: AccessFile, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: AccessFile) -> None:
         self._file = file
-        self._clock = clock
 
     async def identify(self, auth: AuthContext) -> Caller:
         """See `Callers`."""
@@ -115,7 +113,7 @@ class OperatorNames:
         return {caller: _result(self._admit, caller) for caller in callers}
 
     def _admit(self, caller: Caller) -> Caller:
-        _check_expiry(caller.name, caller.expires, self._clock())
+        _check_expiry(caller.name, caller.expires)
         access = self._file.access
         if caller.name in access.denied:
             raise unauthenticated(f"{caller.name} is denied", "REVOKED", caller.name)
@@ -158,9 +156,9 @@ def _parse(pem: bytes) -> _Certificate:
     return _Certificate(serial_text(certificate), uris, certificate.not_valid_after_utc.timestamp())
 
 
-def _check_expiry(name: str, expires: float, now: float) -> None:
+def _check_expiry(name: str, expires: float) -> None:
     # TLS checks it when a connection begins; connections may last longer than certificates.
-    if now >= expires:
+    if time.time() >= expires:
         raise unauthenticated("the certificate has expired", "EXPIRED", name)
 
 

@@ -184,15 +184,9 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
 class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
     """Renews the certificate of the device that calls, whose identity was checked before."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        replicas: Replicas,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, authority: Authority, replicas: Replicas) -> None:
         self._authority = authority
         self._replicas = replicas
-        self._clock = clock
         # Of each device, when it renewed; each renewal adds a row to the registry.
         self._renewed: dict[str, deque[float]] = {}
 
@@ -228,7 +222,7 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         Raises:
             Refusal: RESOURCE_EXHAUSTED.
         """
-        now = self._clock()
+        now = time.monotonic()
         times = self._renewed.setdefault(name, deque(maxlen=MOST_RENEWALS))
         if len(times) == MOST_RENEWALS and (wait := times[0] + _RENEWAL_WINDOW_S - now) > 0:
             raise over_quota(

@@ -88,7 +88,7 @@ def _fetch(
     from duet_device.pairs.pulling.install import look
 
     servers = ",".join(map(str, parse_addresses(server)))
-    source = CloudSource(servers, wanted, note=note_below_bar)
+    source = CloudSource(servers, wanted, note_below_bar)
     consent = ask_to_trust(source, yes=yes)
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)

@@ -136,7 +136,7 @@ def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
         return LocalSource(expand(pair)), ""
     from duet_device.pairs.pulling.cloud import CloudSource
 
-    return CloudSource(server, pair, note=note_below_bar), pair
+    return CloudSource(server, pair, note_below_bar), pair
 
 
 def note_below_bar(line: str) -> None:

@@ -37,20 +37,12 @@ class CloudSource:
     Args:
         servers: one "host:port", or several separated by commas, the preferred one first.
         pair: "id@version", or "id" for the newest; "" for the pair that the cloud serves first.
-        credentials: for the link; plaintext if None.
         note: receives one line when a broken link is resumed.
     """
 
-    def __init__(
-        self,
-        servers: str,
-        pair: str,
-        credentials: grpc.ChannelCredentials | None = None,
-        note: Callable[[str], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, servers: str, pair: str, note: Callable[[str], None]) -> None:
         self._servers = [str(address) for address in parse_addresses(servers)]
         self._pair = pair
-        self._credentials = credentials
         self._note = note
         self._open()
 
@@ -116,7 +108,7 @@ class CloudSource:
 
     def _open(self) -> None:
         self.name = f"the cloud at {self.server}"
-        self._channel = open_channel(self.server, self._credentials)
+        self._channel = open_channel(self.server)
         self._stub = PairServiceStub(self._channel)
 
     def _use_next(self) -> None:
