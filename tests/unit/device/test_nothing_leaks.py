@@ -28,6 +28,7 @@ from tests.doubles.asking import answer, notes, sent
 from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.doubles.recorder import Recorder
+from tests.unit.device.conftest import manifest_data
 
 pytestmark = pytest.mark.slow
 
@@ -79,26 +80,7 @@ def wire() -> Iterator[Wire]:
 @pytest.fixture(scope="module")
 def roomy(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A pair over bytes whose decoder has room for context."""
-    vocabulary = {"size": 257, "sha256": "ab" * 32, "reserved": ["<|end|>"]}
-    question = [{"template": "Q:"}, {"slot": "question"}]
-    data = {
-        "schema": 1, "id": "bytes", "version": "1.0.0", "description": "", "licence": "",
-        "base_models": [], "made_with": "",
-        "reasoner": {
-            "path": "r", "files": [], "parameters": 1, "vocabulary": vocabulary,
-            "prompt": [{"slot": "question"}], "end_of_reasoning": "<|end|>", "context": 4096,
-        },
-        "decoder": {
-            "path": "d", "files": [{"path": "d", "bytes": 0, "sha256": "0" * 64}],
-            "parameters": 1, "vocabulary": vocabulary,
-            "prompt_with_signal": [*question, {"template": " S:"}, {"slot": "signal"},
-                                   {"template": " A:"}],
-            "prompt_alone": [*question, {"template": " A:"}],
-            "end_of_answer": ["<|end|>"], "context": 4096,
-        },
-        "limits": {"question": 1024, "budget": 32, "answer": 64},
-        "defaults": {"budget": 16, "answer": 64},
-    }  # fmt: skip
+    data = manifest_data(limits={"question": 1024, "budget": 32, "answer": 64}, alone=None)
     return Pair(tmp_path_factory.mktemp("pair"), Manifest.model_validate(data))
 
 

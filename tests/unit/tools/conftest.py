@@ -12,12 +12,12 @@ from duet_tools.bench.stats import ratios, summarise
 from duet_tools.report import plots
 from duet_tools.results.figures import Figure, Machine, Results, Series, Target
 from duet_tools.split import link_pool, run
-from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
+from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.doubles.near_links import NearLinkPool
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 from tests.doubles.split_bench import Bench
+from tests.unit.device.conftest import manifest_data as bytes_pair
 
-SHA = "ab" * 32
 PAIR = "bytes@1.0.0"
 
 
@@ -48,29 +48,11 @@ def results(figure: Figure) -> Results:
     return Results(machine=machine, pair="small@1.0.0", date="2026-01-02", figures=(figure,))
 
 
-def manifest_data(**changes: Any) -> dict[str, Any]:
-    """A pair over bytes: a token a byte, and the end of reasoning is the end of the answer."""
-    vocabulary = {"size": SIZE, "sha256": SHA, "reserved": ["<|end|>"]}
-    question = [{"template": "Q:"}, {"slot": "question"}]
-    return {
-        "schema": 1, "id": "bytes", "version": "1.0.0", "description": "", "licence": "",
-        "base_models": [], "made_with": "",
-        "reasoner": {
-            "path": "reasoner", "files": [], "parameters": 1000, "vocabulary": vocabulary,
-            "prompt": question, "end_of_reasoning": "<|end|>", "context": 4096,
-        },
-        "decoder": {
-            "path": "d.gguf", "files": [{"path": "d.gguf", "bytes": 3, "sha256": SHA}],
-            "parameters": 10, "vocabulary": vocabulary,
-            "prompt_with_signal": [*question, {"template": " S:"}, {"slot": "signal"},
-                                   {"template": " A:"}],
-            "prompt_alone": [*question, {"template": " A:"}],
-            "end_of_answer": ["<|end|>"], "context": 4096,
-        },
-        "limits": {"question": 64, "budget": 64, "answer": 64},
-        "defaults": {"budget": 16, "answer": 64},
-        **changes,
-    }  # fmt: skip
+def manifest_data() -> dict[str, Any]:
+    """A pair over bytes whose reasoner is prompted with `Q:`, and whose decoder is no use alone."""
+    data = bytes_pair(limits={"question": 64, "budget": 64, "answer": 64}, alone=None)
+    data["reasoner"]["prompt"] = [{"template": "Q:"}, {"slot": "question"}]
+    return data
 
 
 @pytest.fixture
