@@ -16,6 +16,8 @@ from tests.doubles.commands import train_served, train_wall_clock
 from tests.doubles.small_pairs import write_pair
 
 PYTHON = Path(sys.executable)
+# Of each generated set; a release has 500.
+QUESTIONS = 60
 
 
 @pytest.fixture
@@ -28,6 +30,7 @@ def scripted(tmp_path, monkeypatch):
     scripted = ScriptedBench(tmp_path / "bench")
     monkeypatch.setattr(bench, "_BENCH", str(scripted.script))
     monkeypatch.setattr(wall_clock, "REPEATS", 2)
+    monkeypatch.setattr(served, "QUESTIONS", QUESTIONS)
     return scripted, out
 
 
@@ -163,16 +166,16 @@ def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):
     assert list(content["sets"]) == [*HELD_OUT, "apples"]
     assert content["peer"] == "big@1.0.0"
     assert content["sets"]["wide"] == {
-        "questions": 500,
+        "questions": QUESTIONS,
         "split": {
-            "questions": 500,
+            "questions": QUESTIONS,
             "failures": {},
             "accuracy": 0.9,
             "accuracy_95": [0.8, 0.95],
             "large_tokens": 16.0,
         },
         "reasoner": {
-            "questions": 500,
+            "questions": QUESTIONS,
             "failures": {},
             "accuracy": 0.9,
             "accuracy_95": [0.8, 0.95],
@@ -208,7 +211,7 @@ def test_a_pair_that_computes_is_compared_with_its_decoder_on_its_own_problems(s
     assert "reasoner" not in sets["problems"]
     asked = [Path(_value(call, "--data")).read_text().splitlines() for call in told.calls[:2]]
     first, other = ([json.loads(line) for line in lines] for lines in asked)
-    assert len(first) == len(other) == 500
+    assert len(first) == len(other) == QUESTIONS
     assert first != other
     assert all(row["answer"] for row in first)
 
@@ -288,7 +291,7 @@ def test_a_peer_of_the_same_size_is_asked_everything_and_compared(scripted, real
     write_pair(tmp_path / "peer")
     assert _serve(out, "--set", f"apples={real}", "--peer", str(tmp_path / "peer")) == 0
     asked = {Path(_value(call, "--out")).name: call for call in told.calls}
-    assert _value(asked["wide-peer"], "--limit") == "500"
+    assert _value(asked["wide-peer"], "--limit") == str(QUESTIONS)
     assert _value(asked["apples-peer"], "--limit") == "70"
     for name, mode, right in (("apples", "duet@64", 40), ("apples-peer", "large-alone", 33)):
         rows = [
