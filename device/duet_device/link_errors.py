@@ -165,11 +165,11 @@ def _tls_problem(text: str) -> str:
 
 def retry_after(error: grpc.RpcError) -> float | None:
     """Return the cloud's retry delay in seconds; None if the cloud names no delay."""
-    assert isinstance(error, grpc.Call)
+    assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     return _retry_after(_status(error))
 
 
-def _status(call: grpc.Call) -> "Status | None":
+def _status(call: grpc.Call | grpc.aio.AioRpcError) -> "Status | None":
     try:
         return rpc_status.from_call(call)
     except (ValueError, DecodeError):

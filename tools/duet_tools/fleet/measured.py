@@ -14,8 +14,9 @@ import grpc
 
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_device.link_errors import retry_after
 from duet_tools.fleet.costs import EngineCosts, Speed
-from duet_tools.subjects.asking import Window, at_times, is_full, reason, retry_after, stubs
+from duet_tools.subjects.asking import Window, at_times, is_full, reason, stubs
 from duet_tools.subjects.workload import Workload, question
 
 MAX_RUNNING = 8
@@ -203,7 +204,7 @@ class RetryingClient:
                 asked.refusals += 1
                 if asked.refusals == 2:
                     return asked
-                await asyncio.sleep(retry_after(error))
+                await asyncio.sleep(retry_after(error) or 0.0)
             else:
                 asked.tokens = found.tokens
                 asked.first_s, asked.total_s = waited_s + found.first_s, waited_s + found.total_s

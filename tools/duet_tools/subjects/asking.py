@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_device.link_errors import retry_after
 from duet_tools.subjects.subject import Stream
 
 _Result = TypeVar("_Result")
@@ -64,16 +63,6 @@ def is_full(error: grpc.aio.AioRpcError) -> bool:
     return bool(error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
-def retry_after(error: grpc.aio.AioRpcError) -> float:
-    """Return the retry delay in seconds that the service asks for."""
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.RetryInfo()
-    for detail in status.details if status else ():
-        if detail.Is(info.DESCRIPTOR) and detail.Unpack(info):
-            return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
-    return 0.0
-
-
 async def at_times(
     times: Iterable[float], calls: Iterable[Coroutine[Any, Any, _Result]]
 ) -> list[_Result]:
@@ -117,7 +106,7 @@ class Window:
             if not is_full(error):
                 raise
             self.refused += self.is_open
-            await asyncio.sleep(retry_after(error))
+            await asyncio.sleep(retry_after(error) or 0.0)
 
     async def count(self, clients: Sequence[Asker], settle_s: float, seconds: float) -> None:
         """Let every client ask one question after the other; open the window once they are settled.
