@@ -11,11 +11,6 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def last_line(error: BaseException) -> str:
-    """The last line of an error's message, where torch and Ray say what happened; else its type."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
-
-
 class ContractError(Exception):
     """Base of every error that `duet_contract` raises."""
 

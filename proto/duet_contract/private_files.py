@@ -78,15 +78,6 @@ def open_locked(path: Path, flags: int = 0) -> int:
     return handle
 
 
-def others_may(path: Path) -> bool:
-    """Return whether users besides the owner and the group may read or write a file.
-
-    Raises:
-        OSError: the file cannot be examined.
-    """
-    return os.name == "posix" and bool(path.stat().st_mode & 0o006)
-
-
 def drop_scratch(path: Path, older_s: float = 0.0) -> None:
     """Delete scratch files that a killed process left next to `path`.
 

@@ -46,6 +46,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def last_line(error: BaseException) -> str:
+    """The last line of an error's message, where torch and Ray say what happened; else its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 class ExportError(TrainingError):
     """A run that cannot be made into a pair: tokenizer, quantisation, disk, or another program."""
 

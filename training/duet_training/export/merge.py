@@ -17,9 +17,8 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, GenerationConfig
 from transformers.utils import logging as hub_logging
 
-from duet_contract.errors import last_line
 from duet_contract.json_data import read_json
-from duet_training.errors import CheckpointError, ExportError
+from duet_training.errors import CheckpointError, ExportError, last_line
 from duet_training.pair.description import empty_model
 from duet_training.pair.lora import adapter_only, has_adapter, merged, settle_config
 from duet_training.verl_backend.shards import Weights, saved_weights

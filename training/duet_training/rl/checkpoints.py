@@ -12,9 +12,8 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from duet_contract.errors import last_line
 from duet_contract.json_data import json_text, parse_json, read_json
-from duet_training.errors import CheckpointError
+from duet_training.errors import CheckpointError, last_line
 from duet_training.files import steps_saved, write_json
 from duet_training.settings.run import CheckpointSettings
 from duet_training.verl_backend.cluster import ray_logs
