@@ -1,7 +1,6 @@
 """A model hub on this machine: one repository, from a directory, over HTTP with ranges."""
 
 import hashlib
-import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
@@ -64,13 +63,12 @@ class Hub:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = LoopbackServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = LoopbackServer(Handler)
+        self.endpoint = f"http://{self._server.address}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()

@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -184,15 +183,14 @@ class ScriptedCompletions:
             def _chunk(self, data: bytes) -> None:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
-        self._server = LoopbackServer(("127.0.0.1", 0), Handler)
+        self._server = LoopbackServer(Handler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.address = self._server.address
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
@@ -44,8 +43,8 @@ class WritableHub:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = LoopbackServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = LoopbackServer(Handler)
+        self.endpoint = f"http://{self._server.address}"
 
     def post(self, path: str, body: bytes) -> tuple[int, Any]:
         """Answer one request as the hub's API does."""
@@ -74,9 +73,8 @@ class WritableHub:
         return 200, {}
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()

@@ -2,9 +2,9 @@
 
 import json
 import re
+from contextlib import ExitStack
 from functools import partial
 from http.server import BaseHTTPRequestHandler
-from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 import promql_parser
@@ -47,18 +47,13 @@ FLEET = {
 
 @pytest.fixture
 def served():
-    servers = []
+    with ExitStack() as stack:
 
-    def serve(values):
-        server = LoopbackServer(("127.0.0.1", 0), partial(_Prometheus, values))
-        Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
+        def serve(values):
+            server = stack.enter_context(LoopbackServer(partial(_Prometheus, values)))
+            return f"http://{server.address}"
 
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield serve
 
 
 def test_a_fleet_is_read(served):
