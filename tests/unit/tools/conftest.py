@@ -49,7 +49,7 @@ def results(figure: Figure) -> Results:
 
 
 def manifest_data() -> dict[str, Any]:
-    """A pair over bytes whose reasoner is prompted with `Q:`, and whose decoder is no use alone."""
+    """A pair over bytes, whose reasoner reads `Q:` before the question."""
     data = bytes_pair(limits={"question": 64, "budget": 64, "answer": 64}, alone=None)
     data["reasoner"]["prompt"] = [{"template": "Q:"}, {"slot": "question"}]
     return data
