@@ -23,32 +23,13 @@ MAGNITUDES = {"hundred": 100, **_GREAT}
 """Words after digits that belong to the number, with their factors."""
 _FIRST_TO_NINTH = "first second third fourth fifth sixth seventh eighth ninth"
 _ORDINALS = dict(zip(_FIRST_TO_NINTH.split(), range(1, 10), strict=True))
-_DENOMINATORS = {
-    "half": 2,
-    "halve": 2,
-    "third": 3,
-    "quarter": 4,
-    "fourth": 4,
-    "fifth": 5,
-    "sixth": 6,
-    "seventh": 7,
-    "eighth": 8,
-    "ninth": 9,
-    "tenth": 10,
-    "eleventh": 11,
-    "twelfth": 12,
-    "thirteenth": 13,
-    "fourteenth": 14,
-    "fifteenth": 15,
-    "sixteenth": 16,
-    "seventeenth": 17,
-    "eighteenth": 18,
-    "nineteenth": 19,
-    "twentieth": 20,
-    "hundredth": 100,
-    "thousandth": 1000,
-    "millionth": 10**6,
-}
+_THIRD_TO_TWENTIETH = (
+    "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
+    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+_DENOMINATORS = dict(zip(_THIRD_TO_TWENTIETH.split(), range(3, 21), strict=True)) | {
+    "half": 2, "halve": 2, "quarter": 4, "hundredth": 100, "thousandth": 1000, "millionth": 10**6
+}  # fmt: skip
 _WORD = "|".join(sorted([*_SMALL, *_TENS, *MAGNITUDES], key=len, reverse=True))
 # A line may end inside a number.
 _GAP = r"(?:\s{1,3}|-)"
