@@ -9,12 +9,12 @@ user-defined tokens in plain text, `tokenizers` recognises added tokens not mark
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from duet_contract.errors import PromptError
 from duet_contract.manifest import PromptFormat, SlotPart, Vocabulary
+from duet_contract.normalization import normalize
 from duet_contract.vocabulary import Tokenizer
 
 # No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
@@ -90,7 +90,7 @@ def encode_text(
         PromptError: the vocabulary has no tokens for a character.
     """
     if vocabulary.normalization:
-        text = unicodedata.normalize(vocabulary.normalization, text)
+        text = normalize(vocabulary.normalization, text)
     missing = set(vocabulary.missing_bytes)
     if missing and not missing.isdisjoint(text.encode()):
         unknown = next(char for char in text if not missing.isdisjoint(char.encode()))
