@@ -120,11 +120,22 @@ def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:
     raise ManifestError(f"cannot reproduce the tokenizer's normalisation {kinds} in llama.cpp")
 
 
+# Characters of a text from which on the interpreter's lock is released for it.
+_LONG = 2048
+
+
 class HubTokenizer:
-    """Hugging Face's `tokenizers` behind the `Tokenizer` protocol: the cloud's and training's."""
+    """Hugging Face's `tokenizers` behind the `Tokenizer` protocol: the cloud's and training's.
+
+    Threads may share it.
+    """
 
     def __init__(self, tokenizer: "FastTokenizer") -> None:
         self._tokenizer = tokenizer
+        # Whether control tokens are recognised is a setting of a tokenizer, which a thread must not
+        # change while another one encodes.
+        self._plain = type(tokenizer).from_str(tokenizer.to_str())
+        self._plain.encode_special_tokens = True
 
     @classmethod
     def from_directory(cls, directory: Path) -> "HubTokenizer":
@@ -135,13 +146,18 @@ class HubTokenizer:
 
     def encode_template(self, text: str) -> list[int]:
         """See `Tokenizer`."""
-        return self._encode(text, plain=False)
+        return _encode(self._tokenizer, text)
 
     def encode_text(self, text: str) -> list[int]:
         """See `Tokenizer`."""
-        return self._encode(text, plain=True)
+        return _encode(self._plain, text)
 
-    def _encode(self, text: str, *, plain: bool) -> list[int]:
-        self._tokenizer.encode_special_tokens = plain
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+
+def _encode(tokenizer: "FastTokenizer", text: str) -> list[int]:
+    if len(text) < _LONG:
+        encoded = tokenizer.encode(text, add_special_tokens=False)
+    else:
+        # `encode` keeps the interpreter's lock, which would stop the event loop of a service.
+        encoded = tokenizer.encode_batch_fast([text], add_special_tokens=False)[0]
+    ids: list[int] = encoded.ids
+    return ids

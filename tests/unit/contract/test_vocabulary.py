@@ -1,8 +1,10 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tokenizers import pre_tokenizers
 
+from duet_contract import vocabulary as vocabulary_module
 from duet_contract.errors import ManifestError
 from duet_contract.vocabulary import _missing_bytes, fingerprint, gguf_vocabulary, vocabulary_of
 from tests.doubles import vocabularies
@@ -41,3 +43,25 @@ def test_missing_bytes_are_those_no_token_spells():
     assert _missing_bytes(alphabet) == ()
     assert _missing_bytes(set(alphabet) - {"a", "\u0116"}) == (0x16, ord("a"))
     assert _missing_bytes({"\u2581a", "b"}) == ()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen"])
+def test_long_text_has_the_ids_of_its_parts(family, tmp_path):
+    tokenizer, _ = vocabularies.build(family, tmp_path)
+    line = vocabularies.TEXT[0]
+    count = 2 * vocabulary_module._LONG // len(line)
+    assert tokenizer.encode_text(line * count) == tokenizer.encode_text(line) * count
+
+
+def test_threads_may_tokenise_text_and_templates_at_once(tmp_path):
+    """Whether control tokens are recognised is a setting of Hugging Face's whole tokenizer."""
+    tokenizer, _ = vocabularies.build("qwen", tmp_path)
+    special = vocabularies.SPECIAL[0]
+    text = f"{special} " * vocabulary_module._LONG
+    as_text, as_template = tokenizer.encode_text(text), tokenizer.encode_template(special)
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(tokenizer.encode_text, text) for _ in range(4)]
+        while not all(each.done() for each in running):
+            assert tokenizer.encode_template(special) == as_template
+        assert all(each.result() == as_text for each in running)
+    assert as_template[0] not in as_text
