@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from duet_cloud import logs
@@ -16,6 +17,7 @@ from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.quotas import Charge
 from duet_cloud.log_limit import LogLimit
+from duet_cloud.long_texts import LONG, LongTexts
 from duet_cloud.metrics import Metrics
 from duet_cloud.read_ahead import read_ahead
 from duet_cloud.reasoner import PairReasoner
@@ -103,6 +105,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self._charge = charge
         self._log_questions = log_questions
         self._log_limit = LogLimit(_LINES_EACH)
+        self._long_texts = LongTexts()
 
     # The stubs have generators alone; gRPC serves coroutines that write to the context, too.
     async def Reason(  # type: ignore[override]  # noqa: N802 (gRPC's name)
@@ -173,9 +176,17 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         # A malformed request is refused at once: only generating waits for a slot. The text that
         # is tokenised is bounded in bytes by then.
         request = asked.request
+        limits = route.ready().limits
+        limits.check(request)
+        prepare = partial(_prepare, route.pair, request, asked.request_id, limits)
+        if len(request.question) + len(request.signal_prefix.text) < LONG:
+            encoding, job = prepare()
+        else:
+            # More of them than the service takes would be refused in the end.
+            most = route.admission.max_running + route.admission.max_waiting
+            encoding, job = await self._long_texts.run(asked.identity, most, prepare)
+        # The engine may have been loaded again meanwhile.
         serving = route.ready()
-        serving.limits.check(request)
-        encoding, job = _prepare(route.pair, request, asked.request_id, serving.limits)
         done = asked.done
         done.encoding = encoding
         done.pair = "" if request.pair == route.name else route.name

@@ -39,9 +39,9 @@ def prefix_ids(
         sent = "token ids" if content == "tokens" else "text"
         raise invalid(_FIELD, f"{sent}, which is not the encoding of the signal that follows")
     if content == "tokens":
+        if (count := len(prefix.tokens.ids)) > budget:
+            raise invalid(_FIELD, f"{count} tokens, the budget is {budget}")
         ids = list(prefix.tokens.ids)
-        if len(ids) > budget:
-            raise invalid(_FIELD, f"{len(ids)} tokens, the budget is {budget}")
         _check_ids(ids, pair)
         return ids
     size, most = len(prefix.text.encode("utf-8")), budget * MOST_BYTES_PER_TOKEN
