@@ -296,7 +296,8 @@ class Security:
     async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            self._refresh_access()
+            # A file of a megabyte takes seconds to parse.
+            await asyncio.to_thread(self._refresh_access)
             self._warn_expiry()
             try:
                 if self._authority and _replaceable(
@@ -307,7 +308,7 @@ class Security:
             except (CloudError, OSError) as error:
                 logs.get().error("security maintenance failed", reason=str(error))
                 await asyncio.sleep(60)
-            self._credentials.refresh()
+            await asyncio.to_thread(self._credentials.refresh)
 
     def _refresh_access(self) -> None:
         try:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from duet_cloud.errors import CredentialsError
 from duet_cloud.identity.access import Access, load_access
+from duet_cloud.identity.roles import Role
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,22 @@ def test_patterns_cover_what_is_below_them_alone(path):
     access = Access.model_validate({"roles": {"spiffe://a/b/*": ["inference"]}})
     covered = bool(access.roles_of(f"spiffe://a/{path}"))
     assert covered == path.startswith("b/")
+
+
+@given(
+    names=st.sets(st.text(alphabet="ab/", max_size=5).map("spiffe://{}/*".format), max_size=6),
+    own=st.booleans(),
+    path=st.text(alphabet="ab/", max_size=8),
+)
+def test_the_longest_pattern_counts_and_an_own_entry_before_all(names, own, path):
+    uri = f"spiffe://{path}"
+    order = sorted(names, key=len)
+    kinds = [["inference"], ["control"]]
+    roles = {name: kinds[index % 2] for index, name in enumerate(order)}
+    access = Access.model_validate({"roles": roles | ({uri: []} if own else {})})
+    covering = [name for name in order if uri.startswith(name[:-1])]
+    expected = [] if own or not covering else roles[covering[-1]]
+    assert access.roles_of(uri) == frozenset(map(Role, expected))
 
 
 def test_a_byte_order_mark_is_no_part_of_it(tmp_path):
