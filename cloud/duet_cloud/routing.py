@@ -11,6 +11,9 @@ from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import RequestLimits
 from duet_cloud.status import mismatch, unavailable
 
+# Characters of a reference that no pair has: longer than any pair's.
+_SHOWN = 128
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -74,10 +77,12 @@ class Routes:
         if found:
             return max(found, key=_version)
         served = ",".join(route.name for route in self.all)
+        # It may be as long as a request, and a status of that length is more than a device takes.
+        shown = reference if len(reference) <= _SHOWN else f"{reference[:_SHOWN]}..."
         raise mismatch(
-            f"{reference} is not served, {served.replace(',', ' and ')} "
+            f"{shown} is not served, {served.replace(',', ' and ')} "
             f"{'are' if len(self.all) > 1 else 'is'}",
-            device=reference,
+            device=shown,
             cloud=served,
         )
 

@@ -95,7 +95,9 @@ async def test_a_question_goes_to_the_engine_of_its_pair(cloud, named, served):
     assert list(described.pairs) == [FIRST, NEWER, OTHER]
 
 
-@pytest.mark.parametrize("named", ["toy@2.0.0", "unknown", "toy@"])
+@pytest.mark.parametrize(
+    "named", ["toy@2.0.0", "unknown", "toy@", pytest.param("x" * 100_000, id="long")]
+)
 async def test_a_pair_that_is_not_served_is_told_before_a_token_is_spent(cloud, named):
     error = await refused(ask(cloud, named))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
