@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
 
+BATCH_INVARIANT = "VLLM_BATCH_INVARIANT"
+"""The environment variable that has vLLM compute each request alike in every batch."""
 _DIED = "the engine died; vLLM's log on the server says why"
 _POLL_S = 0.5
 _WARM_UP_TOKENS = 64
@@ -151,6 +153,9 @@ class VllmEngine:
         # A service that receives questions sends no usage reports unless its operator wants that.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        # The service tokenizes one text a call, which needs no threads of `tokenizers`; it would warn
+        # of each fork of vLLM's after it had used them.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         _bound_socket_paths()
         if (chosen := os.environ.get("VLLM_PLUGINS")) is not None:
             # The operator chooses among other plugins; this one is the service's own.
@@ -165,6 +170,7 @@ class VllmEngine:
                 "or take the CPU lock in requirements/"
             ) from error
         defaults: dict[str, Any] = {"max_model_len": max_context, "served_model_name": name}
+        _check_batch_invariance(current_platform)
         try:
             if current_platform.is_cpu():
                 defaults |= _processor_defaults(model)
@@ -275,6 +281,23 @@ def _bound_socket_paths() -> None:
     """Have vLLM's sockets in /tmp where they do not fit the directory for temporary files."""
     if len(os.fsencode(tempfile.gettempdir())) > _MOST_DIRECTORY_BYTES:
         os.environ.setdefault("VLLM_RPC_BASE_PATH", "/tmp")  # noqa: S108  # nosec B108
+
+
+def _check_batch_invariance(platform: Any) -> None:
+    """Check that vLLM can compute each request alike in every batch, where that is wanted.
+
+    Raises:
+        EngineError: it cannot on this machine; on a processor it would not say so.
+    """
+    if os.environ.get(BATCH_INVARIANT, "0") in ("", "0"):
+        return
+    # Kernels of vLLM 0.32: `model_executor/determinism/batch_invariant.py`.
+    nvidia = platform.is_cuda() and platform.has_device_capability(80)
+    if not (nvidia or platform.is_rocm() or platform.is_xpu()):
+        raise EngineError(
+            "this machine has no batch invariance: it needs an NVIDIA GPU of compute capability 8.0 or "
+            f"more, or an AMD or Intel GPU; leave out --batch-invariant, or unset {BATCH_INVARIANT}"
+        )
 
 
 def _step(output: Any) -> Step:

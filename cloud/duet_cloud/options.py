@@ -54,6 +54,8 @@ class ServeOptions:
     processor. An engine that misses it twice in a row has failed."""
     engine_failure: str = "exit"
     """`exit` ends the service when an engine fails; `restart` loads the engine again."""
+    batch_invariant: bool = False
+    """Whether the engine computes each request alike in every batch; GPUs only, slower."""
     reflection: bool = False
     """Whether to offer gRPC server reflection."""
     log_format: str = "console"

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 
 from duet_cloud import logs, systemd
-from duet_cloud.engine import load_in_background
+from duet_cloud.engine import BATCH_INVARIANT, load_in_background
 from duet_cloud.errors import CloudError, EngineError
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
@@ -28,6 +29,8 @@ def run(options: ServeOptions) -> None:
         CloudError, ContractError: it cannot serve, or the engine died.
     """
     logs.configure(options.log_format)
+    if options.batch_invariant:
+        os.environ[BATCH_INVARIANT] = "1"
     # Ctrl-C before there is a server: nothing is left to stop.
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options))

@@ -150,6 +150,9 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     "Action when an engine fails.",
     ServeOptions.engine_failure,
 )
+@click.option(
+    "--batch-invariant", is_flag=True, help="Same greedy signal in every batch; GPU only, slower."
+)
 @click.option("--reflection", is_flag=True, help="Offer gRPC server reflection.")
 @option(
     "--log-format", click.Choice(("console", "json")), None, "Log format.", ServeOptions.log_format

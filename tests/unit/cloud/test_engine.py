@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,14 +16,18 @@ import zmq
 from vllm.utils.network_utils import get_open_zmq_ipc_path
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from duet_cloud import service
 from duet_cloud.engine import (
+    BATCH_INVARIANT,
     Job,
     VllmEngine,
     _bound_socket_paths,
+    _check_batch_invariance,
     _processor_defaults,
     load_in_background,
 )
 from duet_cloud.errors import EngineError
+from duet_cloud.options import ServeOptions
 
 JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)
 
@@ -275,6 +280,61 @@ def test_ctrl_c_is_for_the_service_alone(method):
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split("\n")[0] == "[2] []", done.stdout + done.stderr
+
+
+class Platform:
+    """A machine as vLLM describes it."""
+
+    def __init__(self, kind, capability=0):
+        self.kind, self.capability = kind, capability
+
+    def is_cuda(self):
+        return self.kind == "cuda"
+
+    def is_rocm(self):
+        return self.kind == "rocm"
+
+    def is_xpu(self):
+        return self.kind == "xpu"
+
+    def has_device_capability(self, least):
+        return self.capability >= least
+
+
+@pytest.mark.parametrize(
+    "platform", [Platform("cuda", 80), Platform("cuda", 90), Platform("rocm"), Platform("xpu")]
+)
+def test_batch_invariance_is_for_gpus_that_have_it(platform, monkeypatch):
+    monkeypatch.setenv(BATCH_INVARIANT, "1")
+    _check_batch_invariance(platform)
+
+
+@pytest.mark.parametrize("platform", [Platform("cuda", 75), Platform("cpu")])
+def test_batch_invariance_is_refused_elsewhere(platform, monkeypatch):
+    monkeypatch.setenv(BATCH_INVARIANT, "1")
+    with pytest.raises(EngineError, match=r"compute capability 8.0 .* --batch-invariant"):
+        _check_batch_invariance(platform)
+    monkeypatch.setenv(BATCH_INVARIANT, "0")
+    _check_batch_invariance(platform)
+
+
+def test_batch_invariance_of_a_processor_is_refused_before_anything_is_loaded(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv(BATCH_INVARIANT, "1")
+    with pytest.raises(EngineError, match="no batch invariance"):
+        VllmEngine.load(tmp_path / "missing", {}, 100, "toy")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_option_of_batch_invariance_reaches_vllm(asked, monkeypatch):
+    async def serve(_):
+        assert (os.environ.get(BATCH_INVARIANT) == "1") == asked
+
+    # Restored afterwards, also if it was not set.
+    monkeypatch.setenv(BATCH_INVARIANT, "")
+    monkeypatch.setattr(service, "_serve", serve)
+    service.run(ServeOptions(batch_invariant=asked))
 
 
 @pytest.mark.parametrize(("odds", "found"), [(True, [[-5.0], [-6.0, -7.0]]), (False, [[], []])])
