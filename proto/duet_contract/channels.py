@@ -37,6 +37,9 @@ _PING: Options = (
 )
 SERVER_KEEPALIVE: Options = (
     *_PING,
+    # Of Linux alone (`TCP_USER_TIMEOUT`, tcp(7)): the connection ends if what was sent is not
+    # acknowledged for this long. A link that is gone acknowledges nothing, however slow it was.
+    ("grpc.keepalive_timeout_ms", 8_000),
     # An answer waits behind a file's data in flight: two messages of 64 KiB, 20 s at 52 kbit/s.
     ("grpc.http2.ping_timeout_ms", 20_000),
     # Below the clients' interval, whatever the network does to their pings: gRPC's default is 5

@@ -2,8 +2,11 @@
 
 import asyncio
 import dataclasses
+import socket
+import sys
 
 import grpc
+import psutil
 import pytest
 
 from duet_cloud import server as server_module
@@ -104,6 +107,24 @@ async def test_a_slow_download_lasts(cloud, toy_pair, tmp_path):
     assert b"".join(responses) == content
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is Linux's")
+async def test_a_link_that_acknowledges_nothing_ends_sooner(cloud):
+    """No test cuts a link: the kernel does that, for sockets with this option."""
+    call = question(cloud.channel)
+    await until(lambda: cloud.engine.running == 1)
+    expected = dict(hurried(SERVER_KEEPALIVE))["grpc.keepalive_timeout_ms"]
+    assert list(user_timeouts(cloud.server.port)) == [expected]
+    call.cancel()
+
+
+def user_timeouts(port):
+    """Yields the option of each connection that this process has accepted on a port."""
+    for each in psutil.Process().net_connections("tcp"):
+        if each.laddr.port == port and each.raddr:
+            with socket.fromfd(each.fd, each.family, each.type) as one:
+                yield one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
 def test_who_pings_is_never_too_soon():
     """The least interval of a server is below the clients', a fifth of it, for what jitter does."""
     client, server = dict(channels._COMMON), dict(SERVER_KEEPALIVE)
@@ -112,5 +133,6 @@ def test_who_pings_is_never_too_soon():
         for each in (client, server)
     ]
     assert noticed == [10_000, 25_000]
+    assert server["grpc.keepalive_timeout_ms"] == 8_000
     least = server["grpc.http2.min_ping_interval_without_data_ms"]
     assert 5 * least <= client["grpc.keepalive_time_ms"]
