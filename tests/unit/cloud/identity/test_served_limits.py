@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import grpc
 import pytest
@@ -173,3 +174,21 @@ class _Sync(grpc.RpcError, grpc.Call):
         raise AssertionError(name)
 
     initial_metadata = is_active = time_remaining = cancel = add_callback = lambda *_: None
+
+
+@pytest.mark.parametrize("part", ["_access", "_credentials"])
+async def test_files_that_are_slow_to_read_stop_no_one_else(secure, part, monkeypatch):
+    """A changed access file of a megabyte, or files on a network that is away."""
+    reads, may = threading.Event(), threading.Event()
+
+    def refresh():
+        reads.set()
+        assert may.wait(60)
+        return False
+
+    monkeypatch.setattr(getattr(secure.server.security, part), "refresh", refresh)
+    await until(reads.is_set)
+    try:
+        assert await secure.connect(identities.device(secure.authority)).ask() == 10
+    finally:
+        may.set()
