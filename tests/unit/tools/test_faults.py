@@ -1,25 +1,31 @@
 """The fault matrix's own parts: what it cuts, kills, counts and writes."""
 
+import importlib
 import json
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_tools.errors import UsageProblem
 from duet_tools.faults import matrix, overload
+from duet_tools.faults.continuing import _NO_END
 from duet_tools.faults.cutting import Cut, CuttingRelay, Frames
 from duet_tools.faults.homes import Said
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld, Void
+from duet_tools.faults.whole_budget import NoControlTokens
 from duet_tools.report.fault_table import fault_table
 from duet_tools.results.faults import FaultMatrix, FaultResult
 from duet_tools.results.figures import Machine
 from duet_tools.subjects.children import free_port
+from tests.doubles import vocabularies
 from tests.doubles.commands import bench_faults
 from tests.doubles.small_pairs import write_pair
 from tests.doubles.tcp import echo, read_all, serving
@@ -197,3 +203,19 @@ def test_committed_results_are_of_rows_that_there_are() -> None:
     results = Path(matrix.__file__).parents[1] / "results" / "faults.json"
     names = [row["name"] for row in json.loads(results.read_text())["rows"]]
     assert set(names) <= {row.name for row in matrix.ROWS}
+
+
+def test_signals_of_the_whole_budget_have_no_control_token(tmp_path: Path) -> None:
+    tokenizer, _ = vocabularies.build("qwen", tmp_path)
+    config = SimpleNamespace(model_config=SimpleNamespace(model=str(tmp_path)))
+    controls = [
+        tokenizer.encode_template(token)[0]
+        for token in (*vocabularies.SPECIAL, *vocabularies.ADDED)
+    ]
+    logits = torch.zeros(2, 700)
+    logits[:, controls] = 9.0
+    chosen = NoControlTokens(config, torch.device("cpu"), False).apply(logits)
+    assert torch.isinf(chosen).sum() == 2 * len(controls)
+    assert not set(chosen.argmax(1).tolist()) & set(controls)
+    module, name = _NO_END.split(":")
+    assert getattr(importlib.import_module(module), name) is NoControlTokens

@@ -23,9 +23,13 @@ from duet_tools.subjects.workload import question
 
 _SCRIPT = Script(tokens=60, pause_s=0.0)
 _BUDGET = 48
+# Of signals that have no end of their own: far longer than what the small pairs write.
+_LONG = 128
 _TIMEOUT_S = 60.0
 # Of a signal, about.
 _CUTS = 12
+# Imported by the engine's core alone: vLLM may be missing here.
+_NO_END = "duet_tools.faults.whole_budget:NoControlTokens"
 
 
 def _questions(count: int) -> list[str]:
@@ -66,7 +70,9 @@ async def _continue(
     return equal
 
 
-async def _compare(address: str, requests: Sequence[ReasonRequest], trials: Trials) -> None:
+async def _compare(
+    address: str, requests: Sequence[ReasonRequest], trials: Trials, kind: str
+) -> None:
     async with stubs([open_aio_channel(address)]) as (stub,):
         signals = [(await _signal(stub, each))[0] for each in requests]
         again = [(await _signal(stub, each))[0] for each in requests]
@@ -75,7 +81,7 @@ async def _compare(address: str, requests: Sequence[ReasonRequest], trials: Tria
         for asked, whole in zip(requests, signals, strict=True):
             continued += await _continue(stub, asked, whole, trials)
     pairs = list(zip(signals, again, batch, strict=True))
-    trials.figures |= {
+    figures = {
         "signals": len(signals),
         "tokens": sum(map(len, signals)),
         "equal when asked again": sum(one == two for one, two, _ in pairs) / len(pairs),
@@ -83,6 +89,7 @@ async def _compare(address: str, requests: Sequence[ReasonRequest], trials: Tria
         / len(pairs),
         "equal when continued": sum(continued) / len(continued),
     }
+    trials.figures |= {name + kind: value for name, value in figures.items()}
 
 
 @row(
@@ -93,10 +100,20 @@ async def _compare(address: str, requests: Sequence[ReasonRequest], trials: Tria
     "engine",
 )
 def _continued(setting: Setting, trials: Trials) -> None:
-    asked = [setting.workload.request(each, _BUDGET) for each in _questions(setting.count(16, 2))]
+    _ask(setting, trials, setting.count(16, 2), _BUDGET)
+    if setting.vllm:
+        flags = ("--logits-processors", _NO_END)
+        _ask(setting, trials, setting.count(8, 2), _LONG, f", {_LONG} tokens each", *flags)
+
+
+def _ask(
+    setting: Setting, trials: Trials, count: int, budget: int, kind: str = "", *flags: str
+) -> None:
+    """Compare the signals of some questions; `kind` ends the names of the figures."""
+    asked = [setting.workload.request(each, budget) for each in _questions(count)]
     script = None if setting.vllm else _SCRIPT
-    with Service(setting, script=script) as service:
-        run(_compare(service.address, asked, trials))
+    with Service(setting, *flags, script=script) as service:
+        run(_compare(service.address, asked, trials, kind))
         with trials.trial():
             service.check_sound()
 
