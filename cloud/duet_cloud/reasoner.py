@@ -14,13 +14,18 @@ from duet_contract.vocabulary import HubTokenizer, Tokenizer
 
 @dataclass(frozen=True)
 class PairReasoner:
-    """A pair on the cloud. `directory`: the reasoner's; `root`: the whole pair's."""
+    """A pair on the cloud."""
 
     manifest: Manifest
+    """Manifest of the pair."""
     directory: Path
+    """Directory of the reasoner's model."""
     tokenizer: Tokenizer
+    """Tokenizer of the reasoner."""
     stop_id: int
+    """Token id that ends the reasoning."""
     root: Path
+    """Directory of the whole pair."""
 
     @classmethod
     def load(cls, pair: Path) -> "PairReasoner":

@@ -16,12 +16,16 @@ _MAX_ENCODINGS = 32
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """Largest question in tokens and bytes, largest budget in tokens, what applies by default."""
+    """Limits of a request, and values that apply where it sets none."""
 
     question_tokens: int
+    """Largest question in tokens."""
     budget: int
+    """Largest budget in tokens."""
     default_budget: int
+    """Budget in tokens of a request that sets none."""
     default_temperature: float
+    """Sampling temperature of a request that sets none."""
 
     @property
     def question_bytes(self) -> int:

@@ -20,8 +20,11 @@ class Serving:
     """A pair's engine and limits, once the engine is loaded."""
 
     engine: Engine
+    """The loaded engine."""
     limits: RequestLimits
+    """Limits of requests, lowered to what the engine's context holds."""
     watch: EngineWatch
+    """Checks that the engine still works."""
 
 
 @dataclass
@@ -29,7 +32,9 @@ class Route:
     """One pair of the service."""
 
     pair: PairReasoner
+    """The pair's reasoner."""
     admission: Admission
+    """Decides which requests run, wait or are refused."""
     serving: Serving | None = None
     """None until the engine is loaded, and while it is loaded again."""
     failure: EngineError | None = None

@@ -203,8 +203,11 @@ class Manifest(_Model):
     """A pair: a reasoner and a decoder built for each other."""
 
     schema_: int = Field(alias="schema", ge=1)
+    """Version of the manifest's format."""
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    """Id of the pair: lower-case letters, digits, `.`, `_` and `-`."""
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    """Version of the pair, as `1.0.0`."""
     description: str
     """Description for users."""
     licence: str

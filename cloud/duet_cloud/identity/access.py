@@ -48,8 +48,12 @@ class Access(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     denied: frozenset[str] = frozenset()
+    """URI names that are never admitted; only with your own PKI."""
     roles: dict[str, frozenset[Role]] = {}
+    """Roles of URI names, or of all names below a prefix that ends in `/*`; only with your own
+    PKI."""
     limits: dict[str, IdentityLimits] = {}
+    """Limits by identity; those of `default` apply to every identity that sets none."""
 
     @field_validator("roles")
     @classmethod

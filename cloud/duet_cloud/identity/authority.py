@@ -307,9 +307,13 @@ class Authority:
     """An authority that can sign."""
 
     directory: Path
+    """Directory of the authority's files."""
     certificate: x509.Certificate
+    """Root certificate, which devices and the service trust."""
     key: ec.EllipticCurvePrivateKey
+    """Private key that signs certificates."""
     registry: Registry
+    """Record of devices and their certificates."""
 
     def enroll(self, secret: bytes, signing_request: bytes) -> tuple[str, x509.Certificate] | None:
         """Exchange a code for a certificate; return the device's name and it, None if invalid.

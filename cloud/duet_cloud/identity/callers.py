@@ -129,9 +129,14 @@ def _result(admit: Callable[[_Asked], Caller], asked: _Asked) -> Caller | Refusa
 
 @dataclass(frozen=True)
 class _Certificate:
+    """What an identity is read from."""
+
     serial: str
+    """Serial number, as the registry writes it."""
     uris: tuple[str, ...]
+    """URI names of the certificate."""
     expires: float
+    """Time of expiry, in seconds since 1970."""
 
 
 def _certificate(auth: AuthContext) -> _Certificate:

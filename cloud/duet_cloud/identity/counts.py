@@ -300,12 +300,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that an identity used on a day (UTC, ISO 8601), and its present limit."""
+    """Tokens that an identity used on a day, and its present limit."""
 
     name: str
+    """Name of the identity."""
     day: str
+    """Day in UTC, as ISO 8601 writes it."""
     tokens: int
+    """Prompt and signal tokens of that day."""
     limit: int | None
+    """Tokens that the identity may use per day; None: no limit."""
 
 
 def _date(at: float) -> datetime.date:

@@ -21,11 +21,14 @@ from duet_contract.transport import require_tls13
 
 @dataclass(frozen=True)
 class ServerFiles:
-    """PEM files: the server's certificate chain, its key, and who signs clients' certificates."""
+    """PEM files of a server."""
 
     chain: Path
+    """The server's certificate chain."""
     key: Path
+    """The server's private key."""
     client_authorities: Path
+    """Certificates of those who sign clients' certificates."""
 
     @classmethod
     def of_authority(cls, directory: Path) -> "ServerFiles":
@@ -110,10 +113,15 @@ class _Loaded:
     """Checked content of the files."""
 
     chain: bytes
+    """Bytes of the server's certificate chain."""
     key: bytes
+    """Bytes of the server's private key."""
     client_authorities: bytes
+    """Bytes of the certificates of those who sign clients' certificates."""
     certificate: x509.Certificate
+    """The server's own certificate, the first one of the chain."""
     signature: tuple[tuple[int, ...], ...]
+    """State of the files when they were read; another state means that they changed."""
 
     @classmethod
     def read(cls, files: ServerFiles) -> "_Loaded":

@@ -27,25 +27,36 @@ _SEVERAL = text(f"{_ISSUED} WHERE serial IN :serials").bindparams(
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate that was issued. `revoked`: when, or None."""
+    """A certificate that was issued. Times are in seconds since 1970."""
 
     serial: str
+    """Serial number of the certificate."""
     device: str
+    """Name of the device."""
     roles: frozenset[str]
+    """Roles of the device."""
     not_before: int
+    """Start of validity."""
     not_after: int
+    """End of validity."""
     revoked: int | None
+    """Time of revocation; None: not revoked."""
 
 
 @dataclass(frozen=True)
 class DeviceEntry:
-    """A device as it is listed. `state`: enrolled, invited, ended, revoked."""
+    """A device as it is listed."""
 
     name: str
+    """Name of the device."""
     roles: tuple[str, ...]
+    """Roles of the device."""
     state: str
+    """`enrolled`, `revoked`, `ended`, `invited` or `invitation over`."""
     serial: str
+    """Serial number of its newest certificate; empty: it has no certificate."""
     not_after: int | None
+    """End of that certificate's validity, in seconds since 1970; None: it has no certificate."""
 
 
 class Registry:

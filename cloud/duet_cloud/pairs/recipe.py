@@ -53,6 +53,7 @@ class ReasonerRecipe(_Model):
     instruction: str = ""
     """Text after the question, in the reasoner's prompt and in the decoder's."""
     individual_digits: bool = False
+    """Tokenize each digit by itself, where the model's GGUF file does not say so."""
     prompt: PromptFormat | None = None
     """Prompt that the reasoner was trained with; None: its chat template's."""
     end_of_reasoning: str | None = None
@@ -94,12 +95,19 @@ class Recipe(_Model):
     """What a pair is made from, and what it is made for."""
 
     id: str
+    """Id of the pair."""
     version: str
+    """Version of the pair, as `1.0.0`."""
     description: str
+    """Description for users."""
     licence: str
+    """License of the pair."""
     base_models: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the models that the pair is made from."""
     reasoner: ReasonerRecipe
+    """The large model."""
     decoder: DecoderRecipe
+    """The small model."""
     limits: Limits | None = None
     """None: derived from the models' context windows."""
     defaults: Defaults | None = None

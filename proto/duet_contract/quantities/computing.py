@@ -44,6 +44,7 @@ class Value:
     """What a formula gives."""
 
     value: Fraction
+    """The result, exactly."""
     work: tuple[Work, ...]
     """Every step, the answer last."""
     steps: tuple[Step, ...]

@@ -43,6 +43,7 @@ class Constant:
     """A number that the formula itself has."""
 
     value: Fraction
+    """Its value, exactly."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Name:
     """A quantity or an earlier step."""
 
     name: str
+    """Its name in formulas."""
 
 
 @dataclass(frozen=True)

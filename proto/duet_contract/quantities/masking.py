@@ -20,6 +20,7 @@ class Quantity:
     value: Fraction | None
     """None if there is nothing to compute with, as for dates."""
     kind: Kind
+    """How the number is written."""
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class Numeral:
     end: int
     """Index after its last character."""
     kind: Kind
+    """How the number is written."""
     value: Fraction | None
     """None if there is nothing to compute with: dates, codes, too many digits."""
 
