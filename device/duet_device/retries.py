@@ -44,12 +44,20 @@ class Next:
 
 @dataclass
 class _State:
+    """What happened to the calls at one server."""
+
     out: bool = False
+    """Whether the server gets no further call for this question."""
     tries: int = 0
+    """Number of failed calls."""
     lost: int = 0
+    """Failed calls in a row since a part of the signal last arrived."""
     quick: int = 0
+    """Calls in a row that failed quickly."""
     not_before: float = 0.0
+    """Time of the earliest next call, on a steady clock in seconds."""
     error: DeviceError | None = None
+    """Error of the last call; None: no call failed."""
 
 
 class Retries:

@@ -37,26 +37,42 @@ class QuestionSettings(TypedDict, total=False):
     """Fields of `Settings` that may change from question to question."""
 
     budget: int | None
+    """Maximum number of signal tokens; None is the pair's default."""
     chunk_tokens: int | None
+    """Maximum number of tokens in a chunk of the signal; None is the service's."""
     answer_tokens: int | None
+    """Maximum number of answer tokens; None is the pair's default."""
     temperature: float | None
+    """Sampling temperature, 0 or 0.01 to 2; None is the pair's default."""
     seed: int | None
+    """Sampling seed; None is not reproducible above temperature 0."""
     timeout: float
+    """Time limit for the whole question in seconds."""
     connect_timeout: float
+    """Time limit for the connection to the cloud in seconds."""
     route: Choice
+    """Who answers: "cloud", "device", or "auto", by the pair's calibration."""
     force: bool
+    """With route "device": answer even if the decoder alone is worth nothing."""
     device_only: bool
+    """Never open a connection."""
     require_cloud: bool
+    """Raise an error instead of answering without the cloud."""
     stop: Stop
+    """"auto": end a signal that is enough by the pair's calibration; or "never"."""
     rounds: int
+    """Most signals of the question."""
     prompt_lookup: bool
+    """Speculative decoding by prompt lookup, while that is faster."""
 
 
 class ClientSettings(QuestionSettings, total=False):
     """Fields of `Settings`; the additional ones are fixed for the life of a client."""
 
     server: str
+    """HOST:PORT of the cloud; several are separated by commas."""
     threads: int | None
+    """Threads for decoding; None is what was measured here, or `default_threads()`."""
 
 
 def question_settings(settings: ClientSettings) -> QuestionSettings:

@@ -187,9 +187,10 @@ def read_signal(
 
 @dataclass(frozen=True)
 class _Enough:
-    """The device has ended the signal; `unread`: what had arrived by then."""
+    """The device has ended the signal."""
 
     unread: tuple[Arrival, ...]
+    """What had arrived by then and was not read."""
 
 
 def _end_here(link: Link) -> Item | _Enough:

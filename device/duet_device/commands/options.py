@@ -190,10 +190,15 @@ class RequestOptions(ClientSettings, total=False):
     """What a command is given of a request: settings, redaction, and what becomes of the answer."""
 
     allow_unsigned: bool
+    """Load a pair without a trusted signature, if no publisher is pinned."""
     redact: bool
+    """Replace names, addresses and the like in what is sent."""
     redact_words: Path | None
+    """File of further phrases to redact; None: there is no such file."""
     redact_numbers: bool
+    """Also redact numbers."""
     no_log: bool
+    """Do not store the answer."""
 
 
 def request_of(pair: str | None, options: RequestOptions) -> AskRequest:

@@ -12,6 +12,7 @@ class Found:
     """Something to be replaced."""
 
     start: int
+    """Index of its first character."""
     end: int
     """`text[start:end]` is replaced."""
     label: str

@@ -24,10 +24,16 @@ _Stamp = tuple[tuple[int, ...] | None, ...]
 
 @dataclass
 class _Warm:
+    """An open client and its use."""
+
     client: Client
+    """The client, with its decoder loaded."""
     stamp: _Stamp
+    """State of the files that decide how it answers, when it was opened."""
     users: int = 0
+    """Number of requests that use it."""
     current: bool = True
+    """Whether new requests may get it."""
 
 
 class WarmClients:

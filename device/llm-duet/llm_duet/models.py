@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import llm
 from llm.parts import Message, StreamEvent, TextPart
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from llm_duet import PREFIX
 
@@ -29,19 +29,26 @@ _OURS = "duet"
 class PairOptions(llm.Options):
     """Options of a question."""
 
-    server: str | None = Field(None, description="HOST:PORT of the cloud [$DUET_SERVER]")
-    budget: int | None = Field(None, ge=1, description="Maximum number of signal tokens")
-    route: Literal["auto", "cloud", "device"] = Field(
-        "auto",
-        description="auto: the device answers alone without a cloud; cloud: fail then; "
-        "device: open no connection",
-    )
-    temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature")
-    seed: int | None = Field(None, ge=0, description="Sampling seed")
-    timeout: float | None = Field(None, gt=0, description="Total time limit in seconds")
-    rounds: int = Field(1, ge=1, le=16, description="Most signals: ask for more in doubt")
-    share_history: int = Field(0, ge=0, description="Earlier turns that are sent as well")
-    redact: bool = Field(False, description="Replace names, addresses and the like in what is sent")
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    server: str | None = None
+    """HOST:PORT of the cloud [$DUET_SERVER]"""
+    budget: int | None = Field(None, ge=1)
+    """Maximum number of signal tokens"""
+    route: Literal["auto", "cloud", "device"] = "auto"
+    """auto: the device answers alone without a cloud; cloud: fail then; device: no connection"""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature"""
+    seed: int | None = Field(None, ge=0)
+    """Sampling seed"""
+    timeout: float | None = Field(None, gt=0)
+    """Total time limit in seconds"""
+    rounds: int = Field(1, ge=1, le=16)
+    """Most signals: ask for more in doubt"""
+    share_history: int = Field(0, ge=0)
+    """Earlier turns that are sent as well"""
+    redact: bool = False
+    """Replace names, addresses and the like in what is sent"""
 
 
 class _Pair:
