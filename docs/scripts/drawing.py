@@ -12,12 +12,19 @@ class Scheme:
     """Colors of a picture, as CSS colors."""
 
     name: str
+    """`light` or `dark`."""
     ink: str
+    """Color of text."""
     soft: str
+    """Color of secondary text."""
     line: str
+    """Color of lines and borders."""
     surface: str
+    """Color inside boxes."""
     large: str
+    """Color of the large model."""
     small: str
+    """Color of the small model."""
 
 
 SCHEMES = (
@@ -28,20 +35,18 @@ SCHEMES = (
 
 @dataclass
 class Canvas:
-    """Collects the elements of one picture.
-
-    Args:
-        title: what the picture shows, for readers who do not see it.
-        width: in pixels.
-        height: in pixels.
-        scheme: the colors.
-    """
+    """Collects the elements of one picture."""
 
     title: str
+    """What the picture shows, for readers who do not see it."""
     width: int
+    """Width in pixels."""
     height: int
+    """Height in pixels."""
     scheme: Scheme
+    """Colors of the picture."""
     parts: list[str] = field(default_factory=list)
+    """SVG elements, in the order of drawing."""
 
     def text(
         self,

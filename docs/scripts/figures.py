@@ -29,9 +29,13 @@ class PairResults:
     """A released pair and what was measured of it."""
 
     name: str
+    """Id of the pair."""
     reasoner: str
+    """Size of the reasoner and how it was trained, for the table."""
     decoder_parameters: float
+    """Number of the decoder's parameters."""
     figures: dict[str, Any]
+    """Content of its `figures.json`."""
 
     @property
     def original(self) -> dict[str, Any] | None:

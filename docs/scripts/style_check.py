@@ -83,9 +83,13 @@ class Finding:
     """A phrase at a line of a file."""
 
     path: str
+    """Path from the root of the repository."""
     line: int
+    """Number of the line, from 1."""
     phrase: str
+    """The phrase, as it is written there."""
     instead: str
+    """What to write instead."""
 
 
 def findings(path: str, text: str) -> list[Finding]:
@@ -169,7 +173,9 @@ class Report:
     """What was found, and the lines that were read."""
 
     found: list[Finding]
+    """Phrases that the style rules out."""
     lines: int
+    """Number of lines that were read."""
 
     @property
     def folders(self) -> dict[str, int]:
