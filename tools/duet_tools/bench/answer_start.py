@@ -39,8 +39,11 @@ class _Waits(NamedTuple):
     """Waits for one signal, in milliseconds."""
 
     on_arrival: float
+    """Wait with each chunk evaluated when it arrived."""
     step: float
+    """Time of one decode step."""
     whole: float
+    """Wait with the whole prompt evaluated at the signal's end."""
 
 
 def steps(bench: Bench) -> int:

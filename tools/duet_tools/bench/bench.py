@@ -19,10 +19,13 @@ class Bench:
     """One run of the bench."""
 
     workload: Workload
+    """Pair and prompts of every subject."""
     repeats: int
+    """Number of measurements of each figure."""
     budget: int
     """Tokens of a stream in the throughput figures."""
     threads: int
+    """Threads of the decoder."""
     engine: Sequence[str]
     """vLLM's flags for every subject."""
     service_flags: Sequence[str]
@@ -30,7 +33,9 @@ class Bench:
     step: Callable[[str], None]
     """Receives what was just measured, for the progress bar."""
     _stack: ExitStack = field(default_factory=ExitStack)
+    """Closes what the run has started."""
     _asked: int = 0
+    """Number of question numbers that were given out."""
 
     @cached_property
     def service(self) -> ServiceSubject:

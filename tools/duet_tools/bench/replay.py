@@ -31,6 +31,7 @@ class Recording:
     """A signal as the service cut it into chunks of token ids."""
 
     chunks: tuple[tuple[int, ...], ...]
+    """Token ids of each chunk, in order."""
 
     @property
     def ids(self) -> list[int]:

@@ -50,6 +50,7 @@ class Passed:
     """Bytes of one signal."""
 
     tokens: int
+    """Number of signal tokens."""
     wire: Count
     """Bytes of everything that TCP carried."""
     payload: Count

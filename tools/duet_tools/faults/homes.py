@@ -62,6 +62,7 @@ class Home:
     """What one device stores: its home, and its pairs."""
 
     directory: Path
+    """Directory that holds both."""
     wrapper: tuple[str, ...] = ()
     """Command in front of each command of the device."""
 

@@ -71,10 +71,15 @@ class _Condition:
     """A bad link, and how its questions may end."""
 
     name: str
+    """Name in the table."""
     link: LinkProfile
+    """The link at the start."""
     steps: tuple[LinkChange, ...] = ()
+    """Changes of the link, by time."""
     timeout_s: float = 30.0
+    """Total time limit of a question in seconds."""
     outcomes: frozenset[str] = frozenset({SPLIT})
+    """Outcomes of which each question must have one."""
 
 
 def _link(direction: Direction) -> LinkProfile:

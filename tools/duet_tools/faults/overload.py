@@ -29,11 +29,14 @@ _SLOWER = 1.3
 
 @dataclass
 class Seen:
-    """Seconds of calls, by how they ended."""
+    """Calls, by how they ended."""
 
     admitted: list[float] = field(default_factory=list)
+    """Seconds of each call that was answered."""
     refused: list[float] = field(default_factory=list)
+    """Seconds of each call that was refused."""
     others: int = 0
+    """Number of calls that failed otherwise."""
 
 
 async def _load(address: str, asked: ReasonRequest, per_s: float, seconds: float) -> Seen:

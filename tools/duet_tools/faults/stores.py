@@ -35,10 +35,15 @@ class _Stored:
     """A device that was used before, and its service."""
 
     home: Home
+    """What the device stores."""
     service: Service
+    """The service that it is enrolled with."""
     enrollment: str
+    """HOST:PORT of the service's enrollment."""
     answers: list[str]
+    """Entries of its history, which must stay readable."""
     setting: Setting
+    """Settings of the run."""
 
     @property
     def ask(self) -> tuple[str, ...]:

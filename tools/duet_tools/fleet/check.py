@@ -49,17 +49,22 @@ class CheckFigure(Strict):
     """One figure: seconds, a rate per second, or a share."""
 
     name: str
+    """Name of the figure, with its unit."""
     measured: float
+    """Value that was measured."""
     model: float
+    """Value that the model gives."""
     off: float | None
     """Relative error of the model; None: not judged."""
     met: bool
+    """Whether the relative error is within the limit, or is not judged."""
 
 
 class CheckLoad(Strict):
     """One load and its figures."""
 
     name: str
+    """Name of the load."""
     per_s: float
     """Target rate in requests per second."""
     asked: int
@@ -69,27 +74,40 @@ class CheckLoad(Strict):
     engine: EngineCosts | None = None
     """The engine before and after the load."""
     figures: tuple[CheckFigure, ...]
+    """Figures of the load."""
 
 
 class CheckReport(Strict):
     """What the check writes."""
 
     schema_version: int = 1
+    """Version of the file's format."""
     date: str
+    """Day of the check, as ISO 8601 writes it."""
     commit: str | None
+    """Commit of the repository; None: unknown."""
     cpu: str
+    """Name of the processor."""
     cores: int
+    """Number of processor cores."""
     pair: str
+    """Pair that was served."""
     max_running: int
+    """Maximum running requests of a replica."""
     max_waiting: int
+    """Maximum waiting requests of a replica."""
     engine: EngineCosts
     """The engine over the whole check."""
     scripted_engine: EngineCosts | None = None
     """Of the loads with several replicas."""
     within: float
+    """Largest relative error with which a figure is met."""
     met: bool
+    """Whether every figure is met."""
     machine_load: tuple[float, float]
+    """Load average over one minute, before and after."""
     loads: tuple[CheckLoad, ...]
+    """The loads, each with its figures."""
 
 
 def check_model(say: Callable[[str], None]) -> CheckReport:

@@ -17,10 +17,12 @@ Tokens = Annotated[tuple[Annotated[float, Field(ge=1, le=1e7)], ...], Field(min_
 
 
 class Speed(Strict):
-    """Tokens a second of all `streams` together while they decode side by side."""
+    """Speed of an engine with a number of streams."""
 
     streams: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Number of streams that decode at the same time."""
     tokens_per_s: Rate
+    """Tokens per second of all streams together."""
 
 
 class EngineCosts(Strict):
@@ -65,6 +67,7 @@ class DeviceCosts(Strict):
     first_answer_s: Seconds
     """Seconds from the last chunk to the first answer token."""
     answer_tokens_per_s: Rate
+    """Answer tokens per second."""
 
 
 class WireCosts(Strict):
@@ -80,7 +83,9 @@ class Costs(Strict):
     """Measured costs of a question."""
 
     engine: EngineCosts
+    """Costs of the cloud's engine."""
     device: DeviceCosts
+    """Costs of the device."""
     signal_tokens: Tokens
     """Signal tokens of questions answered with the split; drawn from with replacement."""
     answer_tokens: Tokens

@@ -35,13 +35,18 @@ _FULL_S = 9.0
 
 @dataclass
 class TimedRequest:
-    """One request as its client saw it; times in seconds from the load's start."""
+    """One request as its client saw it."""
 
     at: float
+    """When it was first sent, in seconds from the start of the load."""
     tokens: int
+    """Number of tokens that it got; its budget before that."""
     first_s: float = 0.0
+    """Seconds from then to its first token."""
     total_s: float | None = None
+    """Seconds from then to its end; None: it was never admitted."""
     refusals: int = 0
+    """Number of times that it was refused."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,11 @@ class MeasuredLoad:
     """A load as its clients saw it."""
 
     name: str
+    """Name of the load."""
     per_s: float
     """Target rate in requests per second."""
     asked: Sequence[TimedRequest]
+    """Requests of the load."""
     replicas: int
     """Replicas that the requests were spread over."""
     engine: EngineCosts
@@ -92,16 +99,18 @@ async def measure(
 
 @dataclass
 class EngineTimes:
-    """Steps of each number of streams, and a lone request's first token, in seconds.
-
-    Also the time during which the engine was full, with its tokens and prompts.
-    """
+    """Measured times of an engine."""
 
     steps: dict[int, list[float]]
+    """Seconds of steps, by the number of streams."""
     firsts: list[float]
+    """Seconds to the first token of a lone request."""
     seconds: float
+    """Seconds during which the engine was full."""
     tokens: int
+    """Tokens that it generated in that time."""
     prompts: int
+    """Prompts that it began in that time."""
 
 
 def engine_of(calibrations: Sequence[EngineTimes]) -> EngineCosts:

@@ -32,6 +32,7 @@ class Pattern:
     """A pattern of requests."""
 
     kind: Kind = "poisson"
+    """How arrivals are drawn."""
     per_hour: float = 1.0
     """Questions per device and hour, on average over a day."""
     hours: Sequence[float] = HOURS

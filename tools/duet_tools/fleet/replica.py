@@ -38,10 +38,15 @@ class Job:
     ended: Callable[["Job", bool], None]
     """Called when the request ends, with whether it is complete."""
     asked: float = 0.0
+    """Simulated time in seconds at which it was submitted."""
     started: float = 0.0
+    """Simulated time in seconds at which it got a slot."""
     first: float = 0.0
+    """Simulated time in seconds of the token `first_at`."""
     over: bool = False
+    """Whether it has ended or was aborted."""
     running: bool = field(default=False, repr=False)
+    """Whether it has a slot."""
 
 
 @functools.lru_cache(maxsize=8)

@@ -21,18 +21,24 @@ class Estimate(Strict):
     """A mean over replications."""
 
     mean: float
+    """The mean."""
     within: float | None = None
     """Half of the 95% interval; None: there is only one replication."""
 
 
 class Latency(Strict):
-    """Seconds: percentiles of each replication, and their means over replications."""
+    """Seconds, each as the mean over replications."""
 
     mean: Estimate
+    """Mean of a replication's questions."""
     p50: Estimate
+    """Median."""
     p90: Estimate
+    """90th percentile."""
     p95: Estimate
+    """95th percentile."""
     p99: Estimate
+    """99th percentile."""
 
 
 class FleetPrices(Strict):
@@ -48,49 +54,70 @@ class ModeFigures(Strict):
     """Results of one mode. Shares are of the questions asked."""
 
     mode: SimulatedMode
+    """The mode."""
     questions_per_s: Estimate
     """Answered questions per second, by the whole fleet."""
     answered: Estimate
+    """Share of questions that were answered."""
     refused: Estimate
     """Share of questions that were refused at first."""
     abandoned: Estimate
     """Share of questions whose caller stopped retrying after a refusal."""
     timed_out: Estimate
+    """Share of questions whose device reached its time limit."""
     busy: Estimate
     """Share of time that a replica works."""
     running: Estimate
     """Mean number of running requests in a replica."""
     tokens_per_s: Estimate
+    """Tokens per second of one replica."""
     cost_per_1000: Estimate | None
     """Cost of 1000 answered questions in the prices' currency."""
     cloud: Latency | None
+    """Seconds of all that the cloud does, with the link; None if no question was answered."""
     first_answer: Latency | None
-    """None if no question was answered."""
+    """Seconds to the first answer token; None if no question was answered."""
     total: Latency | None
-    """None if no question was answered."""
+    """Seconds to the last answer token; None if no question was answered."""
 
 
 class Capacity(Strict):
     """Output of `duet-bench capacity`."""
 
     schema_version: int = SCHEMA
+    """Version of the output's format."""
     source: str
+    """Source of the costs."""
     link: str
+    """Name of the link."""
     pattern: str
+    """Kind of the arrivals."""
     per_hour: float
+    """Questions per device and hour, on average over a day."""
     devices: int
+    """Number of devices."""
     replicas: int
+    """Number of replicas."""
     sampled_replicas: int
     """Number of replicas that were simulated."""
     max_running: int
+    """Maximum running requests of one replica."""
     max_waiting: int
+    """Maximum waiting requests of one replica."""
     duration_s: float
+    """Simulated time in seconds."""
     warm_up_s: float
+    """First seconds of the simulated time, which do not count."""
     timeout_s: float | None
+    """Seconds after which a device aborts a question; None: no limit."""
     replications: int
+    """Number of runs, each with random numbers of its own."""
     seed: int
+    """Seed of the first run's random numbers."""
     prices: FleetPrices
+    """Prices of what the fleet uses."""
     outcomes: tuple[ModeFigures, ...]
+    """Results of each mode."""
 
 
 def sampled(setup: Setup, most_questions: float) -> Setup:

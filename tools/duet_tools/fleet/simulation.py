@@ -27,10 +27,15 @@ class Setup:
     """Settings of a simulation."""
 
     costs: Costs
+    """Measured costs of a question."""
     link: LinkProfile
+    """The link of each device."""
     pattern: Pattern
+    """The pattern of questions."""
     devices: int
+    """Number of devices."""
     replicas: int
+    """Number of replicas."""
     max_running: int = 64
     """Maximum running requests of one replica."""
     max_waiting: int = 64
@@ -47,7 +52,7 @@ class Setup:
 
 @dataclass
 class SimulatedRun:
-    """One run: times of complete questions in seconds, and counts over all questions that count."""
+    """Times of complete questions, and counts over all questions that count."""
 
     first: "array[float]" = field(default_factory=lambda: array("d"))
     """Seconds until the first answer token."""
@@ -56,15 +61,25 @@ class SimulatedRun:
     reason: "array[float]" = field(default_factory=lambda: array("d"))
     """Seconds of the signal, or of all that the cloud does, with the link."""
     asked: int = 0
+    """Number of questions."""
     refused: int = 0
+    """Number of questions that were refused at first."""
     abandoned: int = 0
+    """Number of questions whose device stopped retrying."""
     timed_out: int = 0
+    """Number of questions whose device reached its time limit."""
     seconds: float = 0.0
+    """Seconds of simulated time that count."""
     busy: float = 0.0
+    """Share of time that a replica works."""
     running: float = 0.0
+    """Mean number of running requests in a replica."""
     tokens_per_s: float = 0.0
+    """Tokens per second of all replicas together."""
     up_bytes: float = 0.0
+    """Bytes to the cloud."""
     down_bytes: float = 0.0
+    """Bytes to the devices."""
 
 
 class Fleet:

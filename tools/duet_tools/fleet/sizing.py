@@ -15,26 +15,32 @@ _REPLICATIONS = 2
 
 
 class Sized(Strict, allow_inf_nan=True):
-    """A number of replicas, the 95th percentile of its answers, and the share that failed."""
+    """Result with a number of replicas."""
 
     replicas: int
+    """Number of replicas."""
     p95_s: float
+    """95th percentile of the answers' seconds."""
     failed: float
+    """Share of questions without an answer."""
 
 
 class Needed(Strict):
     """The replicas that a mode needs."""
 
     mode: SimulatedMode
+    """The mode."""
     fewest: Sized | None
     """Fewest replicas that are enough; None: no number is enough."""
 
 
 class Sizing(Strict):
-    """What reaches an objective: 95% of the questions answered within so many seconds."""
+    """Replicas that reach an objective."""
 
     objective_s: float
+    """Seconds within which 95% of the questions are answered."""
     modes: list[Needed]
+    """Replicas that each mode needs."""
 
 
 def fewest_replicas(

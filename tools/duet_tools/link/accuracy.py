@@ -35,7 +35,9 @@ class LinkFigure(Strict):
     """A requested value and its measurements."""
 
     what: str
+    """Name of the value."""
     unit: str
+    """Unit of the value."""
     asked: float
     """Requested value, in `unit`."""
     measured: tuple[float, ...]
@@ -60,13 +62,19 @@ class AccuracyReport(SchemaFile):
     """All figures."""
 
     date: str
+    """Day of the measurement, as ISO 8601 writes it."""
     commit: str | None
+    """Commit of the repository; None: unknown."""
     machine: dict[str, str | int]
+    """Description of the machine."""
     load: tuple[float, float]
+    """Load average over one minute, before and after."""
     bare_rtt_ms: float
     """Round trip without the emulator in milliseconds; delays exclude it."""
     within: float = WITHIN
+    """Largest relative error of a value that is promised."""
     figures: tuple[LinkFigure, ...]
+    """Values and their measurements."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property

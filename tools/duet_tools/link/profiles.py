@@ -87,6 +87,7 @@ class LinkProfile:
     """A link."""
 
     name: str
+    """Name by which commands choose it."""
     up: Direction
     """From the device to the cloud."""
     down: Direction

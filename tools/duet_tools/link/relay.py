@@ -29,6 +29,7 @@ class Count:
     down: int = 0
     """Bytes from the server to clients."""
     connections: int = 0
+    """Number of connections."""
 
     def __sub__(self, earlier: "Count") -> "Count":
         return Count(

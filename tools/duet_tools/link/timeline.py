@@ -72,6 +72,7 @@ class Timeline:
     """
 
     steps: tuple[LinkChange, ...] = ()
+    """The changes, by time."""
 
     def __post_init__(self) -> None:
         times = [step.t for step in self.steps]

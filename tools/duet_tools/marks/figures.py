@@ -61,12 +61,19 @@ class MarksReport(Strict):
     """What the command writes."""
 
     schema_version: int = 1
+    """Version of the file's format."""
     date: str
+    """Day of the measurement, as ISO 8601 writes it."""
     commit: str | None
+    """Commit of the repository; None: unknown."""
     pair: str
+    """The pair, as id@version."""
     calibration_sha256: str
+    """SHA-256 of the pair's calibration."""
     fitted_on: str
+    """Questions that the calibration was fitted on."""
     temperature: float
+    """Sampling temperature of signals that are not greedy."""
     marks: dict[str, Marks]
     """By set, and `real` for all sets that were given by a file together."""
     further: dict[str, dict[str, Strategy]]

@@ -38,14 +38,21 @@ class SignalRow(Strict):
     """A signal, as it was received."""
 
     set: str
+    """Name of the question's set."""
     id: str
+    """Id of the question in the set."""
     number: int
     """0 is greedy; others are sampled with this seed."""
     text: str
+    """Text of the signal."""
     tokens: int
+    """Number of signal tokens."""
     cut: bool
+    """Whether the budget ended the signal."""
     least_log_probability: float | None
+    """Least log-probability of a token; None: the service sent none."""
     mean_log_probability: float | None
+    """Mean log-probability of the tokens; None: the service sent none."""
 
 
 def missing(

@@ -49,8 +49,11 @@ class Column:
     name: str
     """Heading, with its unit."""
     meaning: str
+    """What the column shows, for the legend below the table."""
     text: Callable[[CellReport], str]
+    """Returns a row's text."""
     shown: Callable[[Report], bool] = lambda _: True
+    """Returns whether a report has the column."""
 
 
 def mode(cell: CellReport) -> str:

@@ -39,7 +39,9 @@ class Difference:
     """
 
     cell: str
+    """Id of the condition."""
     metric: str
+    """Name of the metric."""
     a: float
     """Median or mean in run A."""
     b: float
@@ -47,8 +49,11 @@ class Difference:
     interval: Interval | None
     """Ratio or difference with its interval; None if there are too few questions."""
     questions: int
+    """Number of questions that were compared."""
     paired: bool
+    """Whether both runs asked the same questions, which are compared one by one."""
     verdict: Verdict
+    """What the interval says of the difference."""
 
 
 def compare(a: Report, b: Report) -> list[Difference]:

@@ -28,6 +28,7 @@ class Stretch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     cell: Cell
+    """The condition."""
     seconds: float
     """Duration of the period."""
     joules: dict[str, float] = {}

@@ -21,7 +21,9 @@ class QuestionRow:
     """One row of the data."""
 
     id: str
+    """Id of the question in the data."""
     text: str
+    """Text of the question."""
     answer: str | None = None
     """Reference answer; None if the data has no reference."""
     metadata: Mapping[str, Any] = field(default_factory=dict)

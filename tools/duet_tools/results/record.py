@@ -33,8 +33,11 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     cell: str = ""
+    """Id of the condition."""
     id: str = ""
+    """Id of the question in the data."""
     index: int = 0
+    """Number of the question in the condition, from 0."""
     status: str = OK
     """`ok`, or one of `busy`, `refused`, `unreachable`, `deadline`, `other-pair`, `failed`."""
     message: str = ""
@@ -44,6 +47,7 @@ class Record(BaseModel):
     signal: str = ""
     """Text of the signal, or the reasoning of the large model alone."""
     answer: str = ""
+    """Text of the answer."""
     value: str | None = None
     """The final answer of a pair that computes; None of other pairs, whose text is judged."""
     numbers_sent: int | None = None
@@ -58,6 +62,7 @@ class Record(BaseModel):
     device: Literal["live", "replayed"] | None = None
     """`live`: the device answered while the cloud worked; `replayed`: later, from a recording."""
     question_tokens: int = 0
+    """Tokens of the question."""
     signal_tokens: int = 0
     """Tokens of the signal, by either model."""
     answer_tokens: int = 0
@@ -81,7 +86,9 @@ class Record(BaseModel):
     signal_ms: float | None = None
     """When the last token of the signal arrived."""
     first_answer_ms: float | None = None
+    """When the first token of the answer was there."""
     total_ms: float | None = None
+    """When the answer was complete."""
     queue_ms: float | None = None
     """Duration in the cloud's queue, by the cloud's clock."""
     prefill_ms: float | None = None

@@ -25,7 +25,9 @@ class Truth:
     """What verifiers are given: the shape of `duet_training.evaluation.verifiers.Truth`."""
 
     answer: str
+    """The reference answer."""
     metadata: Mapping[str, Any]
+    """Further fields of the question's row."""
 
 
 def by_rule(answer: str, question: QuestionRow) -> bool:

@@ -31,11 +31,15 @@ class Load:
     """A cell's load."""
 
     cell: Cell
+    """The condition."""
     mode: Mode
+    """How a question is answered."""
     target: str | None
     """HOST:PORT of the server; None: the mode needs no server."""
     link: LinkProfile
+    """The link between devices and cloud."""
     seed: int
+    """Seed of arrivals and links."""
     pool: LinkPool
     """Process that opens a link for each device."""
     connect: Callable[[str], None] | None = None
@@ -49,6 +53,7 @@ class LoadResult:
     """Results of a load."""
 
     asked: list[Reply] = field(default_factory=list)
+    """Replies, in the order in which they were complete."""
     seconds: float = 0.0
     """Seconds from the first question to the last answer or failure."""
     died: bool = False

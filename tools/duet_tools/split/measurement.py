@@ -39,17 +39,29 @@ class Measurement:
     """One run."""
 
     plan: Plan
+    """Which conditions to measure."""
     common: ModeSettings
+    """Settings of every question."""
     workload: Workload
+    """Pair and prompts."""
     pair: Pair
+    """The pair, as the device loads it."""
     decoder: "Decoder | None"
+    """The pair's decoder; None: no mode needs it."""
     servers: Servers
+    """Addresses of the servers, or what starts them."""
     pool: LinkPool
+    """Process that opens the links."""
     questions: Sequence[QuestionRow]
+    """Questions of each condition."""
     check: Check | None
+    """Judges answers; None: the data has no reference answers."""
     folder: Folder
+    """Folder of the results."""
     warm_up: int
+    """Number of questions of a condition that are asked before and do not count."""
     sweep_steps: int
+    """Number of rates in a sweep."""
     say: Callable[[str], None]
     """Called with a line about the present work."""
     step: Callable[[int], None]
@@ -57,6 +69,7 @@ class Measurement:
     stopped: str | None = None
     """Why the run ended early; None: it did not."""
     _modes: dict[tuple[str, int | None, bool], Mode] = field(default_factory=dict)
+    """Modes that were made, by what distinguishes them."""
 
     def run(self) -> str | None:
         """Measure every cell that is not measured yet; return why it ended early, if it did.

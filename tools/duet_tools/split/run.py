@@ -47,34 +47,63 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     data: Path
+    """File of questions, JSON lines."""
     limit: int | None
+    """Number of questions that are asked; None: all."""
     plan: Plan
+    """Modes, links, loads and budgets."""
     sweep_steps: int
+    """Number of rates in a sweep."""
     large_limit: int | None
+    """Maximum tokens of the large model alone; None: default budget plus answer."""
     answer_limit: int | None
+    """Maximum answer tokens of the device."""
     temperature: float | None
+    """Sampling temperature."""
     seed: int
+    """Seed of sampling, arrivals and links."""
     warm_up: int
+    """Uncounted questions before each condition."""
     timeout: float
+    """Time limit per question in seconds."""
     connect_timeout: float
+    """Connection timeout in seconds."""
     connections: Literal["new", "kept"]
+    """A new connection for each question, or one that each device keeps."""
     threads: int | None
+    """Threads of the decoder."""
     pair: str
+    """Name or directory of the pair."""
     server: str | None
+    """HOST:PORT of a running DUET service; None: one is started."""
     openai: str | None
+    """HOST:PORT or URL of a running OpenAI server of vLLM; None: one is started."""
     tls_ca: Path | None
+    """Certificate of the service's authority, PEM; None: not given."""
     tls_cert: Path | None
+    """Certificate of the device, PEM; None: not given."""
     tls_key: Path | None
+    """Private key of the device, PEM; None: not given."""
     service_flags: tuple[str, ...]
+    """Further flags of a service that is started."""
     engine_flags: tuple[str, ...]
+    """Flags of vLLM for every engine that is started."""
     verifier: str
+    """Name of the verifier of answers."""
     objectives: tuple[Objective, ...]
+    """Time limits that a question must meet to count as goodput."""
     price_host_hour: float | None
+    """Price per hour of the host; None: not given."""
     price_million_tokens: float | None
+    """Price per million large-model tokens; None: not given."""
     price_gib: float | None
+    """Price per GiB over the link; None: not given."""
     figures_file: Path | None
+    """Results of `duet-bench figures` to include; None: there is no such file."""
     out: Path
+    """Directory of the report."""
     resume: bool
+    """Whether the run in `out` is continued."""
 
 
 def run(options: Options) -> None:

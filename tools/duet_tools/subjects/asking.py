@@ -81,12 +81,15 @@ class Window:
     is_open: bool = False
     """Whether what is received counts."""
     tokens: int = 0
+    """Number of tokens that were received."""
     signals: int = 0
     """Signals that began."""
     asked: int = 0
+    """Number of requests that were sent."""
     refused: int = 0
+    """Number of requests that were refused."""
     seconds: float = 0.0
-    """How long it was open."""
+    """Seconds during which it was open."""
 
     async def ask(self, client: Asker) -> None:
         """Ask once; wait as long as the service says where it refuses."""

@@ -38,6 +38,7 @@ class Side:
     """A service and how it is reached."""
 
     service: ServiceProcess
+    """Process of the service."""
     credentials: grpc.ChannelCredentials | None = None
     """None: in the clear."""
 

@@ -20,19 +20,24 @@ READY_S = 600.0
 
 @dataclass(frozen=True)
 class Stream:
-    """One signal as its reader saw it: tokens, and seconds until the first and the last came."""
+    """One signal as its reader saw it."""
 
     tokens: int
+    """Number of tokens."""
     first_s: float
+    """Seconds until the first token."""
     total_s: float
+    """Seconds until the last token."""
 
 
 @dataclass(frozen=True)
 class Burst:
-    """Signals that were generated side by side, and how long all of them took together."""
+    """Signals that were generated at the same time."""
 
     streams: tuple[Stream, ...]
+    """The signals."""
     seconds: float
+    """Seconds that all of them took together."""
 
 
 class Subject(Protocol):

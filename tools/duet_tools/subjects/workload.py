@@ -39,7 +39,9 @@ class Workload:
     """A pair, and how its reasoner is prompted. The prompts are those that the service builds."""
 
     directory: Path
+    """Directory of the pair."""
     manifest: Manifest
+    """Manifest of the pair."""
 
     @classmethod
     def open(cls, pair: str) -> "Workload":

@@ -16,6 +16,7 @@ class StyledCell:
     """A cell of a table with more than text."""
 
     text: str
+    """Text of the cell."""
     tone: Literal["good", "bad", "neutral"] = "neutral"
     """Colour of the text."""
 
@@ -25,7 +26,9 @@ class Table:
     """A table of a page."""
 
     head: Sequence[str]
+    """Headings of the columns."""
     rows: Sequence[Sequence[str | StyledCell]]
+    """Rows, each with a cell for every column."""
     texts: frozenset[int] = frozenset()
     """Numbers of the columns that hold sentences, which may wrap."""
     title: str = ""
@@ -37,10 +40,15 @@ class Section:
     """A heading and what is below it, in this order."""
 
     title: str
+    """Heading of the section."""
     intro: str = ""
+    """Paragraph below the heading; empty: there is no paragraph."""
     items: Sequence[str] = ()
+    """Items of a list below the paragraph."""
     plots: Sequence[Plot] = ()
+    """Plots below the list."""
     tables: Sequence[Table] = ()
+    """Tables below the plots."""
 
     @property
     def empty(self) -> bool:
@@ -53,11 +61,15 @@ class Page:
     """A page: title, verdicts first, then sections."""
 
     title: str
+    """Heading of the page."""
     subtitle: str
+    """Line below the heading."""
     verdicts: Sequence[str] = ()
     """What a reader is to remember, a line each."""
     warning: str = ""
+    """What is wrong with the run; empty: everything is right."""
     sections: Sequence[Section] = ()
+    """Sections below the verdicts."""
 
 
 def html(page: Page) -> str:

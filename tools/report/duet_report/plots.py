@@ -62,12 +62,14 @@ _COORDINATE = re.compile(r"(?<=[\s\"(])-?\d+\.\d{3,}(?=[\s\"),])")
 
 @dataclass(frozen=True)
 class PlotSeries:
-    """Points of one label. In a panel with rows, y is the number of a row."""
+    """Points of one label."""
 
     label: str
     """Name in the legend."""
     x: Sequence[float]
+    """Values on the x axis."""
     y: Sequence[float]
+    """Values on the y axis; in a panel with rows, numbers of rows."""
     colour: int | None = 0
     """Number of a colour; None: grey, for what others measured."""
     marker: int | None = None
@@ -87,10 +89,15 @@ class Span:
     """A horizontal bar of a panel with rows."""
 
     row: int
+    """Number of the row, from the top."""
     begin: float
+    """Value of x at which the bar begins."""
     end: float
+    """Value of x at which the bar ends."""
     label: str
+    """Name in the legend."""
     colour: int | None
+    """Number of a colour; None: grey."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +109,17 @@ class Panel:
     y: str = ""
     """Label of the axis, with its unit."""
     series: Sequence[PlotSeries] = ()
+    """Points and lines."""
     spans: Sequence[Span] = ()
+    """Horizontal bars."""
     title: str = ""
+    """Text above the axes; empty: no text."""
     rows: Sequence[str] = ()
     """Names of rows, from the top; empty: y is a number."""
     y_range: tuple[float, float | None] | None = None
     """Limits of the y axis; None: as the points have it."""
     x_from_zero: bool = False
+    """Whether the x axis begins at 0."""
     x_ticks: Sequence[float] = ()
     """Ticks on a logarithmic axis of base 2; empty: a linear axis."""
 
@@ -125,15 +136,19 @@ class Plot:
     name: str
     """Name of its file, and prefix of its ids in a page."""
     title: str
+    """Heading of the figure."""
     caption: str
     """What it shows and how to read it; also the text alternative."""
     panels: Sequence[Panel]
+    """The panels, row by row."""
     columns: int = 1
+    """Panels in a row."""
     size: tuple[float, float] = (5.0, 3.2)
     """Of each panel, in inches."""
     legends: Literal["shared", "each", "none"] = "shared"
     """One legend below all panels, or one to the right of each row's last panel."""
     shared_x: bool = False
+    """Whether all panels have the same x axis."""
 
     @property
     def file(self) -> str:

@@ -21,9 +21,11 @@ class ModeSettings:
     """Settings of every question of a run, in every mode."""
 
     manifest: Manifest
+    """Manifest of the pair."""
     large_limit: int
     """Most tokens of the large model where it answers alone."""
     temperature: float
+    """Sampling temperature."""
     seed: int
     """Seed of the first question; each later question has the next number."""
     timeout: float
@@ -31,7 +33,9 @@ class ModeSettings:
     connect_timeout: float
     """Connection timeout in seconds."""
     threads: int
+    """Threads of the decoder."""
     credentials: grpc.ChannelCredentials | None = None
+    """Credentials for the service; None: in the clear."""
     connections: Connections = field(default_factory=Connections)
     """Opens a connection for each question, unless it keeps them."""
 
@@ -65,6 +69,7 @@ class Reply:
     """What a mode made of a question."""
 
     record: Record
+    """The question's record."""
     later: Callable[[], None] | None = None
     """Work that completes the answer after the load; None: it is complete."""
     requests: int = 0

@@ -27,8 +27,11 @@ class LargeAlone:
     """Mode `large-alone`."""
 
     common: ModeSettings
+    """Settings of every question."""
     workload: Workload
+    """Pair and prompts."""
     server: OpenAIModel
+    """The OpenAI server and its model."""
 
     def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""

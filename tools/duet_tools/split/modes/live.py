@@ -19,8 +19,11 @@ class DeviceAlone:
     """Mode `device-alone`: the small model answers, and nothing leaves the machine."""
 
     common: ModeSettings
+    """Settings of every question."""
     pair: Pair
+    """The pair."""
     decoder: "Decoder"
+    """The pair's decoder."""
 
     def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""
@@ -35,9 +38,13 @@ class Auto:
     """Mode `auto`: no signal, a part of it, or all of it, as the calibrated policy judges."""
 
     common: ModeSettings
+    """Settings of every question."""
     pair: Pair
+    """The pair."""
     decoder: "Decoder"
+    """The pair's decoder."""
     budget: int
+    """Maximum number of signal tokens."""
 
     def ask(self, question: QuestionRow, index: int, address: str, stop: threading.Event) -> Reply:
         """See `Mode`."""

@@ -27,7 +27,9 @@ class Completion:
     """A completion as it was received."""
 
     text: str
+    """Text of the completion."""
     tokens: int
+    """Number of its tokens."""
     finish: str
     """`end` or `limit`."""
     events: tuple[tuple[int, float], ...]

@@ -33,11 +33,14 @@ STEP = 16
 
 @dataclass(frozen=True)
 class Arrived:
-    """A signal's chunks and its end, each with the milliseconds after which it came."""
+    """A signal with the times of its parts."""
 
     chunks: tuple[tuple[float, SignalChunk], ...]
+    """Chunks, each with the milliseconds after which it came."""
     done: SignalEnd
+    """End of the signal."""
     done_ms: float
+    """Milliseconds after which the end came."""
 
 
 @dataclass
@@ -49,13 +52,17 @@ class ReplayedDevice:
     """
 
     decoder: "Decoder"
+    """The pair's decoder."""
     common: ModeSettings
+    """Settings of every question."""
     calibration: Calibration | None = None
     """The pair's, which marks answers; None if it has none."""
     _attempts: dict[tuple[str, tuple[int, ...], bool], tuple["Attempt", float]] = field(
         default_factory=dict
     )
+    """Answers and when they began, by question, signal and end."""
     _late: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
+    """Milliseconds of a late evaluation, by question and signal."""
 
     def answer(self, record: Record, question: str, arrived: Arrived, seed: int) -> float:
         """Evaluate the signal on the recorded clock, then answer; complete the question's record.
