@@ -26,12 +26,17 @@ class Problem:
     """A question with its reference answer."""
 
     id: str
+    """Id of the problem in its set."""
     question: str
+    """Text of the question."""
     answer: str
+    """The reference answer."""
     source: str
+    """Data set that it comes from."""
     verifier: str = "math"
     """Name of the verifier that scores answers."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    """Further fields for verifiers."""
     group: str | None = None
     """Template of a generated problem; None for other problems."""
     asks: Asks | None = None

@@ -35,13 +35,17 @@ class HubSet:
     """A data set in the hub's layout."""
 
     repository: str
+    """Name of the data set on the hub."""
     split: str
+    """The hub's name of the split."""
     question: str
     """Column of the question."""
     answer: str
     """Column of the answer, or `boxed:COLUMN` to extract the boxed answer from a column."""
     config: str | None = None
+    """The hub's name of the configuration; None: the set has only one."""
     training: bool = True
+    """Whether models may be trained on it."""
     wrong_answers: tuple[str, ...] = ()
     """Columns of the wrong choices of a multiple-choice question."""
     asks: Asks = BOTH

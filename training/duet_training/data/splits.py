@@ -12,11 +12,14 @@ from duet_training.errors import DataError
 
 @dataclass(frozen=True)
 class Splits:
-    """Problems by split; how many were repeats, and how many belong to a template put aside."""
+    """Problems by split, and the number of those that are in none."""
 
     parts: dict[str, list[Problem]]
+    """Problems of each split, by its name."""
     repeats: int
+    """Number of repeated or excluded questions."""
     unused: int
+    """Number of problems of held-out templates that the test did not need."""
 
 
 def split(

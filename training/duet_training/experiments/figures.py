@@ -18,14 +18,20 @@ def each_seed(results: Results, name: str, data: str = "easy") -> list[dict[str,
 
 @dataclass(frozen=True)
 class Figure:
-    """One method on one set, seeds pooled: mean accuracy with its interval, mean tokens."""
+    """One method on one set, with its seeds pooled."""
 
     accuracy: float
+    """Mean share of right answers."""
     low: float
+    """Lower bound of its 95% interval."""
     high: float
+    """Upper bound of its 95% interval."""
     tokens: float
+    """Mean tokens of the reasoner per question."""
     seeds: int
+    """Number of seeds."""
     questions: int
+    """Number of questions of each seed."""
 
     @property
     def cells(self) -> list[str]:

@@ -24,21 +24,28 @@ from duet_training.experiments.stage import Stage
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything.
-
-    `size`: of `duet-train sft scratch`; `tokens`: of its batches; `overrides`: of every training.
-    """
+    """Sizes and durations of the experiments."""
 
     size: str
+    """Size of the models, as `duet-train sft scratch` names it."""
     seeds: tuple[int, ...]
+    """Seeds of each method."""
     steps: int
+    """Steps of a training."""
     questions: int
+    """Number of questions of an evaluation."""
     reasoner_steps: int
+    """Steps of the reasoner's SFT."""
     decoder_steps: int
+    """Steps of the decoder's SFT."""
     weak_steps: int
+    """Steps of the weak decoder's SFT."""
     validate: int
+    """Steps between validations."""
     tokens: int = 2048
+    """Tokens of a batch of SFT."""
     overrides: tuple[str, ...] = ()
+    """Overrides of every training."""
 
 
 FULL = Scale(

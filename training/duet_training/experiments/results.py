@@ -24,15 +24,14 @@ VALIDATED_LENGTH: Metrics = ("validation/response_tokens",)
 
 @dataclass(frozen=True)
 class Results:
-    """A directory of JSON files, one for each stage that is done.
-
-    `work`: kept out of them. `plan`: what each stage is run with; a result of anything else does
-    not count, since it would be compared with what it is not like.
-    """
+    """A directory of JSON files, one for each stage that is done."""
 
     directory: Path
+    """Directory of the JSON files."""
     work: Path
+    """Working directory, whose path is left out of the files."""
     plan: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Arguments of each stage by its name. A result of other arguments does not count."""
 
     def done(self, stage: str) -> bool:
         """Whether a stage has left its result.

@@ -34,6 +34,7 @@ class Question:
     """A question with the decoder's probabilities of a right answer."""
 
     name: str
+    """Name of the question in the table."""
     alone: float
     """Probability without a signal."""
     guided: tuple[float, float, float, float]

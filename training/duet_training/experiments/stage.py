@@ -20,6 +20,7 @@ class Stage:
     """A part of the experiments (see `duet_training.experiments.stage_runner.Runnable`)."""
 
     name: str
+    """Name of the stage and of its result."""
     kind: Kind
     """Which command it is, and what its result holds."""
     arguments: tuple[str, ...]
@@ -32,6 +33,7 @@ class Stage:
     why: str = ""
     """What it shows."""
     seed: int = 0
+    """Seed of a training or an evaluation."""
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -118,6 +118,7 @@ class Estimates:
     phases: Mapping[str, Mapping[str, float]]
     """GiB of each phase by part (`duet_training.preflight.memory.phases`)."""
     assumed: Assumed = Assumed()
+    """What the estimate assumes."""
 
     def of(self, stage: PaperStage) -> Cost:
         """Estimate a stage."""

@@ -17,7 +17,9 @@ class PaperStage:
     """A part of the plan (see `duet_training.experiments.stage_runner.Runnable`)."""
 
     name: str
+    """Name of the stage."""
     kind: Kind
+    """What the stage does."""
     lines: tuple[tuple[str, ...], ...]
     """Arguments of its command; of an evaluation, those of each one in the same process."""
     waits_for: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class PaperRecipe:
     instruction: str
     """Whose instruction the models read: that of the pair's description."""
     seeds: int
+    """Number of seeds of each training."""
     local: Path | None = None
     """Directory with a copy of each data set, by its name."""
     trains: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ class PaperTraining:
     """A training, run once for each seed."""
 
     name: str
+    """Name of the training."""
     data: str
     """Training set."""
     at: tuple[int, ...]
@@ -32,6 +33,7 @@ class PaperTraining:
     sets: tuple[str, ...] = SETS
     """Test sets."""
     method: str = "duet"
+    """Trained method."""
 
     @property
     def steps(self) -> int:

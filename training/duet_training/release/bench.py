@@ -31,9 +31,11 @@ class BenchRun:
     pair: str
     """Name or directory of the pair."""
     data: Path
+    """File of the questions."""
     questions: int
     """Number of questions, from the first of `data`."""
     modes: tuple[str, ...]
+    """Modes that are compared."""
     streams: int
     """Concurrent questions."""
     folder: Path

@@ -39,9 +39,11 @@ class ReleaseStage:
     """A command (see `duet_training.experiments.stage_runner.Runnable`)."""
 
     name: str
+    """Name of the stage."""
     module: str
     """Package and subcommand, run as `python -m MODULE ARGUMENTS LOCATIONS`."""
     arguments: tuple[str, ...]
+    """Arguments of the command that affect the output."""
     output: Path
     """Exists when the stage is done."""
     locations: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ class Adapter:
     """An adapter's shape and base model."""
 
     rank: int
+    """Rank of the adapter."""
     first: int
     """First layer with an adapter. Gradients need not go below it, which saves a third of the time
     for a third of the layers.

@@ -32,9 +32,11 @@ class Lessons:
     drills: float
     """Share of drills in the reasoner's examples; the others are solutions in `styles`."""
     styles: tuple[tuple[traces.TraceStyle, int], ...]
+    """Styles of these solutions, each with its weight."""
     alone: float
     """Share of the decoder's examples without a signal; the others have signals in `read`."""
     read: tuple[tuple[traces.TraceStyle, int], ...]
+    """Styles of these signals, each with its weight."""
 
 
 # Most of the decoder's first examples have no signal: it learns quickly to read signals, and its
@@ -58,7 +60,9 @@ class Example:
     """Token ids of one example; only the response contributes to the loss."""
 
     prompt: list[int]
+    """Token ids of the prompt."""
     response: list[int]
+    """Token ids of the response."""
     loss_mask: list[bool] | None = None
     """For each token of the response, whether it contributes to the loss; None: all do."""
 

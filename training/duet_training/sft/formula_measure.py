@@ -52,13 +52,17 @@ class FormulaOutcome:
     """One question's formula."""
 
     id: str
+    """Id of the problem."""
     question: str
     """Masked."""
     formula: str
+    """Text of the generated formula."""
     answer: str
     """Empty if the formula cannot be computed."""
     reference: str
+    """The reference answer."""
     right: bool
+    """Whether the answer is right."""
     earlier: bool
     """Wrong, and a step before the last has the right value."""
     tokens: int

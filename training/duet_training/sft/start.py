@@ -27,26 +27,32 @@ CONTEXT = 1024
 
 @dataclass(frozen=True)
 class Shape:
-    """Width, layers, width of the feed-forward part, size of a head."""
+    """Shape of a model."""
 
     width: int
+    """Width of the hidden state."""
     layers: int
+    """Number of layers."""
     inner: int
+    """Width of the feed-forward part."""
     head: int = 64
+    """Width of an attention head."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Both models, their shared vocabulary, and the scope of stories that they learn.
-
-    `stories`: how many the vocabulary is made from.
-    """
+    """Both models, their shared vocabulary, and the stories that they are trained on."""
 
     reasoner: Shape
+    """Shape of the reasoner."""
     decoder: Shape
+    """Shape of the decoder."""
     vocabulary: int
+    """Number of tokens in the vocabulary."""
     scope: str
+    """Scope of the stories."""
     stories: int = 8000
+    """Number of stories that the vocabulary is made from."""
 
 
 SIZES = {

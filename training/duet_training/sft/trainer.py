@@ -46,6 +46,7 @@ class Plan:
     """Duration and learning rate of training."""
 
     steps: int
+    """Number of training steps."""
     tokens: int = 3072
     """Tokens of a batch, including padding."""
     rate: float = 2e-3
@@ -55,6 +56,7 @@ class Plan:
     decay: float = 0.3
     """Share of the steps in which the learning rate falls."""
     seed: int = 0
+    """Seed of the examples."""
     bfloat16: bool = field(default_factory=has_fast_bfloat16)
     """Whether to multiply in bfloat16; by default if the processor is fast at it."""
     grain: int = GRAIN
@@ -212,11 +214,14 @@ def _terminated() -> Iterator[threading.Event]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples of a tensor of `rows` x `width`; rows may be empty."""
+    """Examples of one tensor."""
 
     examples: tuple[Example, ...]
+    """The examples, one in a row."""
     rows: int
+    """Number of rows, which may exceed the number of examples."""
     width: int
+    """Tokens of a row, padding included."""
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Make ids and labels, padded at the end, which causal attention of real tokens ignores."""

@@ -46,19 +46,22 @@ _HELD: dict[int, Split] = {0: "test", 1: "validation"}
 
 @dataclass(frozen=True)
 class Scope:
-    """What kind of stories. Weights of chains by their steps, of the other families, of those that
-    only wide scopes have, of bare sums, of what is only tested on.
-
-    `largest`: no number is greater; `open_share`: of names and things that no list holds.
-    """
+    """What kind of stories are drawn. A weight is relative to the other weights of the scope."""
 
     chains: tuple[tuple[int, int], ...]
+    """Numbers of steps of chains, each with its weight."""
     families: int = 0
+    """Weight of the families of every scope."""
     wide: int = 0
+    """Weight of the families of wide scopes."""
     bare: int = 0
+    """Weight of sums without a story."""
     tested_only: int = 0
+    """Weight of the families that no training has."""
     largest: int = 60
+    """Largest number in a story."""
     open_share: float = 0.0
+    """Share of names and things that no fixed list holds."""
 
 
 SCOPES = {

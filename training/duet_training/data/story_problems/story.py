@@ -8,16 +8,18 @@ Sign = Literal["+", "-", "*", "/"]
 
 @dataclass(frozen=True)
 class StoryStep:
-    """One computation.
-
-    `why`: a clause that says why; `fact`: a sentence that says what it gives, without full stop.
-    """
+    """One computation."""
 
     why: str
+    """Clause that gives the reason for the step."""
     left: int
+    """Left operand."""
     sign: Sign
+    """Operator."""
     right: int
+    """Right operand."""
     fact: str
+    """Sentence that says what the step gives, without its full stop."""
 
     @property
     def result(self) -> int:
@@ -32,18 +34,20 @@ class StoryStep:
 
 @dataclass(frozen=True)
 class Story:
-    """A word problem.
-
-    `body`: what is known, as sentences; `ask`: the question itself; `sought`: the same as a noun
-    phrase; `statement`: the answer as a sentence without its full stop.
-    """
+    """A word problem."""
 
     family: str
+    """Kind of the problem."""
     body: tuple[str, ...]
+    """Sentences that say what is known."""
     ask: str
+    """The question itself."""
     sought: str
+    """What is asked for, as a noun phrase."""
     steps: tuple[StoryStep, ...]
+    """Computations in order; the last one gives the answer."""
     statement: str
+    """The answer as a sentence, without its full stop."""
 
     @property
     def question(self) -> str:

@@ -17,8 +17,11 @@ class TraceStyle:
     steps: str
     """Form of the steps: prose, equations, or results only."""
     restated: bool = False
+    """Whether the trace begins with what is known."""
     checked: bool = False
+    """Whether the steps are checked at the end."""
     concluded: bool = False
+    """Whether the trace ends with the result."""
 
 
 VERBOSE = TraceStyle("prose", restated=True, checked=True, concluded=True)

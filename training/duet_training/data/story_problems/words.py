@@ -57,7 +57,9 @@ class Person:
     """Someone in a story."""
 
     name: str
+    """First name."""
     he: str
+    """Pronoun: `he` or `she`."""
 
     @property
     def his(self) -> str:

@@ -59,10 +59,12 @@ RELATIONS = {
 
 @dataclass
 class Conversion:
-    """The converted problems, and the number of solutions left out for each reason."""
+    """Result of a conversion."""
 
     problems: list[MaskedProblem]
+    """The converted problems."""
     left_out: Counter[str]
+    """Number of solutions that were left out, by reason."""
 
 
 def read_annotated(file: Path) -> Conversion:

@@ -17,10 +17,12 @@ from duet_contract.quantities.formula import Constant, Expression, Name, Operati
 
 @dataclass(frozen=True)
 class _Chain:
-    """A sum or a product. Each term has whether it is subtracted or divided by."""
+    """A sum or a product."""
 
     additive: bool
+    """Whether it is a sum."""
     terms: tuple[tuple[bool, "_Term"], ...]
+    """Terms, each with whether it is subtracted or divided by."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class _Call:
     """An operation that is neither sum nor product: `//`, `mod` and functions."""
 
     sign: str
+    """The operation's sign or name."""
     operands: tuple["_Term", ...]
+    """Operands in order."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class _Percent:
     """A hundredth of a term."""
 
     of: "_Term"
+    """The term."""
 
 
 _Term = Constant | Name | _Percent | _Chain | _Call

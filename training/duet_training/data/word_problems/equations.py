@@ -26,6 +26,7 @@ class Equation:
     symbols: tuple[str, ...]
     """Numbers and signs of the left side."""
     result: Fraction
+    """Value of the right side, exactly."""
     near: str
     """The text before it."""
 

@@ -70,11 +70,14 @@ _MODAL = frozenset(["will", "can", "could", "would", "must", "should"])
 
 @dataclass(frozen=True)
 class _Line:
-    """One step of a solution: what it says, and its result."""
+    """One step of a solution."""
 
     question: str
+    """Question that the step answers."""
     answer: str
+    """Result of the step."""
     sentence: str
+    """The result as a sentence; empty: it has none."""
 
 
 def read_parts(file: Path) -> list[MaskedProblem]:

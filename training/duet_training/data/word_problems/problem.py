@@ -10,6 +10,7 @@ class MaskedProblem:
     """A training or test problem of a pair with private quantities."""
 
     id: str
+    """Id of the problem."""
     question: str
     """With its numbers, as a user asks it."""
     formula: str

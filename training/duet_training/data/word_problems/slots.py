@@ -56,8 +56,12 @@ def with_articles(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Someone:
+    """A person of a problem."""
+
     name: str
+    """First name."""
     he: bool
+    """Whether the pronoun is "he"; otherwise it is "she"."""
 
     def form(self, form: str) -> str:
         return form if self.he else {"he": "she", "his": "her", "him": "her"}[form]
@@ -156,10 +160,12 @@ class Words:
 
 @dataclass(frozen=True)
 class WrittenNumber:
-    """A number of a problem: its value, and its text."""
+    """A number of a problem."""
 
     value: Fraction
+    """Its value, exactly."""
     text: str
+    """Its text in the question."""
 
 
 def _whole(rng: random.Random, low: int, high: int) -> WrittenNumber:

@@ -33,10 +33,15 @@ class Template:
     family: str
     """The file's name."""
     number: int
+    """Number of the line in its file."""
     text: str
+    """Text of the question, with slots."""
     formula: str
+    """Formula over the slots."""
     sentence: str
+    """The answer as a sentence around a formula in braces."""
     held_out: bool
+    """Whether the template is used for tests alone."""
 
     @property
     def id(self) -> str:
