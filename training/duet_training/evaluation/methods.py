@@ -16,11 +16,14 @@ from duet_training.verl_backend.generation import Response
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question's answer, and the tokens that each model generated for it."""
+    """One question's answer and its cost."""
 
     answer: str
+    """Text of the answer."""
     reasoner_tokens: int
+    """Tokens that the reasoner generated."""
     decoder_tokens: int
+    """Tokens that the decoder generated."""
     finished: bool
     """The model that answered ended by itself, not at its limit."""
     signal: str | None = None

@@ -42,8 +42,11 @@ class DecoderSampling(Part):
     """How evaluation samples the decoder."""
 
     temperature: Temperature
+    """Sampling temperature; 0 is greedy."""
     top_p: Share
+    """Share of the probability that the sampled tokens hold; 1 allows all tokens."""
     top_k: TopK
+    """Number of most likely tokens that may be sampled; -1 allows all tokens."""
 
 
 class EvaluationSettings(Settings):
@@ -53,13 +56,19 @@ class EvaluationSettings(Settings):
     trains: ClassVar[bool] = False
 
     weights: Path | None
+    """Checkpoint to evaluate; None: the models of the pair as they are."""
     answers: Path | None
+    """File to which every answer is written; None: no file."""
     runs: Count | None
     """Samples of each question; None: the default of the set (`duet_training.data.sets`)."""
     limit: Count | None
+    """Number of questions, from the first one; None: all questions."""
     cut_at: Count
+    """Tokens after which method `truncated` cuts signals."""
     temperature: Temperature
+    """Sampling temperature of the reasoner; 0 is greedy."""
     decoder: DecoderSampling
+    """Sampling of the decoder."""
 
     @model_validator(mode="after")
     def _check_cut(self) -> Self:

@@ -18,6 +18,7 @@ class Verifiers:
     """The verifiers of a set of problems, by name. Call `close` when done."""
 
     by_name: Mapping[str, Verifier]
+    """Verifiers by name."""
 
     @classmethod
     def of(

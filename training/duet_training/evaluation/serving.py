@@ -12,18 +12,24 @@ from duet_training.verl_backend.policy import Policy
 
 @dataclass
 class Serving:
-    """The started policies behind `Models`. `run` and the number of a call in it make the seeds."""
+    """The started policies behind `Models`."""
 
     policies: Mapping[str, Policy]
+    """Policies by name, "reasoner" and "decoder"."""
     prompts: PairPrompts
+    """Prompts of the pair."""
     tokens: Tokens
+    """Limits in tokens."""
     how: Mapping[str, Sampling]
     """Temperature, top_p and top_k of each model, as a `Sampling` without limit and stops."""
     seed: int
+    """Seed of the evaluation; with `run` and `calls` it makes the seed of each call."""
     step: int = 0
     """Of the training whose weights are sampled."""
     run: int = 0
+    """Number of the present run over the questions, from 0."""
     calls: int = 0
+    """Number of calls in the present run."""
 
     def begin(self, run: int) -> None:
         """Begins a run: the same calls draw other samples than in another run."""

@@ -49,8 +49,11 @@ class Distance:
     """Collects what two models say of the same texts, text by text."""
 
     _kl: list[NDArray[np.float64]] = field(default_factory=list)
+    """KL of each token in nats, text by text."""
     _same: list[NDArray[np.float64]] = field(default_factory=list)
+    """1 for each token where both have the same most likely one, else 0, text by text."""
     _apart: list[NDArray[np.float64]] = field(default_factory=list)
+    """Absolute difference of each token's log-probs in nats, text by text."""
 
     def add(self, reference: Array, other: Array, tokens: Sequence[int]) -> None:
         """Log-probs (T, V) of both before each of a text's T tokens."""

@@ -23,13 +23,18 @@ UNQUANTIZED = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 
 @dataclass(frozen=True)
 class GgufInfo:
-    """What a manifest and a report need to know. `types`: weights' types, with their numbers."""
+    """What a manifest and a report need to know of a GGUF file."""
 
     tokens: list[str]
+    """Texts of the vocabulary's tokens."""
     token_types: list[int]
+    """Types of these tokens, as llama.cpp numbers them."""
     context: int
+    """Context window in tokens."""
     parameters: int
+    """Number of weights."""
     types: dict[str, int]
+    """Number of tensors by the type of their weights."""
 
 
 def convert(model: Path, target: Path, kind: str, converter: Path) -> None:

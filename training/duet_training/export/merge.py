@@ -28,7 +28,9 @@ class AdapterShape(NamedTuple):
     """Rank and scale of an adapter: its output is multiplied by `alpha` / `rank`."""
 
     rank: int
+    """Rank of the adapter."""
     alpha: int
+    """Numerator of its scale."""
 
 
 def adapter_shape(checkpoint: Path) -> AdapterShape:

@@ -95,12 +95,16 @@ Tokens = list[list[int]]
 
 @dataclass(frozen=True)
 class Exported:
-    """Directories of trained and of written weights; GGUF files by quantisation."""
+    """Directories and files of an export."""
 
     trained_reasoner: Path
+    """Directory of the reasoner's trained weights."""
     trained_decoder: Path
+    """Directory of the decoder's trained weights."""
     reasoner: Path
+    """Directory of the reasoner's written weights."""
     decoders: dict[str, Path]
+    """GGUF files of the decoder by quantization."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,13 @@ class Parity:
     """What was exported and what it is measured on."""
 
     exported: Exported
+    """What was exported."""
     questions: Questions
+    """Questions that it is measured on."""
     lengths: Lengths
+    """Limits in tokens that the run trained with."""
     settings: ExportSettings
+    """Settings of the export."""
 
     def measure(self) -> dict[str, Any]:
         """Everything that `parity.json` holds but the verdict.

@@ -16,13 +16,18 @@ from duet_training.pair.prompting import PairPrompts
 
 @dataclass(frozen=True)
 class Questions:
-    """`problems` fit into the limits that the run trained with; `too_long` others do not."""
+    """Questions that parity is measured on."""
 
     files: tuple[Path, ...]
+    """Files that they are read from."""
     problems: list[Problem]
+    """Problems that fit into the limits that the run trained with."""
     too_long: int
+    """Number of problems that do not fit."""
     prompts: PairPrompts
+    """Prompts of the pair."""
     verifiers: Verifiers
+    """Verifiers of the problems."""
 
     @property
     def name(self) -> str:

@@ -22,6 +22,7 @@ class Served:
     version: str
     """Version of vLLM."""
     dtype: str
+    """Data type that vLLM computes in."""
     responses: list[list[int]]
     """Token ids of each response."""
     log_probs: list[list[dict[int, float]]]

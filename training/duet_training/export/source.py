@@ -30,11 +30,15 @@ class Trained:
     """A checkpoint with the pair and data of its run."""
 
     directory: Path
+    """Directory of the checkpoint."""
     step: int
+    """Step of the checkpoint."""
     pair: Pair
+    """The pair as it was trained."""
     data: tuple[Path, ...]
     """Files of the training set."""
     lengths: Lengths
+    """Limits in tokens that the run trained with."""
 
 
 def find_trained(run: Path, checkpoint: str | None, pair: Path | None) -> Trained:

@@ -47,6 +47,7 @@ class ReasonerModel(_Model):
     path: Path
     """Its directory (Hugging Face layout with `tokenizer.json`)."""
     prompt: _QuestionPrompt
+    """Prompt of a question."""
     end_of_reasoning: Annotated[str, Field(min_length=1)]
     """Token that ends the signal."""
     begin_of_reasoning: str | None = None
@@ -68,8 +69,11 @@ class DecoderModel(_Model):
     """The small model."""
 
     path: Path
+    """Its directory (Hugging Face layout with `tokenizer.json`)."""
     prompt_with_signal: Annotated[PromptFormat, _with_slots("question", "signal")]
+    """Prompt of a question with a signal."""
     prompt_alone: _QuestionPrompt
+    """Prompt of a question without a signal."""
     end_of_answer: Annotated[tuple[str, ...], Field(min_length=1)]
     """Any of these tokens ends the answer."""
 
@@ -78,7 +82,9 @@ class Pair(_Model):
     """Both models of a pair in training."""
 
     reasoner: ReasonerModel
+    """The large model."""
     decoder: DecoderModel
+    """The small model."""
     instruction: Literal["pair", "data"] = "pair"
     """What tells the models how to answer: the pair's prompts, or the rows of the data set
     (`duet-train data prepare --instruction data`)."""

@@ -9,11 +9,14 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, how it is, and what to do if it is not well."""
+    """One line of the report."""
 
     status: Status
+    """How it is."""
     what: str
+    """What was examined."""
     detail: str
+    """What was found, and what to do if it is not well."""
 
 
 def lines(findings: Iterable[Finding]) -> list[str]:

@@ -46,13 +46,17 @@ class ModelShape:
     parameters: int
     """Number of all weights."""
     layers: int
+    """Number of layers."""
     hidden: int
+    """Width of the hidden state."""
     intermediate: int
+    """Width of the MLP."""
     queries: int
     """Query heads times head dimension."""
     keys: int
     """Key heads times head dimension."""
     vocabulary: int
+    """Number of tokens in the vocabulary."""
 
     def adapter(self, rank: int, first_layer: int = 0) -> int:
         """Weights of an adapter of `rank` on every linear layer from `first_layer` on."""
@@ -71,6 +75,7 @@ class Engine:
     """How one model is trained and served on each of its devices."""
 
     shape: ModelShape
+    """Shape of the model."""
     ranks: int
     """Number of devices."""
     longest: int
@@ -80,8 +85,11 @@ class Engine:
     served: float
     """Share of the device that the model's server uses while awake."""
     offload_parameters: bool = False
+    """Whether idle parameters are in host memory."""
     offload_optimizer: bool = False
+    """Whether the idle optimizer's state is in host memory."""
     bucket: float = 2.0
+    """GiB of a buffer that carries weights to the server."""
     adapter: int = 0
     """Weights of the adapter, if only the adapter is trained; 0 if all weights are trained."""
 

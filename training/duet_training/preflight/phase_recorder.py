@@ -29,7 +29,9 @@ class Phase:
     """One phase of one step, once."""
 
     name: str
+    """Name of the phase."""
     seconds: float = 0.0
+    """Duration in seconds."""
     device_gib: float | None = None
     """Peak of the memory in use on the fullest device; None without a reading."""
     trainer_gib: float | None = None

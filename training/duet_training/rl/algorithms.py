@@ -31,6 +31,7 @@ class StepResult:
     """The result of one step."""
 
     update: Update
+    """What the step did to the weights."""
     solved: float
     """Share of right answers."""
     examples: list[dict[str, Any]]

@@ -35,9 +35,11 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     directory: Path
+    """Directory of the run."""
     binding: dict[str, Any]
     """`Settings.binding()` of the run."""
     settings: CheckpointSettings
+    """When checkpoints are saved, and how many are kept."""
     data: str | None = None
     """`content_digest` of the run's training data; None: not compared."""
 

@@ -21,40 +21,48 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Samples:
-    """Q questions, S signals each, A answers to a signal; lists are flat in that order.
-
-    `guided` and `alone`: scores (Q, S, A) of answers with a signal and without one; A is 0 for
-    `alone` if none were sampled. `cut`: answers whose signal did not fit into the decoder's prompt
-    and lost its end.
-    """
+    """Q questions, S signals each, A answers to a signal; lists are flat in that order."""
 
     problems: list[Problem]
+    """The Q problems."""
     signal_prompts: list[list[int]]
+    """Token ids of the reasoner's prompt, for each signal."""
     signal_responses: list[Response]
+    """The reasoner's response, for each signal."""
     signals: list[list[int]]
+    """Token ids of each signal."""
     guided_prompts: list[list[int]]
+    """Token ids of the decoder's prompt with the signal, for each answer."""
     guided_responses: list[Response]
+    """The decoder's response with the signal, for each answer."""
     alone_prompts: list[list[int]]
+    """Token ids of the decoder's prompt without a signal, for each answer."""
     alone_responses: list[Response]
+    """The decoder's response without a signal, for each answer."""
     guided: Array
+    """Scores (Q, S, A) of answers with a signal."""
     alone: Array
+    """Scores (Q, S, A) of answers without a signal; A is 0 if none were sampled."""
     cut: int
+    """Number of answers whose signal did not fit into the decoder's prompt and lost its end."""
 
 
 @dataclass(frozen=True)
 class OwnAnswers:
-    """Q questions, S responses each by the reasoner alone; lists are flat in that order.
-
-    `right`: scores (Q, S). `limit`: the most tokens that a response could have. `signals`: the
-    reasoning in each response.
-    """
+    """Q questions, S responses each by the reasoner alone; lists are flat in that order."""
 
     problems: list[Problem]
+    """The Q problems."""
     prompts: list[list[int]]
+    """Token ids of the reasoner's prompt, for each response."""
     responses: list[Response]
+    """The reasoner's responses."""
     signals: list[list[int]]
+    """Token ids of the reasoning in each response."""
     right: Array
+    """Scores (Q, S)."""
     limit: int
+    """Most tokens that a response could have."""
 
 
 def seeds(run: int, step: int, stream: int, count: int) -> list[int]:
@@ -110,11 +118,17 @@ class Sampler:
     """Draws what a step learns from."""
 
     reasoner: Policy
+    """Policy of the reasoner."""
     decoder: Policy
+    """Policy of the decoder."""
     prompts: PairPrompts
+    """Prompts of the pair."""
     verifiers: Verifiers
+    """Verifiers of the problems."""
     signal: Sampling
+    """How signals are sampled."""
     answer: Sampling
+    """How answers are sampled."""
     decoder_prompt: int
     """Most tokens of the decoder's prompt."""
     read: Read = Read.WHOLE

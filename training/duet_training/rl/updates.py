@@ -36,10 +36,12 @@ from duet_training.verl_backend.policy import Policy
 
 @dataclass(frozen=True)
 class Update:
-    """What a step did. `mean_length`: of |z|, which moves the price."""
+    """What a step did."""
 
     metrics: dict[str, float]
+    """Metrics of the step, by name."""
     mean_length: float
+    """Mean of |z| in tokens, which moves lambda."""
 
 
 def update_decoder(

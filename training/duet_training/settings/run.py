@@ -43,7 +43,9 @@ class Data(Part):
     """Verifier of all answers: `rows` for the one that each row names, a name of
     `duet_training.evaluation.verifiers.registry.VERIFIERS`, or `package.module:Class`."""
     verifier_processes: Count
+    """Number of processes that verify answers."""
     verifier_seconds: Positive
+    """Time limit of one verification in seconds."""
 
     @property
     def held_out(self) -> dict[str, Path]:
@@ -71,18 +73,23 @@ class BatchSettings(Part):
 
 
 class Tokens(Part):
-    """Limits in tokens: the reasoner's response, the decoder's answer and its whole prompt."""
+    """Limits in tokens."""
 
     response: Count
+    """Maximum tokens of the reasoner's response."""
     answer: Count
+    """Maximum tokens of the decoder's answer."""
     decoder_prompt: Count
+    """Maximum tokens of the decoder's whole prompt."""
 
 
 class Each(Part, Generic[Kind]):
     """A value for each model."""
 
     reasoner: Kind
+    """Value of the reasoner."""
     decoder: Kind
+    """Value of the decoder."""
 
     def of(self, policy: str) -> Kind:
         """Return the value of a policy, "reasoner" or "decoder"."""
@@ -98,6 +105,7 @@ class AdapterSettings(Part):
     rank: Whole = 0
     """Rank; 0 trains all weights without an adapter."""
     alpha: Count = 16
+    """Numerator of the scale of the adapter's output."""
     first_layer: Whole = 0
     """First layer with an adapter; gradients need not go through the layers below it."""
     path: Path | None = None
@@ -116,7 +124,9 @@ class Adapters(Each[AdapterSettings]):
     """The adapter of each model. A model with an adapter trains only the adapter."""
 
     reasoner: AdapterSettings = AdapterSettings()
+    """Adapter of the reasoner."""
     decoder: AdapterSettings = AdapterSettings()
+    """Adapter of the decoder."""
 
 
 class Kl(Part):
@@ -132,9 +142,13 @@ class Price(Part):
     """Length penalty (lambda): start value and schedule (`duet_training.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
+    """Whether lambda follows the mean length, or is constant."""
     start: Signed
+    """Lambda of the first step, in units of reward."""
     rate: NotNegative
+    """Step size of dual ascent."""
     clip: tuple[Signed, Signed] | None
+    """Lower and upper bound of lambda; None: lambda is not bounded."""
 
 
 class Objective(Part):
@@ -151,19 +165,29 @@ class Objective(Part):
     read: Read = Read.WHOLE
     """What the decoder reads of a signal in training (`duet_training.objective.reads`)."""
     budget: Positive
+    """B in tokens: the length that the penalty is relative to."""
     counted: Counted
+    """Which tokens of the reasoner count as |z|."""
     baseline: UtilityBaseline
+    """What the decoder's accuracy without a signal is the mean of."""
     length_on_success_only: bool
+    """Subtract the length penalty from right answers alone."""
     divide_by_std: bool
+    """Divide advantages by the standard deviation of their group, as in GRPO."""
     stop_at_end_of_reasoning: bool
+    """Stop the reasoner at the end of its reasoning, as serving does."""
     train_decoder: bool
+    """Train the decoder; otherwise its weights do not change."""
     decoder_learns_from: Literal["guided", "guided_and_alone"]
+    """Answers that the decoder is trained on: those with a signal, or all."""
     loss_aggregation: LossAggregation
     """How token losses of a mini-batch become one loss (`duet_training.objective.aggregation`)."""
     micro_batch: Each[Count]
     """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`."""
     kl: Kl
+    """KL penalty of the reasoner."""
     price: Price
+    """Length penalty (lambda)."""
 
     @model_validator(mode="after")
     def _check_reward(self) -> Self:
@@ -224,21 +248,28 @@ class LogProbChecks(Part):
     """
 
     log_prob_of: Literal["largest", "mean"]
+    """Difference that is compared: the largest of a token, or the mean."""
     log_prob_tolerance: Positive
+    """Largest difference in nats."""
     on_disagreement: Literal["stop", "warn"]
+    """What happens if the difference is larger."""
 
 
 class Hardware(Part):
     """Devices, processes and engine settings."""
 
     name: str
+    """Name of the settings file."""
     platform: Literal["cpu", "cuda"]
+    """Kind of the devices."""
     devices: Count
     """On each node; both models share them unless `shared_pool` is false."""
     nodes: Count
+    """Number of nodes."""
     threads: Count
     """CPU threads per process."""
     shared_pool: bool
+    """Whether both models share the devices."""
     decoder_devices: Count | None = None
     """The decoder's devices per node without a shared pool; None: as many as the reasoner's."""
     seeded_requests: bool = True
@@ -286,30 +317,53 @@ class Settings(Part):
     trains: ClassVar[bool] = True
 
     method: str
+    """What is trained: `duet`, or a baseline that trains the reasoner alone."""
     pair: Path
+    """YAML file of both models and their prompts."""
     out: Path
+    """Directory of the run."""
     seed: Whole
+    """Seed of the run."""
     steps: Count
+    """Number of training steps."""
     resume: bool
+    """Continue from the last checkpoint in `out`."""
     temperature: Annotated[float, Field(gt=0, le=100)]
+    """Sampling temperature of training."""
     top_p: Share
+    """Share of the probability that the sampled tokens hold; 1 allows all tokens."""
     top_k: TopK
+    """Number of most likely tokens that may be sampled; -1 allows all tokens."""
     data: Data
+    """Data of training and validation."""
     batch: BatchSettings
+    """Sizes of a step."""
     tokens: Tokens
+    """Limits in tokens."""
     learning_rate: Each[Rate]
+    """Learning rate of each model."""
     lora: Adapters
+    """Adapter of each model."""
     objective: Objective
+    """Switches of the method."""
     thinkprune: ThinkPrune
+    """Settings of `method=thinkprune`."""
     lgrpo: LengthGrpo
+    """Settings of `method=lgrpo`."""
     validate_: Validation = Field(alias="validate")
+    """Validation during training."""
     checkpoint: CheckpointSettings
+    """Checkpoints during training."""
     checks: LogProbChecks
+    """Comparison of log-probs between rollout and trainer."""
     track: tuple[Literal["tensorboard", "wandb"], ...]
+    """Services that receive the metrics."""
     samples: Whole
+    """Number of signals that `samples.jsonl` gets in each step, with their answers."""
     verl: tuple[str, ...]
     """Overrides of VERL's settings, after all others; a checkpoint is bound to them."""
     hardware: Hardware
+    """Devices, processes and engine settings."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -27,10 +27,15 @@ class Band:
     """A metric by step, over runs that differ only in the seed."""
 
     steps: list[int]
+    """Numbers of the steps."""
     mean: list[float]
+    """Mean over seeds at each step."""
     least: list[float]
+    """Least value of a seed at each step."""
     most: list[float]
+    """Largest value of a seed at each step."""
     seeds: int
+    """Number of seeds."""
 
 
 def band_of(runs: Sequence[Mapping[int, float]]) -> Band | None:

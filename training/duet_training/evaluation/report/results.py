@@ -20,13 +20,17 @@ class Training:
     """How a checkpoint was trained."""
 
     run: Path
+    """Directory of the run."""
     data: str
     """Name of the training set."""
     seed: int
+    """Seed of the run."""
     variant: str
     """See `variant_of`."""
     budget: float | None
+    """Budget B of the length penalty in tokens; None: the method has none."""
     constant: float | None
+    """Constant length penalty (lambda); None: it follows a schedule."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +38,31 @@ class Result:
     """One evaluation. Token counts are means per question."""
 
     file: Path
+    """File of the evaluation."""
     method: str
+    """Evaluated method."""
     data: str
+    """Name of the test set."""
     questions: int
+    """Number of questions."""
     accuracy: float
+    """Share of right answers."""
     accuracy_95: tuple[float, float]
     """95% interval over questions."""
     reasoner_tokens: float
+    """Tokens of the reasoner."""
     decoder_tokens: float
+    """Tokens of the decoder."""
     seed: int
+    """Seed of the evaluation's samples."""
     cut_at: int | None
+    """Tokens after which a truncated signal was cut; None: signals were not cut."""
     step: int | None
+    """Step of the evaluated checkpoint; None: the models were not trained in a run."""
     trained: bool
+    """Whether the evaluated weights are a run's."""
     training: Training | None
+    """How the checkpoint was trained; None: not known."""
     seconds: float | None
     """Duration of the whole evaluation on the machine that ran it; None if not recorded."""
     flops: float | None
@@ -65,9 +81,13 @@ class Run:
     """A run's `metrics.jsonl`, one row per step."""
 
     directory: Path
+    """Directory of the run."""
     training: Training | None
+    """How the run trains; None: not known."""
     method: str
+    """Trained method."""
     rows: list[dict[str, float]]
+    """Metrics of each step, by name."""
 
 
 def variant_of(objective: Mapping[str, Any]) -> str:

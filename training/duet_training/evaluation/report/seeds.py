@@ -10,24 +10,33 @@ from duet_training.evaluation.report.results import Result
 
 @dataclass(frozen=True)
 class PooledResult:
-    """One method on one data set.
-
-    `accuracy_95`: over questions for one seed (bootstrap), over seeds for several (Student's t).
-    `spread`: standard deviation of accuracy over seeds; None for one.
-    """
+    """One method on one data set, with its seeds pooled. Token counts are means per question."""
 
     seeds: int
+    """Number of seeds."""
     questions: int
+    """Number of questions of each seed."""
     accuracy: float
+    """Mean share of right answers."""
     accuracy_95: tuple[float, float]
+    """95% interval: over seeds (Student's t), or over the questions of a single seed
+    (bootstrap)."""
     spread: float | None
+    """Standard deviation of accuracy over seeds; None for one seed."""
     reasoner_tokens: float
+    """Tokens of the reasoner."""
     reasoner_tokens_spread: float | None
+    """Their standard deviation over seeds; None for one seed."""
     decoder_tokens: float
+    """Tokens of the decoder."""
     ipt: float | None
+    """Intelligence per token; None if no reasoner token was generated."""
     step: int | None
+    """Step of the evaluated checkpoints; None: the models were not trained in a run."""
     seconds: float | None
+    """Mean duration of an evaluation in seconds; None if not recorded."""
     flops: float | None
+    """Mean FLOPs per question; None if not recorded."""
 
 
 def pool(results: Sequence[Result]) -> PooledResult:

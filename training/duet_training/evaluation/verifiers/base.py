@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known to be right. `answer`: the reference; `metadata`: what else verifiers need."""
+    """What is known to be right."""
 
     answer: str
+    """The reference answer."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields that verifiers need."""
 
 
 class Verifier(Protocol):
