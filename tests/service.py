@@ -25,11 +25,14 @@ SERVE = [sys.executable, "-m", "duet_cloud", "serve", "--dtype", "float32"]
 
 @dataclass
 class Service:
-    """A running service. `log` holds everything it printed."""
+    """A running service."""
 
     process: subprocess.Popen[bytes]
+    """Its process."""
     log: Path
+    """File of everything that it printed."""
     events: list[dict[str, Any]] = field(default_factory=list)
+    """Events of its log that were read."""
 
     @classmethod
     @contextmanager

@@ -8,6 +8,7 @@ class Family:
     """What a model's tokenizer has to have for a template."""
 
     template: str
+    """Chat template of the tokenizer."""
     special: list[str]
     """Control tokens; the last is the tokenizer's `eos_token`."""
     ends: list[str]

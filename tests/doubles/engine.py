@@ -10,30 +10,38 @@ from duet_cloud.errors import EngineError
 
 @dataclass
 class ScriptedEngine:
-    """Emits `script` (ids; text is `<id>`), one token every `pause_s`; honours the budget.
-
-    A job that holds the start of a signal gets what follows it.
-
-    `fail_after`: fail after that many tokens. `pauses`: seconds before the token of that index, in
-    place of `pause_s`. `running`: requests that have begun and not ended. `emitted`: tokens. `hang`
-    and `crash` may be called at any time.
-    """
+    """Emits scripted tokens, whose text is `<id>`, and honours the budget."""
 
     script: list[int] = field(default_factory=lambda: list(range(100, 140)))
+    """Token ids of a signal. A job that holds the start of it gets what follows."""
     pause_s: float = 0.0
+    """Seconds before each token."""
     fail_after: int | None = None
+    """Number of tokens after which it fails; None: it does not fail."""
     pauses: dict[int, float] = field(default_factory=dict)
+    """Seconds before the token of that index, in place of `pause_s`."""
     emitted: int = 0
+    """Number of tokens that were emitted."""
     max_sequences: int = 2
+    """Number of slots."""
     max_context: int = 8192
+    """Context window in tokens."""
     timeout_s: float = 60.0
+    """Time limit of the engine in seconds."""
     running: int = 0
+    """Number of requests that have begun and not ended."""
     aborted: int = 0
+    """Number of requests that were aborted or failed."""
     jobs: list[Job] = field(default_factory=list)
+    """Every job that it was given."""
     shut_down: bool = False
+    """Whether it was shut down."""
     _hung: bool = False
+    """Whether it emits no more tokens."""
     _answers: bool = True
+    """Whether it answers checks while it hangs."""
     _crashed: bool = False
+    """Whether it has died."""
 
     async def generate(self, job: Job) -> AsyncGenerator[Step]:
         self.jobs.append(job)

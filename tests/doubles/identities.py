@@ -25,7 +25,9 @@ class KeyPair:
     """A private key and its certificate, both PEM."""
 
     key: bytes
+    """The private key."""
     certificate: bytes
+    """The certificate."""
 
     def credentials(self, roots: bytes) -> grpc.ChannelCredentials:
         # Unchecked: some of them are bad, and a server is to say so.

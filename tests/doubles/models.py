@@ -22,9 +22,11 @@ class _Layout:
     """How a family's models and tokenizers are written."""
 
     config: type[PretrainedConfig]
+    """Class of the model's configuration."""
     vocabulary: str
     """Family of `vocabularies.build`."""
     architecture: gguf.MODEL_ARCH
+    """The model's architecture in GGUF."""
     cuts: str | None
     """llama.cpp's name of the pre-tokenizer; None: a SentencePiece tokenizer."""
 

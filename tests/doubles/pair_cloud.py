@@ -22,23 +22,26 @@ from tests.doubles.cloud import abort
 
 @dataclass
 class PairCloud(PairServiceServicer):
-    """Serves `directory` while used as a context manager.
-
-    `cuts`: the stream breaks after so many bytes, one number for each fetch. `extra`: bytes sent
-    behind the file. `retry_after`: delays that fetches are refused with, before any is served.
-    `signature`, `manifest`, `content`: sent in place of what is there.
-    `offsets`: where fetches began.
-    """
+    """Serves a pair's files while used as a context manager."""
 
     directory: Path
+    """Directory of the pair."""
     chunk: int = 100
+    """Bytes of a message."""
     cuts: list[int] = field(default_factory=list)
+    """Bytes after which the stream breaks, one number for each fetch."""
     extra: bytes = b""
+    """Bytes sent behind the file."""
     signature: bytes | None = None
+    """Signature that is sent; None: the pair's."""
     manifest: bytes | None = None
+    """Manifest that is sent; None: the pair's."""
     content: bytes | None = None
+    """Content that is sent; None: the file's."""
     offsets: list[int] = field(default_factory=list)
+    """Byte at which each fetch began."""
     retry_after: list[float] = field(default_factory=list)
+    """Delays in seconds with which fetches are refused, before any is served."""
 
     def GetPair(  # noqa: N802
         self, request: GetPairRequest, context: grpc.ServicerContext

@@ -16,8 +16,11 @@ class Update:
     """What a policy was asked to learn from, a row a response."""
 
     prompts: list[list[int]]
+    """Token ids of each prompt."""
     advantages: torch.Tensor
+    """Advantages of each token."""
     mini_batch: int
+    """Responses of a mini-batch."""
 
 
 class ScriptedPolicy:

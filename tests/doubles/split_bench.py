@@ -15,9 +15,13 @@ class Bench:
     """Files of a run."""
 
     data: Path
+    """File of the questions."""
     out: Path
+    """Directory of the report."""
     pair: Path
+    """Directory of the pair."""
     decoder: ScriptedDecoder
+    """Decoder that the run loads."""
 
     @property
     def files(self) -> list[str]:

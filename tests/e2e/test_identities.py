@@ -26,7 +26,9 @@ class Operator:
     """The service with mutual TLS, and who may use it."""
 
     directory: Path
+    """Directory of the authority."""
     service: Service
+    """The running service."""
 
     def admin(self, *arguments: str) -> str:
         return _admin(self.directory, *arguments)

@@ -38,7 +38,9 @@ class Built(NamedTuple):
     """What a project's build left."""
 
     sdist: Path
+    """Source archive."""
     wheel: Path
+    """Wheel."""
 
 
 def _run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -26,11 +26,17 @@ class Cloud:
     """A served toy pair on a scripted engine, and stubs to call it with."""
 
     server: CloudServer
+    """The running server."""
     engine: ScriptedEngine
+    """Its engine."""
     channel: grpc.aio.Channel
+    """Channel of the stubs."""
     inference: InferenceServiceStub
+    """Stub of `InferenceService`."""
     control: ControlServiceStub
+    """Stub of `ControlService`."""
     vocabulary: bytes
+    """SHA-256 of the reasoner's vocabulary."""
 
 
 @pytest.fixture(scope="session")

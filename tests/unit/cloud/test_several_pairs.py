@@ -34,10 +34,15 @@ FIRST, NEWER, OTHER = "toy@1.2.3", "toy@1.10.0", "fable@1.0.0"
 @dataclass
 class Cloud:
     server: CloudServer
+    """The running server."""
     engines: dict[str, ScriptedEngine]
+    """Engine of each pair, by its reference."""
     inference: InferenceServiceStub
+    """Stub of `InferenceService`."""
     control: ControlServiceStub
+    """Stub of `ControlService`."""
     health: health_pb2_grpc.HealthStub
+    """Stub of the health service."""
 
 
 @pytest.fixture(scope="session")

@@ -42,11 +42,14 @@ MARK = fingerprint(public_bytes(KEY))
 
 @dataclass
 class Cloud:
-    """A service that answers and hands out its pair, `bytes`."""
+    """A service that answers and hands out its pair."""
 
     address: str
+    """HOST:PORT of the service."""
     pairs: PairCloud
+    """Service of the pair's files."""
     inference: ScriptedCloud
+    """Service of signals."""
 
 
 @pytest.fixture

@@ -38,16 +38,18 @@ SIGNAL = b"because"
 
 @dataclass
 class Wire:
-    """A cloud that behaves as `mode` says, behind a recorder.
-
-    `metadata`: of its calls. `asked`: the requests that devices said they sent, by id.
-    """
+    """A cloud behind a recorder."""
 
     cloud: ScriptedCloud
+    """The cloud."""
     recorder: Recorder
+    """Records every byte that devices send."""
     mode: str = ""
+    """How the cloud behaves."""
     metadata: list[str] = field(default_factory=list)
+    """Metadata of its calls."""
     asked: set[str] = field(default_factory=set)
+    """Ids of the requests that devices said they sent."""
 
 
 def _busy(context: grpc.ServicerContext) -> None:

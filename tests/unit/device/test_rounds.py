@@ -51,15 +51,16 @@ def decoder_of(answers: dict[str, tuple[str, float]]) -> ScriptedDecoder:
 
 @dataclass
 class Reasoner:
-    """A cloud whose signals are scripted.
-
-    `signals`: of each call that begins one, in order. A call is cut at its budget.
-    """
+    """A cloud whose signals are scripted. A call is cut at its budget."""
 
     signals: list[str]
+    """Signal of each call that begins one, in order."""
     as_text: bool = False
+    """Whether signals are sent as text."""
     fails_after: int | None = None
+    """Number of calls after which calls are refused; None: no call is refused."""
     calls: int = 0
+    """Number of calls."""
 
     def __call__(
         self, request: ReasonRequest, context: grpc.ServicerContext

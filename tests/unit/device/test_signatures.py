@@ -23,7 +23,9 @@ class Reached:
     """In place of llama.cpp: the file that it would read."""
 
     path: Path
+    """File of the decoder."""
     threads: int
+    """Threads for decoding."""
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,13 @@ class End:
     """Both ends of a pipe."""
 
     loop: ManualLoop
+    """Clock of the pipe."""
     arrived: list[tuple[float, bytes]] = field(default_factory=list)
+    """Data with the time of arrival in seconds."""
     marks: list[tuple[float, Mark]] = field(default_factory=list)
+    """Marks with the time of arrival in seconds."""
     paused: bool = False
+    """Whether the sender is paused."""
 
     def deliver(self, data: bytes) -> None:
         self.arrived.append((self.loop.now, data))

@@ -17,10 +17,15 @@ class Part:
     """A stage without a command."""
 
     name: str
+    """Name of the stage."""
     waits_for: tuple[str, ...] = ()
+    """Stages that must be done first."""
     kind: str = "any"
+    """Kind of the stage."""
     usual: float = 60.0
+    """Expected minutes."""
     together: str | None = None
+    """Group of stages that share one process; None: it has a process of its own."""
 
 
 FORKED = [Part("first"), Part("one", ("first",)), Part("two", ("first",))]

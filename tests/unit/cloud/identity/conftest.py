@@ -33,9 +33,13 @@ class Client:
     """A connection, and stubs to call it with."""
 
     channel: grpc.aio.Channel
+    """Channel of the stubs."""
     inference: InferenceServiceStub
+    """Stub of `InferenceService`."""
     control: ControlServiceStub
+    """Stub of `ControlService`."""
     identity: IdentityServiceStub
+    """Stub of `IdentityService`."""
 
     async def ask(self, **fields: object) -> int:
         """Asks a question; signal tokens that came."""
@@ -49,10 +53,15 @@ class SecureCloud:
     """A served toy pair with an authority."""
 
     server: CloudServer
+    """The running server."""
     authority: Authority
+    """Authority of its identities."""
     engine: ScriptedEngine
+    """Its engine."""
     connect: Callable[[KeyPair | None], Client]
+    """Connects with a certificate, or without one."""
     enrollment: EnrollmentServiceStub
+    """Stub of `EnrollmentService`."""
 
     @property
     def port(self) -> int:

@@ -50,9 +50,13 @@ class Replica:
     """A service, and connections to it."""
 
     server: CloudServer
+    """The running server."""
     engine: ScriptedEngine
+    """Its engine."""
     roots: bytes
+    """Certificate of its authority, PEM."""
     channels: list[grpc.aio.Channel]
+    """Channels that are closed at the end."""
 
     def connect(self, client: identities.KeyPair) -> InferenceServiceStub:
         return InferenceServiceStub(self._channel(self.server.port, client.credentials(self.roots)))

@@ -84,7 +84,9 @@ class Api:
     """A running HTTP interface."""
 
     url: str
+    """URL of the interface."""
     key: str
+    """Key that it accepts."""
 
     def client(self) -> openai.OpenAI:
         return openai.OpenAI(

@@ -1,0 +1,79 @@
+"""Fields of dataclasses, named tuples, typed dictionaries and models have a docstring each."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FOLDERS = ("cloud", "device", "docs", "proto", "tests", "tools", "training")
+ROOTS = frozenset(("BaseModel", "NamedTuple", "TypedDict"))
+_CLASS = re.compile(r"^ *class (\w+)\(([^)]*)\):", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    files = (file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py")))
+    return {str(file.relative_to(ROOT)): file.read_text("utf-8") for file in files}
+
+
+def models(texts: Iterable[str]) -> set[str]:
+    """Names of classes that inherit from one of `ROOTS`, directly or not."""
+    bases = defaultdict(set)
+    for text in texts:
+        for name, inherited in _CLASS.findall(text):
+            bases[name].update(_WORD.findall(inherited))
+    found = set(ROOTS)
+    while more := {name for name, own in bases.items() if own & found} - found:
+        found |= more
+    return found
+
+
+def undocumented(text: str, models: Collection[str]) -> list[str]:
+    """Fields without a docstring, as `Class.field`."""
+    if "@dataclass" not in text and not any(
+        not set(_WORD.findall(inherited)).isdisjoint(models)
+        for _, inherited in _CLASS.findall(text)
+    ):
+        return []  # parsing is slow
+    return [found for each in _classes(ast.parse(text)) for found in _undocumented(each, models)]
+
+
+def _classes(node: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef]:
+    """The classes of a module, without those in functions."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef):
+            yield child
+            yield from _classes(child)
+
+
+def _undocumented(node: ast.ClassDef, models: Collection[str]) -> Iterator[str]:
+    marks = [*node.decorator_list, *node.bases]
+    names = {word for mark in marks for word in _WORD.findall(ast.unparse(mark))}
+    if "dataclass" not in names and names.isdisjoint(models):
+        return
+    for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+        if not isinstance(field, ast.AnnAssign) or "ClassVar" in ast.unparse(field.annotation):
+            continue
+        value = after.value if isinstance(after, ast.Expr) else None
+        if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
+            yield f"{node.name}.{ast.unparse(field.target)}"
+
+
+def test_every_field_has_a_docstring(texts: dict[str, str]) -> None:
+    known = models(texts.values())
+    found = {file: undocumented(text, known) for file, text in texts.items()}
+    assert {file: fields for file, fields in found.items() if fields} == {}
+
+
+def test_a_field_without_a_docstring_is_found() -> None:
+    text = (
+        "@dataclass(frozen=True)\nclass A:\n    x: int\n    '''Of x.'''\n    y: int = 0\n"
+        "class B(BaseModel):\n    z: int\n    c: ClassVar[int] = 0\n    class D(B):\n        t: int\n"
+        "class E:\n    n: int\n"
+    )
+    assert undocumented(text, models([text])) == ["A.y", "B.z", "D.t"]
