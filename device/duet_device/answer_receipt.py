@@ -67,6 +67,7 @@ def write_receipt(
             answer=len(given.ids),
             context=prompts.context_tokens,
             spared=_spared(exchange, signals, tokens),
+            alone=None if (alone := manifest.reasoner_alone_tokens) is None else round(alone),
         ),
         bytes=Bytes(up=sum(each.up for each in asked), down=sum(each.down for each in asked)),
         ms=Milliseconds(

@@ -44,6 +44,9 @@ class Tokens(_Model):
     spared: int | None = None
     """Signal tokens that ending the signal early spared, against the mean of the pair's
     calibration; None if the device did not end it."""
+    alone: int | None = None
+    """Mean tokens of the large model alone before joint training, reasoning and answer, as the pair's
+    manifest reports them; None if it does not."""
 
 
 class Bytes(_Model):

@@ -202,7 +202,8 @@ def error_data(error: DeviceError) -> dict[str, object]:
 def receipt_line(receipt: "Receipt") -> str:
     """Return what an answer cost in one line of less than 80 characters.
 
-    Examples: "16 large-model tokens, 268 B, 1.2 s", "device alone, 1.2 s".
+    Examples: "7 large-model tokens, 268 B, 1.2 s", "device alone, 1.2 s". A pair with a measured
+    figure adds it: "16 large-model tokens (before training: about 122), 268 B, 1.2 s".
     """
     parts: list[str] = []
     if receipt.source == "device":
@@ -219,6 +220,8 @@ def receipt_line(receipt: "Receipt") -> str:
         parts[-1] += " (budget)"
     if receipt.finish.endswith("+enough"):
         parts[-1] += " (enough)"
+    if _is_comparable(receipt):
+        parts[-1] += f" (before training: about {receipt.tokens.alone})"
     if len(receipt.rounds) > 1:
         parts.append(f"{len(receipt.rounds)} rounds")
     if receipt.outcome == "partial":
@@ -228,6 +231,13 @@ def receipt_line(receipt: "Receipt") -> str:
     if receipt.bytes.up:
         parts.append(f"{receipt.bytes.up + receipt.bytes.down} B")
     return ", ".join([*parts, f"{receipt.ms.total / 1e3:.1f} s"])
+
+
+def _is_comparable(receipt: "Receipt") -> bool:
+    """Return whether a signal was complete, so that its tokens compare with the mean alone."""
+    is_whole = receipt.finish == "end" and receipt.outcome != "partial"
+    has_one = len(receipt.rounds) <= 1
+    return receipt.source == "duet" and is_whole and has_one and receipt.tokens.alone is not None
 
 
 def receipt_details(receipt: "Receipt") -> str:

@@ -36,8 +36,8 @@ _MOST_PRICE = 1e9
 def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> None:
     """Show what the stored answers saved against the large model alone, by day.
 
-    The large model alone is estimated from the receipts: its usual number of tokens for the pair,
-    at the bytes and seconds that a signal token costs on this link.
+    The large model alone is estimated: its mean tokens before joint training by the pair's manifest,
+    or else signal and answer, at the bytes and seconds that a signal token costs on this link.
     """
     if as_csv and as_json:
         raise UsageProblem("--csv and --json are alternatives")

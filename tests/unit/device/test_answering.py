@@ -1,10 +1,12 @@
 """One question from end to end, with a scripted cloud and a decoder without a model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import grpc
 import pytest
 
+from duet_contract.manifest import Evaluation
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,
@@ -56,6 +58,19 @@ def test_token_signal_reaches_decoder_and_receipt(pair: Pair, decoder: ScriptedD
     assert times.signal is not None
     assert times.first_answer is not None
     assert times.first_signal <= times.signal <= times.first_answer <= times.total
+
+
+def test_the_receipt_has_the_manifests_tokens_of_the_large_model_alone(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    script = says(tokens(65), done(1))
+    assert ask(script, pair, decoder)[0].receipt.tokens.alone is None
+    measured = Evaluation(
+        data="d", questions=9, accuracy=0.9, signal_tokens=1, answer_tokens=2,
+        reasoner_alone_tokens=121.6,
+    )  # fmt: skip
+    known = replace(pair, manifest=pair.manifest.model_copy(update={"evaluation": (measured,)}))
+    assert ask(script, known, decoder)[0].receipt.tokens.alone == 122
 
 
 def test_text_signal_gives_the_same_sequence(pair: Pair, decoder: ScriptedDecoder) -> None:

@@ -75,6 +75,7 @@ def test_signal_is_reasoning_and_the_receipt_is_the_json(model: llm.Model) -> No
         "answer": 11,
         "context": 0,
         "spared": None,
+        "alone": None,
     }
     assert receipt["source"] == "duet"
 

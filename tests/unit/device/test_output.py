@@ -38,6 +38,15 @@ def receipt(**changes: object) -> Receipt:
 
 def test_receipt_line() -> None:
     assert receipt_line(receipt()) == "42 large-model tokens, 712 B, 3.1 s"
+    compared = {"tokens": Tokens(question=5, signal=42, answer=118, alone=122)}
+    assert receipt_line(receipt(**compared)) == (
+        "42 large-model tokens (before training: about 122), 712 B, 3.1 s"
+    )
+    assert receipt_line(receipt(finish="end+budget", **compared)) == (
+        "42 large-model tokens (budget), 712 B, 3.1 s"
+    )
+    assert "training" not in receipt_line(receipt(outcome="partial", **compared))
+    assert "training" not in receipt_line(receipt(source="device", **compared))
     assert receipt_line(receipt(finish="end+budget", source="history")) == (
         "stored signal of 42 tokens (budget), 712 B, 3.1 s"
     )
@@ -48,15 +57,16 @@ def test_receipt_line() -> None:
     total=st.floats(0, 1e7),
     finish=st.sampled_from(["end", "limit", "limit+budget"]),
     source=st.sampled_from(["duet", "device", "history"]),
+    alone=st.none() | st.integers(0, 99_999),
 )
 def test_receipt_line_fits_a_terminal(
-    counts: tuple[int, int, int], total: float, finish: str, source: str
+    counts: tuple[int, int, int], total: float, finish: str, source: str, alone: int | None
 ) -> None:
     line = receipt_line(
         receipt(
             source=source,
             finish=finish,
-            tokens=Tokens(question=5, signal=counts[0], answer=7),
+            tokens=Tokens(question=5, signal=counts[0], answer=7, alone=alone),
             bytes=Bytes(up=counts[1], down=counts[2]),
             ms=Milliseconds(
                 connect=None, first_signal=None, signal=None, first_answer=None, total=total
