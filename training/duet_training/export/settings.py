@@ -48,8 +48,7 @@ class FigureSettings(Part):
     split: Path | None
     """Evaluation of the split; None: what parity measures."""
     alone: Path | None
-    """Evaluation of the reasoner alone before the run, on the same questions; None: what parity
-    measures."""
+    """Evaluation of the reasoner alone before the run, on the same questions; None: no figure."""
 
     @model_validator(mode="after")
     def _together(self) -> Self:
