@@ -29,7 +29,7 @@ def write_run(home: Path, data: Path, *, alike: bool = True, ranks: int = 1) -> 
         "data": {"train": str(data), "max_prompt": 150},
         "tokens": LIMITS,
     }
-    state = {"step": 3, "price": 0.1, "settings": settings}
+    state = {"step": 3, "lambda": 0.1, "settings": settings}
     (home / "run/checkpoints/step_3/state.json").write_text(json.dumps(state))
     return home / "run"
 

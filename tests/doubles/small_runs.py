@@ -27,7 +27,7 @@ SMALL = [
     "learning_rate.reasoner=1e-3",
     "learning_rate.decoder=1e-3",
     "objective.budget=12",
-    "objective.price.rate=0.1",
+    "objective.length_penalty.rate=0.1",
 ]
 
 

@@ -1,7 +1,7 @@
 """A few stages of the evidence run in minutes: directions with a margin, no figures.
 
 The tiny pair learns the form of its answers and nothing of the problems, so what is shown is that
-the start learns, that its signals shorten under the price, and that the report tells of both.
+the start learns, that its signals shorten under the length penalty, and that the report tells of both.
 """
 
 from itertools import chain

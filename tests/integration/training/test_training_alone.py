@@ -53,7 +53,7 @@ def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
     assert (first["tokens/limit"], second["tokens/limit"]) == (14, 12)
     assert first["tokens/response"] <= 14
     assert second["tokens/response"] <= 12
-    assert first["price"] == second["price"] == trainer.state.price == 0
+    assert first["lambda"] == second["lambda"] == trainer.state.penalty == 0
     assert "validation/accuracy" in second
     assert "decoder/log_prob_difference" not in first
     saved = home / "alone/checkpoints/step_2"

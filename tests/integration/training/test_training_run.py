@@ -93,8 +93,8 @@ def test_a_run_writes_what_it_did(finished):
     assert "validation/accuracy" not in rows[0]
     # lambda moves by rate x (length / budget - 1), clipped at 0.
     for now, then in pairwise(rows):
-        moved = now["price"] + 0.1 * (now["tokens/length"] / 12 - 1)
-        assert then["price"] == pytest.approx(min(max(moved, 0), 1))
+        moved = now["lambda"] + 0.1 * (now["tokens/length"] / 12 - 1)
+        assert then["lambda"] == pytest.approx(min(max(moved, 0), 1))
     for line in (finished / "whole/metrics.jsonl").read_text().splitlines():
         seconds = {k: v for k, v in json.loads(line).items() if k.startswith("seconds/")}
         whole, parts = seconds.pop("seconds/step"), sum(seconds.values())
@@ -277,8 +277,8 @@ def test_every_other_way(finished, two_nodes):
         "objective.stop_at_end_of_reasoning=true",
         "objective.decoder_learns_from=guided_and_alone",
         "objective.kl.coefficient=0",
-        "objective.price.schedule=constant",
-        "objective.price.start=0.5",
+        "objective.length_penalty.schedule=constant",
+        "objective.length_penalty.start=0.5",
         "validate.every=0",
         "track=[]",
         pair="unlike",
@@ -292,8 +292,8 @@ def test_every_other_way(finished, two_nodes):
     finally:
         trainer.close()
     rows = metrics_of(finished, "other")
-    assert [row["price"] for row in rows] == [0.5]
-    assert trainer.state.price == 0.5
+    assert [row["lambda"] for row in rows] == [0.5]
+    assert trainer.state.penalty == 0.5
     assert all(row["reasoner/kl"] == 0 for row in rows)
     assert all(row["decoder/log_prob_difference"] < 1e-4 for row in rows)
     # The references are short, and the models know nothing: some nats for each of their tokens.

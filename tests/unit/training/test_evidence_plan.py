@@ -119,8 +119,8 @@ def _pretend(monkeypatch, fail=()):
             checkpoint.mkdir(parents=True, exist_ok=True)
             (checkpoint / "state.json").write_text("{}")
             rows = [
-                {"step": 1, "tokens/length": 80.0, "tokens/response": 80.0, "price": 0.0},
-                {"step": 100, "tokens/length": 20.0, "price": 0.5}
+                {"step": 1, "tokens/length": 80.0, "tokens/response": 80.0, "lambda": 0.0},
+                {"step": 100, "tokens/length": 20.0, "lambda": 0.5}
                 | {"validation/accuracy": 0.9, "validation/response_tokens": 21.0},
             ]
             (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -299,17 +299,17 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
 def test_marginal_utility_is_noise_that_tames_a_small_price():
     often, never = QUESTIONS[0], QUESTIONS[1]
 
-    def press(question, baseline, price=0.01, **switches):
+    def press(question, baseline, penalty=0.01, **switches):
         usual = {"divided": True, "on_success": False, "draws": 100}
-        return pressure(question, price, UtilityBaseline(baseline), **(usual | switches))
+        return pressure(question, penalty, UtilityBaseline(baseline), **(usual | switches))
 
-    # Divided by the standard deviation, any price presses with full force where rewards tie.
+    # Divided by the standard deviation, any length penalty presses with full force where rewards tie.
     assert press(often, "none") > 2.3
     assert press(often, "per_question") == press(often, "none")
     assert abs(press(often, "per_signal")) < 1
     # Where the decoder never knows, r_m does not vary, and so tames nothing.
     assert press(never, "per_signal") > 2.3
-    # Undivided, the pressure is the price's: lambda times 60 tokens over B.
+    # Undivided, the pressure is the penalty's: lambda times 60 tokens over B.
     assert press(often, "none", divided=False) == pytest.approx(0.01 * 60 / 24, abs=1e-6)
     # Failing fast gains nothing if only success pays.
     assert press(QUESTIONS[3], "none", on_success=True) == 0
@@ -368,5 +368,5 @@ def test_a_damaged_result_is_one_clear_line(tmp_path, capsys):
 
 def test_curves_hold_what_was_recorded(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "price": 0.12345678}\n')
-    assert of_run(tmp_path)["curves"] == {"price": [[1, 0.1235]]}
+    assert of_run(tmp_path)["curves"] == {"lambda": [[1, 0.1235]]}
     assert of_run(tmp_path / "none")["steps"] == 0

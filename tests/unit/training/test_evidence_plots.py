@@ -10,16 +10,16 @@ from duet_training.experiments.drawing import (
     ablations,
     accuracy_against_tokens,
     band,
+    lambda_and_accuracy,
     lengths,
     plots,
-    price_and_accuracy,
 )
 from duet_training.experiments.methods import ABLATIONS, BUDGET, JOINTLY
 from duet_training.experiments.results import ACCURACY, LENGTH, Results
 
 SVG = "{http://www.w3.org/2000/svg}"
 SEEDS = (0, 1, 2)
-NAMES = ["accuracy-tokens.svg", "length.svg", "price-accuracy.svg", "ablations.svg"]
+NAMES = ["accuracy-tokens.svg", "length.svg", "lambda-accuracy.svg", "ablations.svg"]
 
 
 @pytest.fixture
@@ -45,13 +45,13 @@ def _everything(results):
     _evaluated(results, "original", 80.0, 0.8)
     for seed in SEEDS:
         _evaluated(results, f"duet-{seed}", 15.0 + seed, 0.85 + seed / 50)
-        curves = {"reward__guided": [0.8, 0.75 + seed / 20], "price": [0.0, 0.1 * (seed + 1)]}
+        curves = {"reward__guided": [0.8, 0.75 + seed / 20], "lambda": [0.0, 0.1 * (seed + 1)]}
         _ran(results, f"duet-{seed}", [60.0, 40.0 + 3 * seed], **curves)
     _evaluated(results, "single-0", 30.0, 0.9)
-    _ran(results, "single-0", [70.0, 50.0], reward__right=[0.6, 0.9], price=[0.0, 0.4])
-    _ran(results, "lgrpo-0", [71.0, 51.0], reward__right=[0.5, 0.7], price=[0.0, 0.0])
-    _ran(results, "no-kl-0", [61.0, 31.0], reward__guided=[0.4, 0.3], price=[0.0, 0.1])
-    _ran(results, "weak-0", [62.0, 32.0], reward__guided=[0.2, 0.1], price=[0.0, 0.1])
+    _ran(results, "single-0", [70.0, 50.0], reward__right=[0.6, 0.9], **{"lambda": [0.0, 0.4]})
+    _ran(results, "lgrpo-0", [71.0, 51.0], reward__right=[0.5, 0.7], **{"lambda": [0.0, 0.0]})
+    _ran(results, "no-kl-0", [61.0, 31.0], reward__guided=[0.4, 0.3], **{"lambda": [0.0, 0.1]})
+    _ran(results, "weak-0", [62.0, 32.0], reward__guided=[0.2, 0.1], **{"lambda": [0.0, 0.1]})
 
 
 def _points(panel):
@@ -108,8 +108,8 @@ def test_steps_that_a_seed_lacks_are_not_drawn(results):
 
 def test_lambda_of_what_has_one_and_everyone_s_accuracy(results):
     _everything(results)
-    price, *accuracies = price_and_accuracy(results, SEEDS).panels
-    drawn = _points(price)
+    lambdas, *accuracies = lambda_and_accuracy(results, SEEDS).panels
+    drawn = _points(lambdas)
     assert set(drawn) == {"duet (3 seeds)", "single"}
     assert drawn["duet (3 seeds)"][1] == pytest.approx([2, 0.2])
     duet, single, lgrpo = map(_points, accuracies)
@@ -164,7 +164,7 @@ def test_what_is_not_done_is_not_drawn(results):
     _ran(results, "duet-7", [60.0, 40.0, 30.0])
     assert enough(plots(results, SEEDS)) == []
     _ran(results, "duet-0", [60.0, 40.0, 30.0])
-    # No price, no scores, and nothing next to which DUET would be an ablation's measure.
+    # No lambda, no scores, and nothing next to which DUET would be an ablation's measure.
     assert [plot.file for plot in enough(plots(results, SEEDS))] == ["length.svg"]
 
 

@@ -24,7 +24,7 @@ def run(tmp_path, pair_file):
             "data": {"max_prompt": 10, "train": "train.parquet"},
             "tokens": {"response": 8, "answer": 9, "decoder_prompt": 20},
         }
-        content = {"step": step, "price": 0, "settings": settings}
+        content = {"step": step, "lambda": 0, "settings": settings}
         (directory / "state.json").write_text(json.dumps(content))
     (tmp_path / "run" / "checkpoints" / "step_12.partial").mkdir()
     return tmp_path / "run"

@@ -54,8 +54,8 @@ def _results(plan):
         if stage.kind == "evaluate" and stage.training:
             changes = OmegaConf.from_dotlist([AGGREGATION, *stage.training.overrides])
             objective = OmegaConf.to_container(OmegaConf.merge(base, changes))["objective"]
-            price = objective["price"]
-            constant = float(price["start"]) if price["schedule"] == "constant" else None
+            penalty = objective["length_penalty"]
+            constant = float(penalty["start"]) if penalty["schedule"] == "constant" else None
             training = Training(
                 *(Path("run"), stage.training.data, 0, variant_of(objective)),
                 *(float(objective["budget"]), constant),

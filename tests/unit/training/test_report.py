@@ -21,7 +21,7 @@ OBJECTIVE = {
     "train_decoder": True,
     "decoder_learns_from": "guided",
     "kl": {"coefficient": 0.001, "kind": "k1"},
-    "price": {"schedule": "dual_ascent", "start": 0.0, "rate": 0.01, "clip": [0.0, 1.0]},
+    "length_penalty": {"schedule": "dual_ascent", "start": 0.0, "rate": 0.01, "clip": [0.0, 1.0]},
 }
 CONSTANT = {"schedule": "constant", "start": 1.0, "rate": 0.0, "clip": None}
 
@@ -36,7 +36,7 @@ def _run(home, name, seed=0, step=4, rows=3, train="gym", **objective):
     }
     (checkpoint / "state.json").write_text(json.dumps({"step": step, "settings": settings}))
     lines = [
-        {"step": s, "tokens/length": 10.0 - s + seed, "price": 0.1, "validation/accuracy": 0.5}
+        {"step": s, "tokens/length": 10.0 - s + seed, "lambda": 0.1, "validation/accuracy": 0.5}
         for s in range(1, rows + 1)
     ]
     (home / name / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -92,11 +92,14 @@ def test_the_papers_numbers_are_there():
     [
         ({}, "default"),
         ({"baseline": "none"}, "no-mu"),
-        ({"price": CONSTANT}, "constant"),
-        ({"price": {**CONSTANT, "start": 0.0}}, "no-penalty"),
-        ({"price": {**OBJECTIVE["price"], "clip": None}}, "no-clip"),
+        ({"length_penalty": CONSTANT}, "constant"),
+        ({"length_penalty": {**CONSTANT, "start": 0.0}}, "no-penalty"),
+        ({"length_penalty": {**OBJECTIVE["length_penalty"], "clip": None}}, "no-clip"),
         ({"train_decoder": False}, "fixed-m"),
-        ({"baseline": "none", "price": CONSTANT, "kl": {"coefficient": 0}}, "no-mu+constant+no-kl"),
+        (
+            {"baseline": "none", "length_penalty": CONSTANT, "kl": {"coefficient": 0}},
+            "no-mu+constant+no-kl",
+        ),
     ],
 )
 def test_a_variant_is_named_by_its_switches(changed, name):
@@ -108,7 +111,9 @@ def test_results_find_their_rows_and_seeds_are_averaged(tmp_path):
         checkpoint = _run(tmp_path, f"run{seed}", seed)
         _result(tmp_path, f"duet{seed}", accuracy=accuracy, weights=checkpoint)
     _result(tmp_path, "no_mu", weights=_run(tmp_path, "no_mu_run", baseline="none"))
-    _result(tmp_path, "constant", weights=_run(tmp_path, "c", price=CONSTANT), data="gym:x")
+    _result(
+        tmp_path, "constant", weights=_run(tmp_path, "c", length_penalty=CONSTANT), data="gym:x"
+    )
     _result(tmp_path, "original", "original")
     _result(tmp_path, "cut", "truncated", cut_at=12)
     results, runs = read([tmp_path])
@@ -134,8 +139,8 @@ VARIANTS = {
     "default": {},
     "no-mu": {"baseline": "none"},
     "no-kl": {"kl": {"coefficient": 0.0}},
-    "constant": {"price": CONSTANT},
-    "no-penalty": {"price": {**CONSTANT, "start": 0.0}},
+    "constant": {"length_penalty": CONSTANT},
+    "no-penalty": {"length_penalty": {**CONSTANT, "start": 0.0}},
 }
 
 

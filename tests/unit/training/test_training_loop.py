@@ -73,8 +73,8 @@ def test_the_models_take_turns_in_memory_and_the_decoder_learns_first(run):
 def test_price_and_kl_are_taken_out_of_the_reasoners_reward(run):
     reasoner, _ = run.made_of(answers=["7"])  # right with a signal and without: no utility
     objective = ["objective.budget=10", "objective.kl.coefficient=0.5"]
-    price = ["objective.price.schedule=constant", "objective.price.start=0.5"]
-    assert run.start("steps=1", *objective, *price) == 0
+    penalty = ["objective.length_penalty.schedule=constant", "objective.length_penalty.start=0.5"]
+    assert run.start("steps=1", *objective, *penalty) == 0
     (row,) = run.rows()
     # Responses of 4 and 5 tokens, of 0.1 nats each: -0.5 x 4 / 10 - 0.5 x 0.4, and so on.
     assert row["reasoner/kl"] == pytest.approx(0.45)
@@ -195,14 +195,14 @@ def test_milestones_are_saved_and_kept(run):
 def test_micro_batches_weigh_the_advantages_of_their_responses(run):
     """Signals of 4 and 5 tokens make one micro-batch; one of each is weighed by all 9."""
     reasoner, _ = run.made_of(answers=["7"])
-    price = ["objective.price.schedule=constant", "objective.price.start=0.5"]
+    penalty = ["objective.length_penalty.schedule=constant", "objective.length_penalty.start=0.5"]
     rule = "objective.loss_aggregation=micro-batch-token-mean"
-    assert run.start("steps=1", *price, "objective.kl.coefficient=0") == 0
+    assert run.start("steps=1", *penalty, "objective.kl.coefficient=0") == 0
     (plain,) = reasoner.updates
     reasoner, _ = run.made_of(answers=["7"])
     one = ["objective.micro_batch.reasoner=1", "objective.micro_batch.decoder=2"]
     again = [f"out={run.home}/other", "steps=1", "objective.kl.coefficient=0"]
-    assert run.start(*again, *price, rule, *one) == 0
+    assert run.start(*again, *penalty, rule, *one) == 0
     (weighed,) = reasoner.updates
     factors = weighed.advantages[:, 0] / plain.advantages[:, 0]
     assert factors.tolist() == pytest.approx([9 / (2 * 4), 9 / (2 * 5)] * 2, rel=1e-6)
@@ -217,13 +217,17 @@ def test_without_kl_the_initial_model_is_not_asked(run):
 
 @pytest.mark.parametrize(("counted", "length"), [("response", 4.5), ("signal", 1.5)])
 def test_which_tokens_are_the_length(run, counted, length):
-    price = ["objective.price.start=0.5", "objective.price.rate=0.1", "objective.budget=10"]
-    assert run.start("steps=2", *price, f"objective.counted={counted}") == 0
+    penalty = [
+        "objective.length_penalty.start=0.5",
+        "objective.length_penalty.rate=0.1",
+        "objective.budget=10",
+    ]
+    assert run.start("steps=2", *penalty, f"objective.counted={counted}") == 0
     first, second = run.rows()
     assert (first["tokens/response"], first["tokens/signal"]) == (4.5, 1.5)
     assert first["tokens/length"] == length
     # lambda moves by it, down from 0.5: 0.1 x (length / 10 - 1).
-    assert second["price"] == pytest.approx(0.5 + 0.1 * (length / 10 - 1))
+    assert second["lambda"] == pytest.approx(0.5 + 0.1 * (length / 10 - 1))
 
 
 @pytest.mark.parametrize("stops", [True, False])
@@ -262,7 +266,7 @@ def test_what_the_decoder_learns_from(run, prompts, learns_from):
 
 def test_a_dense_reward_is_measured_before_the_decoder_learns(run):
     reasoner, decoder = run.made_of()
-    objective = ["objective.kl.coefficient=0", "objective.price.schedule=constant"]
+    objective = ["objective.kl.coefficient=0", "objective.length_penalty.schedule=constant"]
     assert run.start("steps=1", "objective.reward=dense", *objective) == 0
     (row,) = run.rows()
     # \\boxed{1} and the end token: ten tokens of -1 nat each, with a signal and without.

@@ -20,7 +20,7 @@ from duet_training.objective.rewards import (
     UtilityBaseline,
     alone_reward,
     guided_reward,
-    length_price,
+    length_penalty,
     reasoner_reward,
     signal_lengths,
 )
@@ -37,14 +37,14 @@ def test_reward_by_hand():
     assert guided.tolist() == [[1.0, 0.5]]
     alone = alone_reward(ALONE, UtilityBaseline.PER_SIGNAL)
     assert alone.tolist() == [[0.5, 0.0]]
-    reward = reasoner_reward(guided, alone, LENGTHS, price=0.2, budget=1000)
+    reward = reasoner_reward(guided, alone, LENGTHS, penalty=0.2, budget=1000)
     # 1 - 0.5 - 0.2 * 0.5 and 0.5 - 0 - 0.2 * 2
     assert reward == pytest.approx(np.array([[0.4, 0.1]]))
 
 
 def test_length_is_paid_on_success_only():
     guided = guided_reward(GUIDED)
-    cost = length_price(LENGTHS, 0.2, 1000, guided, on_success_only=True)
+    cost = length_penalty(LENGTHS, 0.2, 1000, guided, on_success_only=True)
     # Half of the second signal's answers are right, so half of 0.4 is paid.
     assert cost == pytest.approx(np.array([[0.1, 0.2]]))
 
@@ -116,13 +116,13 @@ def _advantages_again(rewards, groups, divide):
     questions=st.integers(1, 4),
     signals=st.integers(2, 5),
     answers=st.integers(1, 4),
-    price=st.floats(0, 2),
+    penalty=st.floats(0, 2),
     on_success_only=st.booleans(),
     divide=st.booleans(),
     baseline=st.sampled_from(list(UtilityBaseline)),
 )
 def test_random_batches_match_a_second_version(
-    seed, questions, signals, answers, price, on_success_only, divide, baseline
+    seed, questions, signals, answers, penalty, on_success_only, divide, baseline
 ):
     rng = np.random.default_rng(seed)
     shape = (questions, signals, answers)
@@ -140,14 +140,14 @@ def test_random_batches_match_a_second_version(
                 alone = sum(map(sum, alone_scores[q])) / (signals * answers)
             else:
                 alone = 0.0
-            paid = price * lengths[q, s] / 700 * (right if on_success_only else 1)
+            paid = penalty * lengths[q, s] / 700 * (right if on_success_only else 1)
             expected[q, s] = right - alone - paid
 
     reward = reasoner_reward(
         guided_reward(guided_scores),
         alone_reward(alone_scores, baseline),
         lengths,
-        price=price,
+        penalty=penalty,
         budget=700,
         on_success_only=on_success_only,
     )

@@ -87,7 +87,7 @@ def test_dense_rewards_and_advantages_by_hand():
     dense = DenseScores(np.array([[-1.0, -3.0]]), np.array([[-4.0, -4.0]]))
     tokens = np.array([[50.0, 10.0]])
     reward = reasoner_reward(
-        dense.guided, dense.baseline(UtilityBaseline.PER_SIGNAL), tokens, price=0.5, budget=20
+        dense.guided, dense.baseline(UtilityBaseline.PER_SIGNAL), tokens, penalty=0.5, budget=20
     )
     # -1 + 4 - 0.5 x 50 / 20 and -3 + 4 - 0.5 x 10 / 20
     assert reward == pytest.approx(np.array([[1.75, 0.75]]), abs=1e-6)

@@ -22,7 +22,8 @@ NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
 def test_defaults_are_the_papers():
     settings = settings_from(NEEDED)
     objective, batch = settings.objective, settings.batch
-    assert (objective.budget, objective.price.rate, objective.price.start) == (1000, 0.01, 0)
+    penalty = objective.length_penalty
+    assert (objective.budget, penalty.rate, penalty.start) == (1000, 0.01, 0)
     assert (objective.kl.coefficient, objective.counted, objective.baseline) == (
         0.001,
         "response",
@@ -31,7 +32,7 @@ def test_defaults_are_the_papers():
     assert (batch.questions, batch.signals, batch.answers, batch.mini_batch) == (64, 4, 4, 32)
     assert settings.learning_rate.reasoner == settings.learning_rate.decoder == 1e-6
     assert (settings.tokens.response, settings.tokens.answer) == (16384, 2048)
-    assert (objective.next_price(0.5, 2000), objective.next_price(0.0, 1)) == (0.51, 0.0)
+    assert (objective.next_penalty(0.5, 2000), objective.next_penalty(0.0, 1)) == (0.51, 0.0)
     sampling = settings.sampling(16384, [7])
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (1.0, 1.0, -1)
     # The released code's mini-batch of the decoder: 32 signals' answers, 8 updates a step.
@@ -59,8 +60,11 @@ def test_evaluation_samples_as_the_released_script():
 ABLATIONS = [
     ("objective.baseline=none", "no marginal utility"),
     ("objective.baseline=per_question", "r_m shared"),
-    ("objective.price.schedule=constant objective.price.start=0.5", "constant lambda"),
-    ("objective.price.clip=null", "no clip"),
+    (
+        "objective.length_penalty.schedule=constant objective.length_penalty.start=0.5",
+        "constant lambda",
+    ),
+    ("objective.length_penalty.clip=null", "no clip"),
     ("objective.kl.coefficient=0", "no KL"),
     ("objective.budget=500", "another B"),
     ("objective.train_decoder=false", "decoder fixed"),
@@ -81,18 +85,20 @@ def test_every_ablation_is_a_documented_switch(overrides, what):
     page = (Path(__file__).parents[3] / "training/README.md").read_text()
     for override in overrides.split():
         key, _, value = override.partition("=")
-        assert f"{key}={value}" in page or (key == "objective.price.start" and f"{key}=" in page)
+        assert f"{key}={value}" in page or (
+            key == "objective.length_penalty.start" and f"{key}=" in page
+        )
 
 
 @pytest.mark.parametrize(
-    ("override", "price"),
+    ("override", "penalty"),
     [
-        ("objective.price.clip=null", 1.01),
-        ("objective.price.schedule=constant", 1.0),
+        ("objective.length_penalty.clip=null", 1.01),
+        ("objective.length_penalty.schedule=constant", 1.0),
     ],
 )
-def test_schedules_are_switches(override, price):
-    assert settings_from([*NEEDED, override]).objective.next_price(1.0, 2000) == price
+def test_schedules_are_switches(override, penalty):
+    assert settings_from([*NEEDED, override]).objective.next_penalty(1.0, 2000) == penalty
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ def test_schedules_are_switches(override, price):
         ([*NEEDED, "objective.baseline=nobody"], "per_question"),
         ([*NEEDED, "batch.mini_batch=7"], "not a multiple"),
         ([*NEEDED, "batch.signals=1"], "batch.signals"),
-        ([*NEEDED, "objective.price.clip=[1,0]"], "low, high"),
+        ([*NEEDED, "objective.length_penalty.clip=[1,0]"], "low, high"),
         ([*NEEDED, "lora.reasoner.rank=-1"], "lora.reasoner.rank"),
         ([*NEEDED, "lora.reasoner.path=there"], "path=there is of an adapter: give its rank"),
         ([*NEEDED, "seed=["], "cannot read the settings"),

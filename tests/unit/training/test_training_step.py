@@ -187,11 +187,11 @@ def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     log = MetricsLog(tmp_path, 4, 0, ("tensorboard", "wandb"), {"seed": 0})
-    metrics = {"reward/right": 0.5, "tokens/length": 7, "price": 0.1, "reasoner/kl": 0.0}
+    metrics = {"reward/right": 0.5, "tokens/length": 7, "lambda": 0.1, "reasoner/kl": 0.0}
     log.step(1, {**metrics, "seconds/step": 2.0})
     log.close()
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("step 1/4  right 0.500  length 7  price 0.1000  kl 0.0000  2.0 s  0:0")
+    assert line.startswith("step 1/4  right 0.500  length 7  lambda 0.1000  kl 0.0000  2.0 s  0:0")
     assert line.endswith("left")
     assert list((tmp_path / "tensorboard").rglob("events.*"))
     (run,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")

@@ -10,8 +10,8 @@ import click
 from duet_contract.commands import Integer, Number, option
 from duet_training.commands.options import COUNT, MINUTES, PATH, TOKENS, F, Resumable, seed
 
-SIZES = ("shipped", "small", "tiny")
-LESSONS = ("at-length", "broad", "concluded", "terse")
+SIZES = ("released", "small", "tiny")
+MIXTURES = ("at-length", "broad", "concluded", "terse")
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 _EPILOG = """\b
 Exit codes:
@@ -60,7 +60,7 @@ def sft() -> None:
 @option("--reasoner-steps", STEPS, "N", "Steps of the reasoner.", 4000)
 @option("--decoder-steps", STEPS, "N", "Steps of the decoder.", 2500)
 @option("--reasoner-from", PATH, "DIR", "Copy the reasoner's weights.")
-@option("--lessons", click.Choice(LESSONS), None, "Data mixture.", "broad")
+@option("--mixture", click.Choice(MIXTURES), None, "Data mixture.", "broad")
 @option("--tokens", TOKENS, "N", "Tokens per batch.", 3072)
 @option("--rate", RATE, "R", "Learning rate.", 2e-3)
 @seed("initialization and data")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from duet_report.plots import Panel, Plot, PlotSeries
 from duet_training.evaluation.report.curves import Band, band_of
 from duet_training.experiments.methods import ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED
-from duet_training.experiments.results import ACCURACY, LENGTH, PRICE, Metrics, Results
+from duet_training.experiments.results import ACCURACY, LAMBDA, LENGTH, Metrics, Results
 from duet_training.experiments.targets import BASELINES, frontier, points_of
 
 STEP = "training step"
@@ -17,7 +17,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "marginal utility": ("no-utility", "shared-utility"),
     "collapse": ("neither", "neither-no-kl"),
     "collapse, longer": ("neither-no-kl-12", "budget-12-long"),
-    "price": ("constant-0.25", "constant-0.5", "constant-1", "no-clip"),
+    "length penalty": ("constant-0.25", "constant-0.5", "constant-1", "no-clip"),
     "budget": ("budget-12", "budget-48"),
     "decoder": ("decoder-fixed", "weak", "weak-fixed"),
     "advantages": ("undivided", "on-success"),
@@ -29,7 +29,7 @@ def plots(results: Results, seeds: Sequence[int]) -> list[Plot]:
     return [
         accuracy_against_tokens(results),
         lengths(results, seeds),
-        price_and_accuracy(results, seeds),
+        lambda_and_accuracy(results, seeds),
         ablations(results, seeds),
     ]
 
@@ -77,22 +77,22 @@ def lengths(results: Results, seeds: Sequence[int]) -> Plot:
     )
 
 
-def price_and_accuracy(results: Results, seeds: Sequence[int]) -> Plot:
+def lambda_and_accuracy(results: Results, seeds: Sequence[int]) -> Plot:
     """Show lambda of all that have one, then each method's accuracy."""
     # Trainers without a length penalty record one of 0 at every step.
-    prices = [each for each in _bands(results, MAIN, seeds, PRICE) if any(each.high or each.y)]
+    lambdas = [each for each in _bands(results, MAIN, seeds, LAMBDA) if any(each.high or each.y)]
     # A panel for each accuracy: a few questions a step are too much noise for one of all.
-    panels = [Panel(STEP, "lambda (no unit)", prices, title="lambda", y_range=(0, None))]
+    panels = [Panel(STEP, "lambda (no unit)", lambdas, title="lambda", y_range=(0, None))]
     panels += [
         Panel(STEP, SHARE, found, title=f"accuracy: {name}", y_range=(0, 1.02))
         for name in MAIN
         if (found := _bands(results, [name], seeds, ACCURACY))
     ]
     return Plot(
-        "price-accuracy",
+        "lambda-accuracy",
         "Lambda and accuracy",
         "Lambda and accuracy by training step: mean over seeds, band from the least to the most. "
-        "Methods without a price have no lambda; every step asks other questions. What ThinkPrune "
+        "Methods without a length penalty have no lambda; every step asks other questions. What ThinkPrune "
         "cuts at its limit is wrong.",
         panels,
         columns=3,

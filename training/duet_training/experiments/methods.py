@@ -52,7 +52,7 @@ COMMON = (
     "tokens.decoder_prompt=448",
     f"objective.budget={BUDGET}",
     "objective.kl.coefficient=0.005",
-    "objective.price.rate=0.05",
+    "objective.length_penalty.rate=0.05",
     "track=[]",
     "samples=4",
 )

@@ -94,7 +94,9 @@ TESTED = 5
 def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
     stages = [
-        Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
+        Stage(
+            "reward-ablation", "reward-ablation", (), why="what marginal utility does under GRPO"
+        ),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps, "both models, supervised"),
         _measured("start", scale),
@@ -208,7 +210,7 @@ def _start(
         *("--size", scale.size, "--tokens", str(scale.tokens), "--seed", str(seed)),
         *("--reasoner-steps", str(scale.reasoner_steps)),
         # So that the decoder has something to learn with the reasoner.
-        *("--decoder-steps", str(decoder_steps), "--lessons", "concluded"),
+        *("--decoder-steps", str(decoder_steps), "--mixture", "concluded"),
     )
     if reasoner:
         arguments = (*arguments, "--reasoner-from", f"{{work}}/{reasoner}/reasoner")

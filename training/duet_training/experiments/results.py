@@ -8,13 +8,14 @@ from typing import Any
 from duet_contract.json_data import json_text, read_json
 from duet_training.errors import DataError
 from duet_training.files import write_text
+from duet_training.renamed import current_argument, current_metrics
 from duet_training.rl.metrics_log import read_metrics_log
 
 SAMPLES = 3
-# Alternative names of one metric; a run has the first or the next.
+# Alternative names of one metric; a run has the first or the next. "price": of an earlier version.
 Metrics = tuple[str, ...]
 LENGTH: Metrics = ("tokens/response",)
-PRICE: Metrics = ("price",)
+LAMBDA: Metrics = ("lambda", "price")
 # With a split, of answers to the question and the signal; else of whole responses.
 ACCURACY: Metrics = ("reward/guided", "reward/right")
 GENERATED: Metrics = ("tokens/generated",)
@@ -41,8 +42,9 @@ class Results:
         """
         if not self._file(stage).is_file():
             return False
-        arguments = self.plan.get(stage)
-        return arguments is None or self.read(stage)["arguments"] == list(arguments)
+        if (arguments := self.plan.get(stage)) is None:
+            return True
+        return [current_argument(each) for each in self.read(stage)["arguments"]] == [*arguments]
 
     def read(self, stage: str) -> dict[str, Any]:
         """What a stage has left.
@@ -85,7 +87,7 @@ CURVES = (
     "tokens/signal",
     "tokens/response",
     "tokens/generated",
-    "price",
+    "lambda",
     "reasoner/kl",
     "reasoner/tied_groups",
     "validation/accuracy",
@@ -102,7 +104,7 @@ def of_run(run: Path) -> dict[str, Any]:
         DataError: they cannot be read.
     """
     rows, samples = (
-        read_metrics_log(file) if file.is_file() else []
+        [current_metrics(row) for row in read_metrics_log(file)] if file.is_file() else []
         for file in (run / "metrics.jsonl", run / "samples.jsonl")
     )
     curves = {

@@ -26,7 +26,7 @@ from duet_training.objective.rewards import (
 LENGTHS = (40.0, 60.0, 80.0, 100.0)
 BUDGET = 24.0
 ANSWERS = 4
-PRICES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+LAMBDAS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ QUESTIONS = (
 
 def pressure(
     question: Question,
-    price: float,
+    penalty: float,
     baseline: UtilityBaseline,
     *,
     divided: bool,
@@ -68,7 +68,7 @@ def pressure(
         guided_reward(right),
         alone_reward(known, baseline),
         np.tile(LENGTHS, (draws, 1)),
-        price=price,
+        penalty=penalty,
         budget=BUDGET,
         on_success_only=on_success,
     )
@@ -89,9 +89,9 @@ def measured(draws: int = 400) -> list[dict[str, Any]]:
         for baseline, divided, on_success in switches:
             found = [
                 pressure(
-                    question, price, baseline, divided=divided, on_success=on_success, draws=draws
+                    question, penalty, baseline, divided=divided, on_success=on_success, draws=draws
                 )
-                for price in PRICES
+                for penalty in LAMBDAS
             ]
             rows.append(
                 {
@@ -100,7 +100,7 @@ def measured(draws: int = 400) -> list[dict[str, Any]]:
                     "divided": divided,
                     "on_success": on_success,
                     "pressure": dict(
-                        zip(map(str, PRICES), np.round(found, 3).tolist(), strict=True)
+                        zip(map(str, LAMBDAS), np.round(found, 3).tolist(), strict=True)
                     ),
                 }
             )

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["mechanism", "data", "start", "measure", "train", "evaluate"]
+Kind = Literal["reward-ablation", "data", "start", "measure", "train", "evaluate"]
 # Expected minutes on two idle cores, and the limit in minutes: no method may train longer.
 MINUTES: dict[Kind, tuple[float, float]] = {
-    "mechanism": (0.5, 5.0),
+    "reward-ablation": (0.5, 5.0),
     "data": (0.2, 5.0),
     "start": (12.0, 40.0),
     "measure": (1.5, 10.0),

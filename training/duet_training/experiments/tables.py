@@ -169,9 +169,9 @@ def rates_table(results: Results) -> str:
 
 def pressure_table(results: Results) -> str:
     """Show the effect of a length penalty on a group of signals, by question and switches."""
-    if not (found := results.result("mechanism")):
+    if not (found := results.result("reward-ablation")):
         return ""
-    prices = ("0.0", "0.02", "0.2", "1.0")
+    lambdas = ("0.0", "0.02", "0.2", "1.0")
     names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
     rows = [
         [
@@ -179,12 +179,12 @@ def pressure_table(results: Results) -> str:
             names[row["baseline"]],
             "yes" if row["divided"] else "no",
             "on success" if row["on_success"] else "always",
-            *(f"{row['pressure'][price]:+.2f}" for price in prices),
+            *(f"{row['pressure'][penalty]:+.2f}" for penalty in lambdas),
         ]
         for row in found["pressure"]
     ]
     head = ["question", "r_m", "divided", "length paid"]
-    return markdown([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
+    return markdown([*head, *(f"lambda {float(penalty):g}" for penalty in lambdas)], rows)
 
 
 def curve_table(results: Results, runs: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The large model's reward for one signal: marginal utility minus the price of its length.
+"""The large model's reward for one signal: marginal utility minus the length penalty.
 
     R(z) = r_Mm(z) - [marginal] * r_m - lambda * |z| / B            (arXiv 2605.01111, M step)
 
@@ -64,15 +64,15 @@ def alone_reward(scores: Array, baseline: UtilityBaseline) -> Array:
     return np.broadcast_to(scores.mean(axis=(1, 2))[:, None], scores.shape[:2]).copy()
 
 
-def length_price(
-    lengths: Array, price: float, budget: float, guided: Array, *, on_success_only: bool
+def length_penalty(
+    lengths: Array, penalty: float, budget: float, guided: Array, *, on_success_only: bool
 ) -> Array:
     """lambda * |z| / B for lengths (Q, S) in tokens; in units of reward.
 
     With `on_success_only` an answer pays only if it is right, so that failing fast never pays: the
     mean over the signal's answers is then r_Mm * lambda * |z| / B, with `guided` = r_Mm (Q, S).
     """
-    cost = price * lengths / budget
+    cost = penalty * lengths / budget
     return cost * guided if on_success_only else cost
 
 
@@ -81,10 +81,10 @@ def reasoner_reward(
     alone: Array,
     lengths: Array,
     *,
-    price: float,
+    penalty: float,
     budget: float,
     on_success_only: bool = False,
 ) -> Array:
-    """R(z) before the KL term, (Q, S). `price` is lambda, `budget` is B in tokens."""
-    cost = length_price(lengths, price, budget, guided, on_success_only=on_success_only)
+    """R(z) before the KL term, (Q, S). `penalty` is lambda, `budget` is B in tokens."""
+    cost = length_penalty(lengths, penalty, budget, guided, on_success_only=on_success_only)
     return guided - alone - cost

@@ -8,7 +8,7 @@ ablations are `clip = None` (collapses late) and a constant lambda.
 
 
 def dual_ascent(
-    price: float,
+    penalty: float,
     mean_length: float,
     *,
     budget: float,
@@ -16,7 +16,7 @@ def dual_ascent(
     clip: tuple[float, float] | None = (0.0, 1.0),
 ) -> float:
     """Raise lambda if signals are longer than `budget` tokens in the mean, lower it if shorter."""
-    moved = price + rate * (mean_length / budget - 1.0)
+    moved = penalty + rate * (mean_length / budget - 1.0)
     if clip is None:
         return moved
     low, high = clip

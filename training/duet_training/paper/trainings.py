@@ -41,8 +41,11 @@ class PaperTraining:
         return self.at[-1]
 
 
-def _constant(price: float) -> tuple[str, ...]:
-    return ("objective.price.schedule=constant", f"objective.price.start={price:g}")
+def _constant(penalty: float) -> tuple[str, ...]:
+    return (
+        "objective.length_penalty.schedule=constant",
+        f"objective.length_penalty.start={penalty:g}",
+    )
 
 
 NO_MU, NO_KL = "objective.baseline=none", "objective.kl.coefficient=0"

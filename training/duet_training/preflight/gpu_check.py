@@ -30,7 +30,7 @@ _SIZES = (
     *("batch.questions=4", "batch.signals=4", "batch.answers=2", "batch.mini_batch=2"),
     *("data.max_prompt=200", "tokens.response=64", "tokens.answer=32", "tokens.decoder_prompt=512"),
     # A random model is never right: the length penalty alone makes rewards differ.
-    "objective.price.start=0.5",
+    "objective.length_penalty.start=0.5",
     "checks.on_disagreement=warn",
 )
 _PACKAGES = ("duet-training", "verl", "torch", "vllm", "flash-attn", "transformers", "ray")

@@ -15,7 +15,7 @@ from duet_training.release.stage import (
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
 # Role, data mixture, and the role's total steps at the end of that mixture.
-SUPERVISED = (
+SFT = (
     ("reasoner", "broad", 3400),
     ("reasoner", "terse", 4600),
     ("reasoner", "at-length", 5000),
@@ -38,7 +38,7 @@ JOINT = (
     "learning_rate.decoder=1e-4",
     "objective.budget=30",
     "objective.kl.coefficient=0.005",
-    "objective.price.rate=0.02",
+    "objective.length_penalty.rate=0.02",
     "objective.stop_at_end_of_reasoning=true",
     # Length is paid for by what was right, and advantages keep their size (EXPERIMENTS.md).
     "objective.length_on_success_only=true",
@@ -61,7 +61,7 @@ def make_plan(
     """
     wide, *others = HELD_OUT
     commands = [
-        *(_supervised(out, *lessons) for lessons in SUPERVISED),
+        *(_sft(out, *each) for each in SFT),
         *(_generated_problems(out, scope) for scope in HELD_OUT),
         ReleaseStage(
             "joint training",
@@ -105,15 +105,15 @@ def _evaluated(out: Path, method: str, name: str) -> Path:
     return out / "evaluations" / f"{method}@{name}.json"
 
 
-def _supervised(out: Path, role: str, lessons: str, steps: int) -> ReleaseStage:
+def _sft(out: Path, role: str, mixture: str, steps: int) -> ReleaseStage:
     return ReleaseStage(
-        f"supervised {role} {lessons}",
+        f"SFT {role} {mixture}",
         "duet_training sft scratch",
         (
-            *(str(out / "start"), "--size", "shipped", "--role", role),
-            *("--lessons", lessons, f"--{role}-steps", str(steps)),
+            *(str(out / "start"), "--size", "released", "--role", role),
+            *("--mixture", mixture, f"--{role}-steps", str(steps)),
         ),
-        out / "start" / f"{role}-{lessons}.done",
+        out / "start" / f"{role}-{mixture}.done",
     )
 
 

@@ -41,17 +41,17 @@ class StepResult:
 class Algorithm(Protocol):
     """A method with its models."""
 
-    priced: bool
+    uses_lambda: bool
     """Whether the method uses and updates the length penalty (lambda)."""
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+    def step(self, problems: list[Problem], step: int, penalty: float, clock: Clock) -> StepResult:
         """Sample answers to `problems` and update the models with them."""
 
 
 class DuetAlgorithm:
     """See `duet_training.rl.algorithms.Algorithm`."""
 
-    priced = True
+    uses_lambda = True
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class DuetAlgorithm:
             answers_alone=settings.objective.samples_alone,
         )
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+    def step(self, problems: list[Problem], step: int, penalty: float, clock: Clock) -> StepResult:
         """See `Algorithm`. The decoder learns first."""
         settings, batch = self._settings, self._settings.batch
         samples = self._sampler.draw(
@@ -95,7 +95,9 @@ class DuetAlgorithm:
                     each_answer=settings.objective.read is Read.PREFIX,
                 )
         metrics = update_decoder(self._policies["decoder"], samples, settings, clock)
-        update = update_reasoner(self._policies["reasoner"], samples, settings, price, clock, dense)
+        update = update_reasoner(
+            self._policies["reasoner"], samples, settings, penalty, clock, dense
+        )
         both = Update({**metrics, **update.metrics}, update.mean_length)
         return StepResult(both, float(samples.guided.mean()), self._examples(samples))
 
@@ -135,12 +137,14 @@ class SingleAlgorithm:
         self._reasoner, self._prompts = policies["reasoner"], prompts
         self._verifiers = verifiers
         self._sampling = settings.sampling(settings.tokens.response, prompts.end_of_text)
-        self.priced = baseline.priced
+        self.uses_lambda = baseline.uses_lambda
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+    def step(self, problems: list[Problem], step: int, penalty: float, clock: Clock) -> StepResult:
         """See `Algorithm`."""
         samples = self._draw(problems, step, clock)
-        update = update_alone(self._reasoner, samples, self._baseline, self._settings, price, clock)
+        update = update_alone(
+            self._reasoner, samples, self._baseline, self._settings, penalty, clock
+        )
         count, responses = self._settings.samples, samples.responses
         examples = _examples(count, self._prompts, samples, responses, samples.right)
         return StepResult(update, float(samples.right.mean()), examples)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from duet_training.objective.rewards import Array, length_price
+from duet_training.objective.rewards import Array, length_penalty
 from duet_training.settings.types import Count, NotNegative, Part, Whole
 
 
 @dataclass(frozen=True)
 class SingleModel:
-    """The large model alone under the joint method's length price.
+    """The large model alone under the joint method's length penalty.
 
         R(z) = r(z) - lambda * |z| / B            (arXiv 2605.01111, appendix D)
 
@@ -31,7 +31,7 @@ class SingleModel:
 
     """
 
-    priced: ClassVar[bool] = True
+    uses_lambda: ClassVar[bool] = True
 
     budget: float
     """B in tokens."""
@@ -42,10 +42,10 @@ class SingleModel:
         """See `Baseline`."""
         return None
 
-    def rewards(self, right: Array, lengths: Array, price: float) -> Array:
+    def rewards(self, right: Array, lengths: Array, penalty: float) -> Array:
         """See `Baseline`."""
         only = self.on_success_only
-        return right - length_price(lengths, price, self.budget, right, on_success_only=only)
+        return right - length_penalty(lengths, penalty, self.budget, right, on_success_only=only)
 
 
 class ThinkPrune(Part):
@@ -59,7 +59,7 @@ class ThinkPrune(Part):
     same first L_t tokens as cutting longer ones. There is no length penalty below the limit.
     """
 
-    priced: ClassVar[bool] = False
+    uses_lambda: ClassVar[bool] = False
 
     start: Count
     """The first limit in tokens."""
@@ -74,7 +74,7 @@ class ThinkPrune(Part):
         """See `Baseline`."""
         return max(self.floor, self.start - self.less * ((step - 1) // self.every))
 
-    def rewards(self, right: Array, lengths: Array, price: float) -> Array:
+    def rewards(self, right: Array, lengths: Array, penalty: float) -> Array:
         """See `Baseline`. `right` is of responses within the limit already."""
         return right.copy()
 
@@ -90,7 +90,7 @@ class LengthGrpo(Part):
     answer then earns as little as a wrong one, which `lgrpo.weight` below 1 avoids.
     """
 
-    priced: ClassVar[bool] = False
+    uses_lambda: ClassVar[bool] = False
 
     weight: NotNegative
     """Weight of the penalty; 1 in arXiv 2605.01111."""
@@ -99,7 +99,7 @@ class LengthGrpo(Part):
         """See `Baseline`."""
         return None
 
-    def rewards(self, right: Array, lengths: Array, price: float) -> Array:
+    def rewards(self, right: Array, lengths: Array, penalty: float) -> Array:
         """See `Baseline`."""
         longest = np.where(right > 0, lengths, 0.0).max(axis=1, keepdims=True)
         # A group without a right answer has none to compare with, and none that pays.
@@ -116,13 +116,13 @@ class Baseline(Protocol):
     """The reward of the reasoner's own answers."""
 
     @property
-    def priced(self) -> bool:
-        """Whether lambda (`objective.price`) takes part, and so whether it moves."""
+    def uses_lambda(self) -> bool:
+        """Whether lambda (`objective.length_penalty`) takes part, and so whether it moves."""
 
     def limit(self, step: int) -> int | None:
         """The most tokens that a response may have in a step (1, 2, ...); None: no other limit."""
 
-    def rewards(self, right: Array, lengths: Array, price: float) -> Array:
+    def rewards(self, right: Array, lengths: Array, penalty: float) -> Array:
         """R(z) before the KL term, (Q, S), from scores r and lengths |z|, both (Q, S)."""
 
 

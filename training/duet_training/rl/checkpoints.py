@@ -1,8 +1,8 @@
 """Checkpoints of a run: written atomically, and only read by the run that wrote them.
 
 `OUT/checkpoints/step_N/` holds `reasoner/`, `decoder/` (VERL's shards: weights, optimizer,
-schedule, random state) and `state.json` (step, price, settings, digest of the data). Data order and sampling seeds are
-functions of the run's seed and the step, so an exact resume needs nothing else.
+schedule, random state) and `state.json` (step, lambda, settings, digest of the data). Data order and
+sampling seeds are functions of the run's seed and the step, so an exact resume needs nothing else.
 """
 
 import shutil
@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from duet_contract.json_data import json_text, parse_json, read_json
 from duet_training.errors import CheckpointError, last_line
 from duet_training.files import steps_saved, write_json
+from duet_training.renamed import current_settings
 from duet_training.settings.run import CheckpointSettings
 from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.policy import Policy
@@ -26,7 +27,7 @@ class State:
 
     step: int
     """Number of finished steps."""
-    price: float
+    penalty: float
     """Length penalty (lambda) of the next step."""
 
 
@@ -57,7 +58,7 @@ class Checkpoints:
             partial.mkdir(parents=True)
             for name, policy in policies.items():
                 policy.save(partial / name, state.step)
-            content = {"step": state.step, "price": state.price, "settings": self.binding}
+            content = {"step": state.step, "lambda": state.penalty, "settings": self.binding}
             if self.data:
                 content["data"] = self.data
             write_json(partial / "state.json", content, indent=2)
@@ -91,8 +92,10 @@ class Checkpoints:
         directory = self.directory / f"step_{self.steps()[-1]}"
         try:
             content = read_json(directory / "state.json")
-            state = State(int(content["step"]), float(content["price"]))
-            theirs = content["settings"]
+            # "price": of an earlier version.
+            penalty = content["lambda"] if "lambda" in content else content["price"]
+            state = State(int(content["step"]), float(penalty))
+            theirs = current_settings(content["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
         ours = _flat(parse_json(json_text(self.binding)))

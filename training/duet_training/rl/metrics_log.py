@@ -47,7 +47,7 @@ class MetricsLog:
         rewards = {key: metrics.get(f"reward/{key}") for key in ("guided", "alone", "right")}
         parts += [f"{key} {value:.3f}" for key, value in rewards.items() if value is not None]
         parts.append(f"length {metrics['tokens/length']:.0f}")
-        parts.append(f"price {metrics['price']:.4f}")
+        parts.append(f"lambda {metrics['lambda']:.4f}")
         parts.append(f"kl {metrics['reasoner/kl']:.4f}")
         if "validation/accuracy" in metrics:
             parts.append(f"accuracy {metrics['validation/accuracy']:.3f}")

@@ -124,8 +124,10 @@ class Trainer:
             settings, pair, settings.policies, reference=reference
         )
         self._algorithm = self._make_algorithm()
-        # `objective.price` has no effect in a method without a length penalty.
-        self.state = State(0, settings.objective.price.start if self._algorithm.priced else 0.0)
+        # `objective.length_penalty` has no effect in a method without a length penalty.
+        self.state = State(
+            0, settings.objective.length_penalty.start if self._algorithm.uses_lambda else 0.0
+        )
         if found:
             self.state, directory = found
             load_policies(directory, self.policies)
@@ -187,8 +189,8 @@ class Trainer:
         """Run one step; return its metrics."""
         settings, step, clock = self.settings, self.state.step + 1, Clock()
         problems = problems_of_step(self.problems, step, settings.batch.questions, settings.seed)
-        done = self._algorithm.step(problems, step, self.state.price, clock)
-        metrics = {**done.update.metrics, "price": self.state.price}
+        done = self._algorithm.step(problems, step, self.state.penalty, clock)
+        metrics = {**done.update.metrics, "lambda": self.state.penalty}
         every = settings.validate_.every
         if self._held_out and (step % every == 0 or step == settings.steps):
             with clock("validation"):
@@ -198,10 +200,10 @@ class Trainer:
         metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, done.solved, step)
-        price = self.state.price
-        if self._algorithm.priced:
-            price = settings.objective.next_price(price, done.update.mean_length)
-        self.state = State(step, price)
+        penalty = self.state.penalty
+        if self._algorithm.uses_lambda:
+            penalty = settings.objective.next_penalty(penalty, done.update.mean_length)
+        self.state = State(step, penalty)
         if self._log:
             self._log.samples(step, done.examples)
             self._log.step(step, metrics)

@@ -87,7 +87,7 @@ def update_reasoner(
     reasoner: Policy,
     samples: Samples,
     settings: Settings,
-    price: float,
+    penalty: float,
     clock: Clock,
     dense: DenseScores | None = None,
 ) -> Update:
@@ -115,7 +115,7 @@ def update_reasoner(
         guided,
         alone,
         lengths,
-        price=price,
+        penalty=penalty,
         budget=objective.budget,
         on_success_only=objective.length_on_success_only,
     )
@@ -145,7 +145,7 @@ def update_alone(
     samples: OwnAnswers,
     baseline: Baseline,
     settings: Settings,
-    price: float,
+    penalty: float,
     clock: Clock,
 ) -> Update:
     """A baseline's step: maximise E[R(z) - beta KL] with its reward of the model's own answers."""
@@ -153,7 +153,7 @@ def update_alone(
     lengths = signal_lengths(
         [response.tokens for response in responses], samples.signals, settings.objective.counted
     ).reshape(samples.right.shape)
-    rewards = baseline.rewards(samples.right, lengths, price)
+    rewards = baseline.rewards(samples.right, lengths, penalty)
     metrics = {
         "reward/right": float(samples.right.mean()),
         **_update(reasoner, samples.prompts, responses, rewards, settings, clock),

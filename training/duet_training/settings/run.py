@@ -138,7 +138,7 @@ class Kl(Part):
     """VERL's estimator."""
 
 
-class Price(Part):
+class LengthPenalty(Part):
     """Length penalty (lambda): start value and schedule (`duet_training.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
@@ -186,7 +186,7 @@ class Objective(Part):
     """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`."""
     kl: Kl
     """KL penalty of the reasoner."""
-    price: Price
+    length_penalty: LengthPenalty
     """Length penalty (lambda)."""
 
     @model_validator(mode="after")
@@ -202,12 +202,12 @@ class Objective(Part):
         """Whether answers without a signal are sampled: for r_m, or for the decoder."""
         return self.reward == "sampled" or self.decoder_learns_from == "guided_and_alone"
 
-    def next_price(self, price: float, mean_length: float) -> float:
+    def next_penalty(self, penalty: float, mean_length: float) -> float:
         """Compute the next step's length penalty from this one's and the mean |z| in tokens."""
-        if self.price.schedule == "constant":
-            return price
-        rate, clip = self.price.rate, self.price.clip
-        return dual_ascent(price, mean_length, budget=self.budget, rate=rate, clip=clip)
+        if self.length_penalty.schedule == "constant":
+            return penalty
+        rate, clip = self.length_penalty.rate, self.length_penalty.clip
+        return dual_ascent(penalty, mean_length, budget=self.budget, rate=rate, clip=clip)
 
 
 class Validation(Part):
@@ -369,9 +369,9 @@ class Settings(Part):
     def _check(self) -> Self:
         if self.method not in self.methods:
             raise ValueError(f"method={self.method} is not one of {', '.join(self.methods)}")
-        clip = self.objective.price.clip
+        clip = self.objective.length_penalty.clip
         if clip and clip[0] > clip[1]:
-            raise ValueError("objective.price.clip must be [low, high]")
+            raise ValueError("objective.length_penalty.clip must be [low, high]")
         if self.trains:
             self._check_batch()
             self._check_sampling()

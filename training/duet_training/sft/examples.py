@@ -26,7 +26,7 @@ DRILL = "Practise."
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Mixture:
     """A data mixture."""
 
     drills: float
@@ -41,8 +41,8 @@ class Lessons:
 
 # Most of the decoder's first examples have no signal: it learns quickly to read signals, and its
 # own knowledge shortens them.
-BROAD = Lessons(0.4, traces.REASONER, 0.62, traces.READ)
-LESSONS = {
+BROAD = Mixture(0.4, traces.REASONER, 0.62, traces.READ)
+MIXTURES = {
     "broad": BROAD,
     # Then: once it can add, what a reasoner still lacks is which numbers to take in a chain of bare
     # equations, where no sentence between them says so; and a decoder the few misread ones.
@@ -73,9 +73,9 @@ class Example:
 class Teacher:
     """Makes examples from stories of a scope's training split."""
 
-    def __init__(self, pair: Pair, scope: Scope, lessons: str = "broad") -> None:
+    def __init__(self, pair: Pair, scope: Scope, mixture: str = "broad") -> None:
         self._prompts, self._scope = PairPrompts(pair), scope
-        self._lessons = LESSONS[lessons]
+        self._mixture = MIXTURES[mixture]
         self._text = HubTokenizer.from_directory(pair.reasoner.path)
         self._end = self._text.encode_template(pair.reasoner.end_of_text[0])
         self._end_of_reasoning = self._text.encode_template(pair.reasoner.end_of_reasoning)
@@ -87,14 +87,14 @@ class Teacher:
             return [self.decoder(next(drawn), rng) for _ in range(count)]
         return [
             self.drill([next(drawn) for _ in range(DRILLED)])
-            if rng.random() < self._lessons.drills
+            if rng.random() < self._mixture.drills
             else self.reasoner(next(drawn), rng)
             for _ in range(count)
         ]
 
     def reasoner(self, story: Story, rng: random.Random) -> Example:
         """Make an example of reasoning in a drawn style, its end token, and the answer."""
-        style, question = traces.draw_style(rng, self._lessons.styles), story.question
+        style, question = traces.draw_style(rng, self._mixture.styles), story.question
         if rng.random() < NOTED:
             style, question = traces.PROSE, f"{question} {NOTE}"
         thought = self._text.encode_text(traces.trace(story, style))
@@ -116,13 +116,13 @@ class Teacher:
     def decoder(self, story: Story, rng: random.Random) -> Example:
         """Make an example of the answer, after no, an empty, a truncated or a whole signal."""
         dice, question = rng.random(), story.question
-        alone = self._lessons.alone
+        alone = self._mixture.alone
         if dice < alone:
             prompt = self._prompts.alone(question)
         elif dice < alone + EMPTY:
             prompt = self._prompts.guided(question, [])
         else:
-            style = traces.draw_style(rng, self._lessons.read)
+            style = traces.draw_style(rng, self._mixture.read)
             early = dice < alone + EMPTY + SHORTENED
             signal = traces.shortened(story, style, rng) if early else traces.trace(story, style)
             prompt = self._prompts.guided(question, self._text.encode_text(signal))

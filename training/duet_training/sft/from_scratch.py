@@ -45,5 +45,5 @@ def train(arguments: SimpleNamespace) -> int:
         )
         return Student(paths[role], state_file(out, role), plan)
 
-    teacher = Teacher(pair, SCOPES[scope_name], arguments.lessons)
+    teacher = Teacher(pair, SCOPES[scope_name], arguments.mixture)
     return train_both(arguments, teacher.examples, student, until, paths)

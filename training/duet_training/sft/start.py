@@ -58,7 +58,7 @@ class Size:
 SIZES = {
     "tiny": Size(Shape(64, 2, 128, 32), Shape(32, 1, 64, 32), 1024, "easy", 1000),
     "small": Size(Shape(192, 4, 512), Shape(96, 3, 256, 32), 1024, "easy"),
-    "shipped": Size(Shape(256, 6, 768), Shape(192, 4, 512), 2048, "wide"),
+    "released": Size(Shape(256, 6, 768), Shape(192, 4, 512), 2048, "wide"),
 }
 
 

@@ -15,7 +15,7 @@ SHOWN = {
     "validation/accuracy": "accuracy (validation)",
     "tokens/length": "length |z|",
     "ipt": "IPT (validation)",
-    "price": "lambda",
+    "lambda": "lambda",
     "reward/guided": "r_Mm",
     "reward/alone": "r_m",
     "reasoner/kl": "KL",

@@ -10,6 +10,7 @@ from duet_training.data.rows import paths_of, read_rows
 from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
 from duet_training.files import steps_saved
+from duet_training.renamed import current_metrics, current_settings
 from duet_training.rl.metrics_log import read_metrics_log
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
@@ -92,14 +93,14 @@ class Run:
 
 def variant_of(objective: Mapping[str, Any]) -> str:
     """Name the run's changes to the method's defaults; "default" without changes."""
-    price = objective["price"]
-    constant = price["schedule"] == "constant"
+    penalty = objective["length_penalty"]
+    constant = penalty["schedule"] == "constant"
     switches = {
         "no-mu": objective["baseline"] == "none",
         "shared-r_m": objective["baseline"] == "per_question",
-        "no-penalty": constant and price["start"] == 0,
-        "constant": constant and price["start"] != 0,
-        "no-clip": not constant and price["clip"] is None,
+        "no-penalty": constant and penalty["start"] == 0,
+        "constant": constant and penalty["start"] != 0,
+        "no-clip": not constant and penalty["clip"] is None,
         "no-kl": objective["kl"]["coefficient"] == 0,
         "fixed-m": not objective["train_decoder"],
         "m-learns-alone": objective["decoder_learns_from"] == "guided_and_alone",
@@ -198,18 +199,18 @@ def _step(checkpoint: Path) -> int | None:
 def _training(checkpoint: Path) -> Training | None:
     """Read a checkpoint's `state.json`; return None if the file is missing."""
     try:
-        content = read_json(checkpoint / "state.json")["settings"]
+        content = current_settings(read_json(checkpoint / "state.json")["settings"])
     except (OSError, ValueError, KeyError):
         return None
     objective = content["objective"]
-    price = objective["price"]
+    penalty = objective["length_penalty"]
     return Training(
         run=checkpoint.parent.parent,
         data=_source(paths_of(content["data"]["train"])),
         seed=int(content["seed"]),
         variant=variant_of(objective),
         budget=float(objective["budget"]),
-        constant=float(price["start"]) if price["schedule"] == "constant" else None,
+        constant=float(penalty["start"]) if penalty["schedule"] == "constant" else None,
     )
 
 
@@ -231,7 +232,7 @@ def read_run(directory: Path) -> Run:
     Raises:
         DataError: The metrics cannot be read.
     """
-    rows = read_metrics_log(directory / "metrics.jsonl")
+    rows = [current_metrics(row) for row in read_metrics_log(directory / "metrics.jsonl")]
     training, method = None, "duet"
     if steps := steps_saved(directory / "checkpoints"):
         last = directory / "checkpoints" / f"step_{steps[-1]}"
