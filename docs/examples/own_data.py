@@ -26,10 +26,10 @@ if code := subprocess.run([*bench, "--concurrency", "1"], check=False).returncod
     sys.exit(code)
 
 report = json.loads((out / "report.json").read_text("utf-8"))
-for cell in report["cells"]:
-    accuracy, tokens = cell["accuracy"]["value"], cell["metrics"]["large_tokens"]["mean"]
-    seconds = cell["metrics"]["total_ms"]["p50"] / 1000
+for measured in report["conditions"]:
+    accuracy, tokens = measured["accuracy"]["value"], measured["metrics"]["large_tokens"]["mean"]
+    seconds = measured["metrics"]["total_ms"]["p50"] / 1000
     print(
-        f"{cell['cell']['mode']}: {accuracy:.0%} right, {tokens:.0f} large-model tokens, {seconds:.2f} s"
+        f"{measured['condition']['mode']}: {accuracy:.0%} right, {tokens:.0f} large-model tokens, {seconds:.2f} s"
     )
 print(f"the whole report: {out / 'report.html'}")

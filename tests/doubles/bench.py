@@ -30,8 +30,8 @@ if told.get("hang"):
     time.sleep(60)
 if "dies" in told: sys.exit("duet-bench: " + told["dies"])
 asked = told.get("asked", count)
-def cell(mode):
-    return {"cell": {"mode": mode, "streams": int(given("--concurrency"))}, "asked": asked,
+def condition(mode):
+    return {"condition": {"mode": mode, "streams": int(given("--concurrency"))}, "asked": asked,
             "answered": asked - told.get("failed", 0), "failures": {"refused": told["failed"]}
             if told.get("failed") else {}, "complete": asked >= count, "seconds": 1.0
             if mode == "duet" else 4.0, "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95},
@@ -41,14 +41,14 @@ def cell(mode):
 report = {"pair": pathlib.Path(given("--pair")).name + "@1.0.0",
           "machine": {"cpu": "abacus", "cores": 2},
           "settings": {"engine_flags": args[args.index("--") + 1:]},
-          "cells": [cell(mode) for mode in given("--modes").split(",")]}
+          "conditions": [condition(mode) for mode in given("--modes").split(",")]}
 if "partial" in told: report["partial"] = told["partial"]
 lines = [json.loads(line) for line in open(given("--data")) if line.strip()][:asked]
 with (out / "questions.jsonl").open("w") as file:
     for mode in given("--modes").split(","):
         name = (mode + "@64" if mode == "duet" else mode) + "/none/1 at once"
         for number, line in enumerate(lines, 1):
-            row = {"cell": name, "id": str(line.get("id", number)), "signal": "a-b",
+            row = {"condition": name, "id": str(line.get("id", number)), "signal": "a-b",
                    "correct": number % 10 > 0}
             file.write(json.dumps(row) + "\\n")
 (out / "report.json").write_text(json.dumps(report))

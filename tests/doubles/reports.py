@@ -3,19 +3,19 @@
 from typing import Any
 
 from duet_tools.report.build import link_facts, with_comparisons
-from duet_tools.report.summary import summarise_cell
-from duet_tools.results.cells import Cell
+from duet_tools.report.summary import summarise_condition
+from duet_tools.results.conditions import Condition
 from duet_tools.results.figures import Machine
 from duet_tools.results.record import Record
-from duet_tools.results.report import CellReport, Report
+from duet_tools.results.report import ConditionReport, Report
 from duet_tools.results.settings import RunSettings
 
-SPLIT = Cell(mode="duet", link="4g", budget=32, streams=1)
-LARGE = Cell(mode="large-alone", link="4g", streams=1)
-ALONE = Cell(mode="device-alone", link="none", streams=1)
+SPLIT = Condition(mode="duet", link="4g", budget=32, streams=1)
+LARGE = Condition(mode="large-alone", link="4g", streams=1)
+ALONE = Condition(mode="device-alone", link="none", streams=1)
 
 
-def records(cell: Cell, count: int = 20, **changes: Any) -> list[Record]:
+def records(condition: Condition, count: int = 20, **changes: Any) -> list[Record]:
     """Questions that take longer one after the other; values may be functions of the place."""
     given: dict[str, Any] = {
         "signal_tokens": 10, "answer_tokens": 5, "large_tokens": 10, "connect_ms": 70.0,
@@ -27,7 +27,7 @@ def records(cell: Cell, count: int = 20, **changes: Any) -> list[Record]:
     }  # fmt: skip
     return [
         Record(
-            cell=cell.id,
+            condition=condition.id,
             id=f"q{i}",
             index=i,
             **{name: v(i) if callable(v) else v for name, v in given.items()},
@@ -36,8 +36,10 @@ def records(cell: Cell, count: int = 20, **changes: Any) -> list[Record]:
     ]
 
 
-def summary(cell: Cell, found: list[Record], **more: Any) -> CellReport:
-    return summarise_cell(cell, found, more.pop("questions", len(found)), 10.0, {}, **more)
+def summary(condition: Condition, found: list[Record], **more: Any) -> ConditionReport:
+    return summarise_condition(
+        condition, found, more.pop("questions", len(found)), 10.0, {}, **more
+    )
 
 
 def large_records(count: int = 20) -> list[Record]:
@@ -49,7 +51,7 @@ def large_records(count: int = 20) -> list[Record]:
     )  # fmt: skip
 
 
-def report(*cells: CellReport, data: str = "0", **changes: Any) -> Report:
+def report(*conditions: ConditionReport, data: str = "0", **changes: Any) -> Report:
     settings = RunSettings(
         pair="p@1.0.0", data="d.jsonl", data_sha256=data, questions=20, modes=("duet",),
         links=("4g",), profile="synchronous", streams=(1,), rates=(), budgets=(32,),
@@ -62,7 +64,7 @@ def report(*cells: CellReport, data: str = "0", **changes: Any) -> Report:
     given = {
         "pair": "p@1.0.0", "date": "2026-01-02", "command": "duet-bench split",
         "machine": machine, "settings": settings, "links": (link_facts("4g"),),
-        "cells": [with_comparisons(cell, cells) for cell in cells],
+        "conditions": [with_comparisons(condition, conditions) for condition in conditions],
         **changes,
     }  # fmt: skip
     return Report.model_validate(given)

@@ -81,16 +81,18 @@ SPLIT_MS = {
 
 
 def measured(**changes: object) -> Report:
-    """Two cells of the split, at one stream and at eight, and the large model alone."""
+    """Two conditions of the split, at one stream and at eight, and the large model alone."""
     given = {**SPLIT_MS, "signal_tokens": 40, "answer_tokens": 10, "wire_up": 500, **changes}
-    cells = []
+    conditions = []
     for streams, step_ms in ((1, given["cloud_step_ms"]), (8, 40.0)):
-        cell = SPLIT.model_copy(update={"link": "none", "streams": streams})
+        condition = SPLIT.model_copy(update={"link": "none", "streams": streams})
         more = {**given, "cloud_step_ms": step_ms, "wire_down": 200}
-        cells.append(summary(cell, records(cell, 2, **more, large_tokens=lambda i: 32 + 16 * i)))
+        conditions.append(
+            summary(condition, records(condition, 2, **more, large_tokens=lambda i: 32 + 16 * i))
+        )
     alone = LARGE.model_copy(update={"link": "none"})
     found = records(alone, 2, large_tokens=90, wire_up=700, wire_down=9000)
-    return reported(*cells, summary(alone, found))
+    return reported(*conditions, summary(alone, found))
 
 
 def test_costs_are_made_from_a_report() -> None:
@@ -124,7 +126,7 @@ def test_costs_are_made_from_a_report_as_it_is_written(tmp_path: Path, whole: bo
 
 
 def test_a_report_without_the_split_is_refused() -> None:
-    with pytest.raises(UsageProblem, match="no cell of duet over link none at one stream"):
+    with pytest.raises(UsageProblem, match="no condition of duet over link none at one stream"):
         costs_from_report(reported(summary(SPLIT, records(SPLIT))))
 
 

@@ -100,7 +100,7 @@ def test_text_is_shown_as_it_is(text: str) -> None:
     ],
     ids=["report", "results", "measured", "timeline", "costs"],
 )
-@pytest.mark.parametrize("text", ["[" * 200_000, "NaN", '{"cells": 3}'])
+@pytest.mark.parametrize("text", ["[" * 200_000, "NaN", '{"conditions": 3}'])
 def test_a_file_that_is_nested_too_deeply_or_no_json_is_refused_in_one_line(
     read: object, text: str, tmp_path: Path
 ) -> None:

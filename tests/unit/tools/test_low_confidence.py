@@ -1,4 +1,4 @@
-"""Answers that the device marked: told of each question, counted for each cell."""
+"""Answers that the device marked: told of each question, counted for each condition."""
 
 import csv
 import json
@@ -12,7 +12,11 @@ from tests.doubles.reports import LARGE, SPLIT, large_records, records, report, 
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 from tests.doubles.split_bench import Bench
 
-DEVICE_CELLS = ("device-alone/none/1 at once", "duet@16/none/1 at once", "duet@16/none/3 at once")
+DEVICE_CONDITIONS = (
+    "device-alone/none/1 at once",
+    "duet@16/none/1 at once",
+    "duet@16/none/3 at once",
+)
 
 
 def name_threshold(bench: Bench, confidence: float) -> None:
@@ -41,23 +45,26 @@ def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
     bench.decoder.sure = sure
     modes = "duet,device-alone,large-alone"
     found = run(bench, service, "--modes", modes, "--openai", completions.address)
-    for cell in DEVICE_CELLS:
-        told = {each.id: each.low_confidence for each in found if each.cell == cell}
-        assert told == {f"q{i}": i < 2 for i in range(6)}, cell
-    assert {each.device for each in found if each.cell.startswith("duet")} == {"live", "replayed"}
-    assert {each.low_confidence for each in found if each.cell.startswith("large")} == {None}
+    for condition in DEVICE_CONDITIONS:
+        told = {each.id: each.low_confidence for each in found if each.condition == condition}
+        assert told == {f"q{i}": i < 2 for i in range(6)}, condition
+    assert {each.device for each in found if each.condition.startswith("duet")} == {
+        "live",
+        "replayed",
+    }
+    assert {each.low_confidence for each in found if each.condition.startswith("large")} == {None}
 
     # The first question's answer is wrong.
-    cells = {cell.id: cell.marked_low for cell in bench.report.cells}
+    conditions = {condition.id: condition.marked_low for condition in bench.report.conditions}
     counted = MarkedLow(right=5, right_marked=1, wrong=1, wrong_marked=1)
-    assert {cells[cell] for cell in DEVICE_CELLS} == {counted}
-    assert cells["large-alone/none/1 at once"] is None
+    assert {conditions[condition] for condition in DEVICE_CONDITIONS} == {counted}
+    assert conditions["large-alone/none/1 at once"] is None
     said = "20% of 5 / 100% of 1"
     for name in ("report.md", "report.html"):
-        # Once for each cell that a device answered.
-        assert (bench.out / name).read_text("utf-8").count(said) == len(DEVICE_CELLS)
+        # Once for each condition that a device answered.
+        assert (bench.out / name).read_text("utf-8").count(said) == len(DEVICE_CONDITIONS)
     with (bench.out / "questions.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["cell"] == DEVICE_CELLS[0]]
+        rows = [row for row in csv.DictReader(file) if row["condition"] == DEVICE_CONDITIONS[0]]
     assert [row["low_confidence"] for row in rows] == ["True", "True"] + ["False"] * 4
 
 
@@ -65,7 +72,7 @@ def test_a_pair_without_a_threshold_marks_nothing(bench: Bench, service: Scripte
     bench.decoder.sure = sure
     found = run(bench, service, "--modes", "duet,device-alone")
     assert {each.low_confidence for each in found} == {None}
-    assert all(cell.marked_low is None for cell in bench.report.cells)
+    assert all(condition.marked_low is None for condition in bench.report.conditions)
     assert "marked low" not in (bench.out / "report.md").read_text("utf-8")
 
 
@@ -85,11 +92,11 @@ def test_only_answers_that_a_device_judged_are_counted() -> None:
 def test_a_report_without_the_counts_is_read_and_compared(tmp_path: Path) -> None:
     new = report(summary(SPLIT, records(SPLIT, low_confidence=False)))
     data = json.loads(new.to_json())
-    assert data["cells"][0].pop("marked_low") == {
+    assert data["conditions"][0].pop("marked_low") == {
         "right": 20, "right_marked": 0, "wrong": 0, "wrong_marked": 0,
     }  # fmt: skip
     path = tmp_path / "report.json"
     path.write_text(json.dumps(data), "utf-8")
     old = Report.read(path)
-    assert old.cells[0].marked_low is None
+    assert old.conditions[0].marked_low is None
     assert {each.verdict for each in compare(old, new)} == {"noise"}

@@ -30,14 +30,14 @@ def test_failures_count_as_asked_and_as_wrong() -> None:
     found = records(SPLIT, 8)
     found[3].status = found[4].status = "busy"
     found[5].status = "deadline"
-    cell = summary(SPLIT, found)
-    assert (cell.asked, cell.answered) == (8, 5)
-    assert cell.failures == {"busy": 2, "deadline": 1}
-    assert cell.accuracy
-    assert cell.accuracy.value == 5 / 8
-    assert cell.metrics["total_ms"].count == 5
-    assert cell.series["total_ms"][3] is None
-    assert cell.series["correct"][3] == 0.0
+    measured = summary(SPLIT, found)
+    assert (measured.asked, measured.answered) == (8, 5)
+    assert measured.failures == {"busy": 2, "deadline": 1}
+    assert measured.accuracy
+    assert measured.accuracy.value == 5 / 8
+    assert measured.metrics["total_ms"].count == 5
+    assert measured.series["total_ms"][3] is None
+    assert measured.series["correct"][3] == 0.0
 
 
 def test_goodput_counts_what_reaches_every_objective() -> None:
@@ -45,15 +45,15 @@ def test_goodput_counts_what_reaches_every_objective() -> None:
         Objective(metric="total_ms", most=604.0),
         Objective(metric="first_answer_ms", most=1000.0),
     )
-    cell = summary(SPLIT, records(SPLIT), objectives=objectives)
-    assert cell.goodput_per_s == pytest.approx(5 / 10)
-    assert cell.answers_per_s == pytest.approx(20 / 10)
+    measured = summary(SPLIT, records(SPLIT), objectives=objectives)
+    assert measured.goodput_per_s == pytest.approx(5 / 10)
+    assert measured.answers_per_s == pytest.approx(20 / 10)
     assert summary(SPLIT, records(SPLIT)).goodput_per_s is None
 
 
 def test_ipt_is_accuracy_by_the_large_models_tokens() -> None:
-    cell = summary(SPLIT, records(SPLIT, correct=lambda i: i < 10))
-    assert cell.ipt == pytest.approx(1000 * 0.5 / 10)
+    measured = summary(SPLIT, records(SPLIT, correct=lambda i: i < 10))
+    assert measured.ipt == pytest.approx(1000 * 0.5 / 10)
     assert summary(ALONE, records(ALONE, large_tokens=0)).ipt is None
 
 
@@ -70,8 +70,8 @@ def test_the_host_is_busy_while_at_least_one_question_is_in_the_cloud() -> None:
 def test_cost_is_that_of_right_answers_at_the_prices_given() -> None:
     found = records(SPLIT, 10, correct=lambda i: i < 4)
     prices = Prices(host_hour=3600.0, million_tokens=1e6, gib=2.0**30)
-    cell = summary(SPLIT, found, prices=prices)
-    assert cell.cost_per_correct == pytest.approx((10 * 0.4 + 10 * 10 + 10 * 700) / 4)
+    measured = summary(SPLIT, found, prices=prices)
+    assert measured.cost_per_correct == pytest.approx((10 * 0.4 + 10 * 10 + 10 * 700) / 4)
     assert summary(SPLIT, found).cost_per_correct is None
     none_right = records(SPLIT, 3, correct=False)
     assert summary(SPLIT, none_right, prices=prices).cost_per_correct is None
@@ -98,12 +98,12 @@ def test_break_even_of_answers_that_were_all_cut_at_the_limit() -> None:
 
 
 def test_a_verdict_for_each_alternative() -> None:
-    cells = [
+    conditions = [
         summary(SPLIT, records(SPLIT)),
         summary(LARGE, large_records()),
         summary(ALONE, records(ALONE, large_tokens=0, total_ms=300.0)),
     ]
-    large, alone = verdicts(report(*cells))
+    large, alone = verdicts(report(*conditions))
     assert large.startswith(
         "duet @32 against the large model alone: slower, median 0.61 s against 0.59 s; 80% fewer "
         "large tokens; accuracy +50.0 points (+"
@@ -116,30 +116,30 @@ def test_a_verdict_for_each_alternative() -> None:
 
 
 def test_a_verdict_over_several_links_says_on_how_many_and_how_much() -> None:
-    cells = []
+    conditions = []
     for link, split_ms in (("4g", 295.0), ("wifi", 1190.0)):
-        mine, theirs = (cell.model_copy(update={"link": link}) for cell in (SPLIT, LARGE))
-        cells.append(summary(mine, records(mine, total_ms=split_ms)))
-        cells.append(summary(theirs, large_records()))
-    cells[1::2] = [
-        cell.model_copy(update={"cell": LARGE.model_copy(update={"link": link})})
-        for cell, link in zip(cells[1::2], ("4g", "wifi"), strict=True)
+        mine, theirs = (measured.model_copy(update={"link": link}) for measured in (SPLIT, LARGE))
+        conditions.append(summary(mine, records(mine, total_ms=split_ms)))
+        conditions.append(summary(theirs, large_records()))
+    conditions[1::2] = [
+        measured.model_copy(update={"condition": LARGE.model_copy(update={"link": link})})
+        for measured, link in zip(conditions[1::2], ("4g", "wifi"), strict=True)
     ]
-    cells[3] = cells[3].model_copy(
-        update={"metrics": {**cells[3].metrics, "total_ms": percentiles([596.0] * 9)}}
+    conditions[3] = conditions[3].model_copy(
+        update={"metrics": {**conditions[3].metrics, "total_ms": percentiles([596.0] * 9)}}
     )
-    (said,) = verdicts(report(*cells))
+    (said,) = verdicts(report(*conditions))
     assert "faster on 1 of 2 links (0.50x to 2.00x the time)" in said
 
 
 def test_the_most_accurate_budget_speaks_for_the_split() -> None:
     good = SPLIT.model_copy(update={"budget": 128})
-    cells = [
+    conditions = [
         summary(SPLIT, records(SPLIT, correct=False)),
         summary(good, records(good)),
         summary(LARGE, large_records()),
     ]
-    (said,) = verdicts(report(*cells))
+    (said,) = verdicts(report(*conditions))
     assert said.startswith("duet @128 against")
 
 
@@ -147,23 +147,24 @@ def test_verdicts_need_no_values_of_questions() -> None:
     whole = report(summary(SPLIT, records(SPLIT)), summary(LARGE, large_records()))
     assert verdicts(whole.without_series()) == verdicts(whole)
     bare = [
-        cell.model_copy(update={"accuracy_gaps": None}) for cell in whole.without_series().cells
+        measured.model_copy(update={"accuracy_gaps": None})
+        for measured in whole.without_series().conditions
     ]
-    (said,) = verdicts(whole.model_copy(update={"cells": tuple(bare)}))
+    (said,) = verdicts(whole.model_copy(update={"conditions": tuple(bare)}))
     # Of two shares that are known without their questions: Newcombe's interval.
     assert "accuracy +50.0 points (+" in said
 
 
 def test_what_the_large_model_needed_before_its_training_is_said() -> None:
-    cells = [summary(SPLIT, records(SPLIT)), summary(LARGE, large_records())]
+    conditions = [summary(SPLIT, records(SPLIT)), summary(LARGE, large_records())]
     before = Untrained(data="d", tokens=106, accuracy=0.95)
-    note = break_even_note(report(*cells, untrained=before))
+    note = break_even_note(report(*conditions, untrained=before))
     assert note.endswith(
         "Here it needed 50 (median). Before its training for the split it needed 106 on d "
         "(95% right)."
     )
-    assert "Before" not in break_even_note(report(*cells))
-    head, rows = break_even_table(report(*cells))
+    assert "Before" not in break_even_note(report(*conditions))
+    head, rows = break_even_table(report(*conditions))
     assert (head, rows) == (["link", "duet @32, 1 at once"], [["4g", "51"]])
 
 
@@ -194,13 +195,13 @@ def test_comparing_tells_a_difference_from_noise() -> None:
 
 
 def test_comparing_few_questions_gives_no_verdict() -> None:
-    cell = summary(SPLIT, records(SPLIT, 3))
-    assert {each.verdict for each in compare(report(cell), report(cell))} == {"too few"}
+    measured = summary(SPLIT, records(SPLIT, 3))
+    assert {each.verdict for each in compare(report(measured), report(measured))} == {"too few"}
 
 
 def test_nothing_against_nothing_is_no_difference() -> None:
-    cell = summary(ALONE, records(ALONE, large_tokens=0))
-    found = {each.metric: each for each in compare(report(cell), report(cell))}
+    measured = summary(ALONE, records(ALONE, large_tokens=0))
+    found = {each.metric: each for each in compare(report(measured), report(measured))}
     assert found["large_tokens"].verdict == "noise"
     assert found["large_tokens"].interval is None
 
@@ -213,7 +214,7 @@ def test_comparing_pairs_the_questions_that_both_answered() -> None:
     assert (questions["total_ms"], questions["correct"]) == (9, 10)
 
 
-def test_reports_without_a_cell_in_common_are_refused() -> None:
+def test_reports_without_a_condition_in_common_are_refused() -> None:
     split, large = summary(SPLIT, records(SPLIT)), summary(LARGE, large_records())
     with pytest.raises(UsageProblem, match="no mode, link and load in common"):
         compare(report(split), report(large))

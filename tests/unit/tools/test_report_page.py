@@ -27,17 +27,17 @@ from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, r
 @pytest.fixture(scope="module")
 def full() -> Report:
     """A report that has everything to be drawn."""
-    cells = []
+    conditions = []
     split = records(SPLIT, low_confidence=lambda i: i == 0)
     for link in ("4g", "satellite"):
         for streams in (1, 8):
-            for cell, found in ((SPLIT, split), (LARGE, large_records())):
-                cells.append(
-                    summary(cell.model_copy(update={"link": link, "streams": streams}), found)
+            for measured, found in ((SPLIT, split), (LARGE, large_records())):
+                conditions.append(
+                    summary(measured.model_copy(update={"link": link, "streams": streams}), found)
                 )
-    cells.append(summary(ALONE, records(ALONE, large_tokens=0)))
+    conditions.append(summary(ALONE, records(ALONE, large_tokens=0)))
     return report(
-        *cells,
+        *conditions,
         links=(link_facts("4g"), link_facts("satellite")),
         bytes_per_token={"token ids": 4.1, "text": 6.2, "server-sent events": 248.0},
         waterfall=waterfall(records(SPLIT), {"4g": 70.0}),
@@ -54,8 +54,8 @@ def test_a_report_survives_writing_and_reading(full: Report, tmp_path: Path) -> 
     path = tmp_path / "report.json"
     path.write_text(full.to_json(), "utf-8")
     assert Report.read(path).to_json() == full.to_json()
-    # A series of a cell is one line, not one line a question.
-    assert len(full.to_json().splitlines()) < 150 * len(full.cells)
+    # A series of a condition is one line, not one line a question.
+    assert len(full.to_json().splitlines()) < 150 * len(full.conditions)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_figures_of_the_other_benchmarks_are_shown(full: Report, results: Result
     assert "Throughput, 1 stream" in text
 
 
-def test_markdown_has_a_row_a_cell(full: Report) -> None:
+def test_markdown_has_a_row_a_condition(full: Report) -> None:
     lines = as_markdown(full).splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("| mode"))
-    rows = lines[head + 2 : head + 2 + len(full.cells)]
+    rows = lines[head + 2 : head + 2 + len(full.conditions)]
     assert {line.count("|") for line in [lines[head], *rows]} == {lines[head].count("|")}
     assert rows[0].startswith("| duet @32 | 4g | 1 at once | 20 of 20 | 100% (84% to 100%) | 10 |")
 
@@ -183,15 +183,17 @@ def test_every_name_on_the_page_has_a_meaning(full: Report, html: str) -> None:
     assert set(METRICS) == set(get_args(Metric))
     meanings = html.split("What the names mean")[1]
     heads = {name for columns in (MAIN, EFFICIENCY) for name in table(columns, full)[0]}
-    for name in (*heads, *METRICS, *{cell.cell.mode for cell in full.cells}):
+    for name in (*heads, *METRICS, *{measured.condition.mode for measured in full.conditions}):
         assert f"<td>{name}</td>" in meanings, name
 
 
 def test_energy_is_shown_where_it_was_read(full: Report) -> None:
     # RAPL's psys holds the packages, too.
     joules = {"package-0": 90.0, "gpu-0": 10.0, "psys": 500.0}
-    cells = [cell.model_copy(update={"joules": joules}) for cell in full.cells[:1]]
-    shown = full.model_copy(update={"cells": (*cells, *full.cells[1:])})
+    conditions = [
+        measured.model_copy(update={"joules": joules}) for measured in full.conditions[:1]
+    ]
+    shown = full.model_copy(update={"conditions": (*conditions, *full.conditions[1:])})
     lines = as_markdown(shown).splitlines()
     head = next(number for number, line in enumerate(lines) if "joules per question" in line)
     column = [name.strip() for name in lines[head].split("|")].index("joules per question")
@@ -217,7 +219,7 @@ def test_committed_reports_can_be_read_and_name_no_machine() -> None:
     directory = Path(__file__).parents[3] / "tools/duet_tools/results"
     for path in directory.glob("report_*.json"):
         found = Report.read(path)
-        assert found.cells
+        assert found.conditions
         assert found.partial is None
         text = path.read_text("utf-8")
         assert not any(private in text for private in ("/home/", "/root/", "/tmp/", "/work/"))
@@ -228,10 +230,10 @@ def test_a_report_is_what_its_committed_schema_says(full: Report) -> None:
     path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
     validator = Draft202012Validator(json.loads(path.read_text("utf-8")))
     validator.check_schema(validator.schema)
-    for found in (full, full.without_series(), full.model_copy(update={"cells": ()})):
+    for found in (full, full.without_series(), full.model_copy(update={"conditions": ()})):
         validator.validate(json.loads(found.to_json()))
     wrong = json.loads(full.to_json())
-    wrong["cells"][0]["cell"]["mode"] = "guessing"
+    wrong["conditions"][0]["condition"]["mode"] = "guessing"
     assert not validator.is_valid(wrong)
 
 

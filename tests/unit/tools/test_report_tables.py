@@ -36,9 +36,9 @@ def test_table_has_a_row_a_figure_and_says_where_it_was_measured(results: Result
 
 def test_the_least_and_the_most_are_found_whatever_their_units_are() -> None:
     far = SPLIT.model_copy(update={"link": "3g"})
-    cells = [summary(SPLIT, records(SPLIT, wire_down=2_500_000)), summary(far, records(far))]
+    conditions = [summary(SPLIT, records(SPLIT, wire_down=2_500_000)), summary(far, records(far))]
     links = [link_facts(name) for name in ("4g", "3g")]
-    assert "| 100 to 2.5M |" in readme(report(*cells, links=links))
+    assert "| 100 to 2.5M |" in readme(report(*conditions, links=links))
 
 
 def test_missing_marks_are_one_line(
@@ -88,12 +88,12 @@ def measured() -> Report:
     """One link, one load; a question of the split failed."""
     failed = records(SPLIT)
     failed[3].status = "busy"
-    cells = [
+    conditions = [
         summary(ALONE, records(ALONE, large_tokens=0, correct=lambda i: i < 5)),
         summary(SPLIT, failed),
         summary(LARGE, large_records()),
     ]
-    return report(*cells, command="python bench")
+    return report(*conditions, command="python bench")
 
 
 def test_a_readme_shows_every_link_and_mode_and_what_follows(measured: Report) -> None:
@@ -116,15 +116,15 @@ def test_a_readme_shows_every_link_and_mode_and_what_follows(measured: Report) -
 def test_what_differs_from_link_to_link_is_told_from_least_to_most(measured: Report) -> None:
     near = SPLIT.model_copy(update={"link": "wifi"})
     other = summary(near, records(near, wire_down=120, total_ms=300.0))
-    text = readme(measured.model_copy(update={"cells": (*measured.cells, other)}))
+    text = readme(measured.model_copy(update={"conditions": (*measured.conditions, other)}))
     assert "| duet @32 | 95% (76% to 99%) to 100% (84% to 100%) | 10 | 100 to 120 |" in text
     assert "| wifi | 0.61 / 0.62 | 0.30 / 0.30 |  |" in text
 
 
 def test_loads_are_told_apart_where_there_are_several(measured: Report) -> None:
     eight = SPLIT.model_copy(update={"streams": 8})
-    text = readme(measured.model_copy(update={"cells": (
-        *measured.cells, summary(eight, records(eight)),
+    text = readme(measured.model_copy(update={"conditions": (
+        *measured.conditions, summary(eight, records(eight)),
     )}))  # fmt: skip
     assert "| duet @32, 1 at once |" in text
     assert "| duet @32, 8 at once |" in text
@@ -146,8 +146,8 @@ def test_one_command_keeps_a_report_and_puts_it_into_the_readme(
     assert page.read_text("utf-8") == (
         f"{START}\nfigures\n{END}\n{REPORT_START}\n{readme(measured)}{REPORT_END}\n"
     )
-    assert all(cell.series for cell in Report.read(whole).cells)
-    assert not any(cell.series for cell in Report.read(kept).cells)
+    assert all(measured.series for measured in Report.read(whole).conditions)
+    assert not any(measured.series for measured in Report.read(kept).conditions)
     assert kept.stat().st_size < 0.7 * whole.stat().st_size
     # What is committed says the same as what was measured.
     assert main([str(kept), "--update", str(page), "--check"]) == 0

@@ -58,16 +58,18 @@ def test_the_policy_is_measured_like_the_split(bench: Bench, service: ScriptedSe
     assert main(bench, service) == 0
     rows = bench.rows
     spent = {
-        mode: [row.get("large_tokens", 0) for row in rows if row["cell"].startswith(f"{mode}@")]
+        mode: [
+            row.get("large_tokens", 0) for row in rows if row["condition"].startswith(f"{mode}@")
+        ]
         for mode in ("duet", "auto")
     }
     assert len(spent["duet"]) == len(spent["auto"]) == 6
     assert all(spent["duet"])
     assert [bool(tokens) for tokens in spent["auto"]] == [True, False] * 3
-    cells = {cell.cell.mode: cell for cell in bench.report.cells}
-    assert cells["auto"].accuracy
-    assert cells["duet"].accuracy
-    assert cells["auto"].accuracy.value == cells["duet"].accuracy.value
+    conditions = {condition.condition.mode: condition for condition in bench.report.conditions}
+    assert conditions["auto"].accuracy
+    assert conditions["duet"].accuracy
+    assert conditions["auto"].accuracy.value == conditions["duet"].accuracy.value
 
 
 def test_without_a_calibration_it_is_refused_with_the_command_that_makes_one(

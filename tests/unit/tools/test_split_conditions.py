@@ -1,4 +1,4 @@
-"""Which cells a run has, and when questions come."""
+"""Which conditions a run has, and when questions come."""
 
 import itertools
 
@@ -7,7 +7,9 @@ import pytest
 from duet_contract.commands import Integer, Number
 from duet_tools.errors import UsageProblem
 from duet_tools.options import Listed
-from duet_tools.results.cells import Plan, sweep_between
+from duet_tools.results.conditions import Condition, Plan, sweep_between
+from duet_tools.results.folder import Stretch
+from duet_tools.results.record import Record
 from duet_tools.split.load import offsets
 from tests.doubles.commands import bench_split
 
@@ -24,46 +26,48 @@ def plan(**changes: object) -> Plan:
 
 
 def test_every_mode_meets_every_link_load_and_budget_once() -> None:
-    ids = [cell.id for cell in plan().cells()]
+    ids = [condition.id for condition in plan().conditions()]
     assert len(ids) == len(set(ids)) == 1 + 2 * 2 * 2 + 2 * 2
     assert "duet@16/4g/8 at once" in ids
     assert "large-alone/wifi/1 at once" in ids
 
 
 def test_the_device_alone_needs_no_link_and_has_one_stream() -> None:
-    alone = [cell for cell in plan().cells() if cell.mode == "device-alone"]
-    assert [(cell.link, cell.streams) for cell in alone] == [("none", 1)]
+    alone = [condition for condition in plan().conditions() if condition.mode == "device-alone"]
+    assert [(condition.link, condition.streams) for condition in alone] == [("none", 1)]
 
 
-def test_cells_are_grouped_by_what_must_run() -> None:
+def test_conditions_are_grouped_by_what_must_run() -> None:
     modes = ("truncated", "large-alone", "duet", "large-alone-service", "device-alone")
-    order = list(dict.fromkeys(cell.mode for cell in plan(modes=modes).cells()))
+    order = list(dict.fromkeys(condition.mode for condition in plan(modes=modes).conditions()))
     assert order == ["device-alone", "duet", "large-alone-service", "large-alone", "truncated"]
 
 
-def test_at_a_rate_there_is_a_cell_a_rate() -> None:
-    cells = plan(modes=("duet",), profile="poisson", rates=(0.5, 2.0), budgets=(16,)).cells()
-    assert [cell.load for cell in cells[:2]] == ["0.5/s poisson", "2/s poisson"]
-    assert not cells[0].live
+def test_at_a_rate_there_is_a_condition_a_rate() -> None:
+    conditions = plan(
+        modes=("duet",), profile="poisson", rates=(0.5, 2.0), budgets=(16,)
+    ).conditions()
+    assert [condition.load for condition in conditions[:2]] == ["0.5/s poisson", "2/s poisson"]
+    assert not conditions[0].live
 
 
 def test_a_sweep_begins_with_its_ends() -> None:
-    cells = plan(modes=("duet",), links=("4g",), profile="sweep", budgets=(16,)).cells()
-    assert [cell.streams for cell in cells] == [1, 8]
-    between = sweep_between(cells[0], 1.0, 6.0, 4)
-    assert [cell.rate for cell in between] == [2.0, 3.0, 4.0, 5.0]
-    assert sweep_between(cells[0], 2.0, 2.0, 4) == []
+    conditions = plan(modes=("duet",), links=("4g",), profile="sweep", budgets=(16,)).conditions()
+    assert [condition.streams for condition in conditions] == [1, 8]
+    between = sweep_between(conditions[0], 1.0, 6.0, 4)
+    assert [condition.rate for condition in between] == [2.0, 3.0, 4.0, 5.0]
+    assert sweep_between(conditions[0], 2.0, 2.0, 4) == []
 
 
 def test_how_long_a_run_takes_counts_what_a_sweep_adds() -> None:
-    assert plan().most_cells(4) == len(plan().cells())
+    assert plan().most_conditions(4) == len(plan().conditions())
     # The device alone, and two links with two modes each: both ends and four between.
-    assert plan(profile="sweep", budgets=(16,)).most_cells(4) == 1 + 4 * (2 + 4)
+    assert plan(profile="sweep", budgets=(16,)).most_conditions(4) == 1 + 4 * (2 + 4)
 
 
 def test_a_profile_of_rates_needs_rates() -> None:
     with pytest.raises(UsageProblem, match="needs --rate"):
-        plan(profile="constant").cells()
+        plan(profile="constant").conditions()
 
 
 @pytest.mark.parametrize(
@@ -105,3 +109,11 @@ def test_poisson_arrivals_follow_the_seed_and_keep_the_rate() -> None:
     mean = sum(gaps) / len(gaps)
     # Of an exponential distribution, deviation and mean are the same.
     assert (sum((g - mean) ** 2 for g in gaps) / len(gaps)) ** 0.5 == pytest.approx(mean, rel=0.1)
+
+
+def test_files_of_earlier_versions_are_read() -> None:
+    condition = {"mode": "device-alone", "link": "none", "streams": 1}
+    assert Record.model_validate({"cell": "duet/none"}).condition == "duet/none"
+    read = Stretch.model_validate({"cell": condition, "seconds": 2})
+    assert read == Stretch(condition=Condition.model_validate(condition), seconds=2)
+    assert '"condition"' in read.model_dump_json()

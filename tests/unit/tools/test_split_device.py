@@ -20,7 +20,7 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_device.errors import CloudUnreachable
 from duet_tools.errors import UsageProblem
-from duet_tools.results.cells import Cell
+from duet_tools.results.conditions import Condition
 from duet_tools.results.folder import Folder, Stretch
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
@@ -221,47 +221,49 @@ def settings(**changes: object) -> RunSettings:
 
 def test_a_folder_gives_back_what_was_put_in(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", settings(), resume=False)
-    cell = Cell(mode="duet", link="none", budget=16, streams=1)
+    condition = Condition(mode="duet", link="none", budget=16, streams=1)
     folder.add(
-        Record(cell=cell.id, index=1, id="a", answer="x", total_ms=3.0, low_confidence=False)
+        Record(
+            condition=condition.id, index=1, id="a", answer="x", total_ms=3.0, low_confidence=False
+        )
     )
-    folder.add(Record(cell=cell.id, index=2, id="b", status="unreachable"))
-    folder.add_stretch(Stretch(cell=cell, seconds=2.0, joules={"package-0": 4.0}))
+    folder.add(Record(condition=condition.id, index=2, id="b", status="unreachable"))
+    folder.add_stretch(Stretch(condition=condition, seconds=2.0, joules={"package-0": 4.0}))
     again = Folder(tmp_path / "run", settings(), resume=True)
     # A question whose server was unreachable is asked again.
-    assert again.asked(cell) == {1}
+    assert again.asked(condition) == {1}
     assert again.records == folder.records[:1]
     assert again.stretches == folder.stretches
 
 
-@pytest.mark.parametrize("torn", [b'{"cell": "c", "ind', '{"answer": "h\u00e4'.encode()[:-1]])
+@pytest.mark.parametrize("torn", [b'{"condition": "c", "ind', '{"answer": "h\u00e4'.encode()[:-1]])
 def test_a_line_cut_off_by_a_kill_is_left_out_and_the_next_one_is_whole(
     torn: bytes, tmp_path: Path
 ) -> None:
     folder = Folder(tmp_path / "run", settings(), resume=False)
-    folder.add(Record(cell="c", index=0))
+    folder.add(Record(condition="c", index=0))
     with (tmp_path / "run" / "questions.jsonl").open("ab") as file:
         file.write(torn)
     again = Folder(tmp_path / "run", settings(), resume=True)
     assert [record.index for record in again.records] == [0]
-    again.add(Record(cell="c", index=1))
-    again.add(Record(cell="c", index=2))
+    again.add(Record(condition="c", index=1))
+    again.add(Record(condition="c", index=2))
     third = Folder(tmp_path / "run", settings(), resume=True)
     assert [record.index for record in third.records] == [0, 1, 2]
 
 
 def test_an_answer_may_hold_every_end_of_a_line(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", settings(), resume=False)
-    folder.add(Record(cell="c", index=0, answer="a\u2028b\u2029c\u0085d\ne\x1ef\r"))
-    folder.add(Record(cell="c", index=1))
+    folder.add(Record(condition="c", index=0, answer="a\u2028b\u2029c\u0085d\ne\x1ef\r"))
+    folder.add(Record(condition="c", index=1))
     assert Folder(tmp_path / "run", settings(), resume=True).records == folder.records
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", settings(), resume=False)
     with (tmp_path / "run" / "questions.jsonl").open("ab") as file:
-        file.write(b'{"cell": "c"\n')
-    folder.add(Record(cell="c", index=1))
+        file.write(b'{"condition": "c"\n')
+    folder.add(Record(condition="c", index=1))
     with pytest.raises(UsageProblem, match="line 1, cannot be read: take it out"):
         Folder(tmp_path / "run", settings(), resume=True)
 

@@ -75,8 +75,8 @@ def test_questions_go_over_https_with_the_key(
     place = secured.address.replace("127.0.0.1", "localhost")
     given = ["--modes", "large-alone", "--openai", f"https://{place}", "--warm-up", "0"]
     assert bench.run(*given, "--link", "lan") == 0
-    (cell,) = bench.report.cells
-    assert (cell.asked, cell.answered, cell.failures) == (6, 6, {})
+    (condition,) = bench.report.conditions
+    assert (condition.asked, condition.answered, condition.failures) == (6, 6, {})
     assert set(secured.hosts) == {place}
 
 

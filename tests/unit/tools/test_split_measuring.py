@@ -13,7 +13,7 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools.progress import progress_bar
-from duet_tools.results.cells import Cell
+from duet_tools.results.conditions import Condition
 from duet_tools.split import measurement, run
 from duet_tools.split.link_pool import LinkPool
 from duet_tools.split.load import GIVE_UP_AFTER
@@ -29,18 +29,18 @@ def main(bench: Bench, service: ScriptedService, *more: str) -> int:
     return bench.run("--server", service.address, *more)
 
 
-def test_what_warms_up_is_asked_before_each_cell_and_counts_nowhere(
+def test_what_warms_up_is_asked_before_each_condition_and_counts_nowhere(
     bench: Bench, completions: ScriptedCompletions, service: ScriptedService
 ) -> None:
     more = ["--modes", "large-alone", "--openai", completions.address, "--concurrency", "1,3"]
     assert main(bench, service, *more, "--warm-up", "2") == 0
     asked = [body["prompt"].removeprefix("Q:") for body in completions.bodies]
     ours = {f"What is {number}?" for number in range(6)}
-    # Two before each of the two cells, of the bench's own.
+    # Two before each of the two conditions, of the bench's own.
     assert [text in ours for text in asked] == [False] * 2 + [True] * 6 + [False] * 2 + [True] * 6
-    for cell in bench.report.cells:
-        assert cell.asked == 6
-        assert {values.count for values in cell.metrics.values()} == {6}
+    for condition in bench.report.conditions:
+        assert condition.asked == 6
+        assert {values.count for values in condition.metrics.values()} == {6}
     rows = bench.rows
     assert {row["id"] for row in rows} == {f"q{number}" for number in range(6)}
     # A question's bytes are its own: a warm-up's would be twice another's on the first.
@@ -54,8 +54,8 @@ def test_the_link_that_was_asked_for_is_in_every_time(
     monkeypatch.setattr(run, "LinkPool", LinkPool)
     more = ["--modes", "duet", "--link", "satellite,lan", "--warm-up", "0", "--limit", "1"]
     assert main(bench, service, *more) == 0
-    far, near = bench.report.cells
-    assert (far.cell.link, near.cell.link) == ("satellite", "lan")
+    far, near = bench.report.conditions
+    assert (far.condition.link, near.condition.link) == ("satellite", "lan")
     # A round trip to connect, another one to ask.
     assert far.metrics["connect_ms"].p50 >= 630
     assert far.metrics["first_signal_ms"].p50 >= 2 * 630
@@ -72,9 +72,9 @@ def test_a_kept_connection_is_open_before_the_first_question(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "LinkPool", LinkPool)
         assert main(bench, service, *more) == 0
-    split, large = bench.report.cells
-    for cell in (split, large):
-        assert (cell.asked, cell.failures) == (3, {})
+    split, large = bench.report.conditions
+    for condition in (split, large):
+        assert (condition.asked, condition.failures) == (3, {})
     # A round trip to ask, none to connect; a second one would be 630 ms.
     rows = bench.rows
     firsts = [row.get("first_signal_ms", row["first_answer_ms"]) for row in rows]
@@ -83,7 +83,7 @@ def test_a_kept_connection_is_open_before_the_first_question(
     assert "kept its connection" in (bench.out / "report.md").read_text("utf-8")
 
 
-def test_energy_is_summed_over_the_stretches_of_a_cell(
+def test_energy_is_summed_over_the_stretches_of_a_condition(
     bench: Bench, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Meter:
@@ -94,9 +94,9 @@ def test_energy_is_summed_over_the_stretches_of_a_cell(
     stop_at(service, 3)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
-    assert bench.report.cells[0].joules == {"package-0": 5.0}
+    assert bench.report.conditions[0].joules == {"package-0": 5.0}
     assert main(bench, service, *more, "--resume") == 0
-    assert bench.report.cells[0].joules == {"package-0": 10.0}
+    assert bench.report.conditions[0].joules == {"package-0": 10.0}
     assert "joules per question" in (bench.out / "report.md").read_text("utf-8")
 
 
@@ -127,23 +127,23 @@ def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
     finish = Measurement._finish
     finished: list[Reply] = []
 
-    def interrupted(self: Measurement, cell: Cell, asked: Reply) -> None:
+    def interrupted(self: Measurement, condition: Condition, asked: Reply) -> None:
         if len(finished) == 2:
             raise KeyboardInterrupt
         finished.append(asked)
-        finish(self, cell, asked)
+        finish(self, condition, asked)
 
     monkeypatch.setattr(Measurement, "_finish", interrupted)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
     whole, back = map(json.loads, (bench.out / "stretches.jsonl").read_text().splitlines())
     assert back["seconds"] == pytest.approx(-whole["seconds"] * 4 / 6)
-    cell = bench.report.cells[0]
-    assert cell.asked == 2
-    assert cell.seconds == pytest.approx(whole["seconds"] * 2 / 6, rel=1e-3)
+    condition = bench.report.conditions[0]
+    assert condition.asked == 2
+    assert condition.seconds == pytest.approx(whole["seconds"] * 2 / 6, rel=1e-3)
     monkeypatch.setattr(Measurement, "_finish", finish)
     assert main(bench, service, *more, "--resume") == 0
-    assert bench.report.cells[0].answered == 6
+    assert bench.report.conditions[0].answered == 6
 
 
 def test_a_completions_server_that_dies_halfway_gives_a_partial_report(
@@ -163,7 +163,7 @@ def test_a_completions_server_that_dies_halfway_gives_a_partial_report(
     completions.says = dies
     more = ["--modes", "duet,large-alone", "--openai", completions.address, "--warm-up", "0"]
     assert main(bench, service, *more) == 1
-    split, large = bench.report.cells
+    split, large = bench.report.conditions
     assert split.complete
     assert (large.answered, large.failures) == (4, {"unreachable": GIVE_UP_AFTER + 1})
     assert not large.complete

@@ -41,16 +41,16 @@ def test_a_service_that_dies_halfway_gives_a_partial_report_and_can_be_resumed(
     assert "could not be reached any more, in duet@16/none" in capsys.readouterr().err
     found = bench.report
     assert found.partial is not None
-    assert not found.cells[0].complete
-    assert found.cells[0].answered == 3
-    assert found.cells[0].failures["unreachable"] >= 4
+    assert not found.conditions[0].complete
+    assert found.conditions[0].answered == 3
+    assert found.conditions[0].failures["unreachable"] >= 4
     assert "Partial:" in (bench.out / "report.md").read_text("utf-8")
     assert "Partial:" in (bench.out / "report.html").read_text("utf-8")
     service.script = script
     assert main(bench, service, *more, "--resume") == 0
     found = bench.report
     assert found.partial is None
-    assert (found.cells[0].asked, found.cells[0].answered) == (12, 12)
+    assert (found.conditions[0].asked, found.conditions[0].answered) == (12, 12)
 
 
 def test_an_output_folder_that_exists_is_kept(
@@ -85,19 +85,19 @@ def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
     assert "interrupted" in capsys.readouterr().err
     found = bench.report
     assert found.partial == "interrupted"
-    assert (found.cells[0].asked, found.cells[0].complete) == (3, False)
+    assert (found.conditions[0].asked, found.conditions[0].complete) == (3, False)
     monkeypatch.undo()
     asked = len(service.requests)
     monkeypatch.setattr("duet_tools.split.run.load_decoder", lambda pair, threads: bench.decoder)
     assert main(bench, service, "--modes", "duet", "--resume") == 0
-    assert bench.report.cells[0].answered == 6
+    assert bench.report.conditions[0].answered == 6
     assert len(service.requests) == asked + 3
     # What is measured once is kept from the first time.
     assert bench.report.handshake == found.handshake is not None
-    # The cell's clock continues, or the host's seconds of both runs would be counted as one's.
+    # The condition's clock continues, or the host's seconds of both runs would be counted as one's.
     began = [row.get("at_s", 0.0) for row in bench.rows]
     assert began == sorted(began)
-    assert min(began[3:]) > found.cells[0].seconds * 0.99
+    assert min(began[3:]) > found.conditions[0].seconds * 0.99
 
 
 def test_what_the_large_model_answered_before_ctrl_c_is_whole(
@@ -116,9 +116,9 @@ def test_what_the_large_model_answered_before_ctrl_c_is_whole(
     monkeypatch.setattr(LargeAlone, "ask", interrupted)
     more = ["--modes", "large-alone", "--openai", completions.address]
     assert main(bench, service, *more) == 130
-    cell = bench.report.cells[0]
-    assert (cell.answered, cell.metrics["large_tokens"].mean) == (2, 5)
-    assert cell.metrics["total_ms"].count == 2
+    condition = bench.report.conditions[0]
+    assert (condition.answered, condition.metrics["large_tokens"].mean) == (2, 5)
+    assert condition.metrics["total_ms"].count == 2
 
 
 def test_resuming_another_run_is_refused(

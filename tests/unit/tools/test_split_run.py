@@ -24,7 +24,7 @@ def main(bench: Bench, service: ScriptedService, *more: str) -> int:
     return bench.run("--server", service.address, "--warm-up", "0", *more)
 
 
-def test_every_mode_gives_a_cell_with_its_figures(
+def test_every_mode_gives_a_condition_with_its_figures(
     bench: Bench,
     service: ScriptedService,
     completions: ScriptedCompletions,
@@ -35,7 +35,7 @@ def test_every_mode_gives_a_cell_with_its_figures(
     modes = "duet,large-alone,large-alone-service,device-alone,truncated"
     more = ["--modes", modes, "--openai", completions.address, "--concurrency", "1,3"]
     assert main(bench, service, *more, "--objective", "total=60") == 0
-    found = {cell.id: cell for cell in bench.report.cells}
+    found = {condition.id: condition for condition in bench.report.conditions}
     assert list(found) == [
         "device-alone/none/1 at once",
         "duet@16/none/1 at once", "duet@16/none/3 at once",
@@ -43,11 +43,13 @@ def test_every_mode_gives_a_cell_with_its_figures(
         "large-alone/none/1 at once", "large-alone/none/3 at once",
         "truncated@16/none/1 at once", "truncated@16/none/3 at once",
     ]  # fmt: skip
-    for cell in found.values():
-        assert cell.complete
-        assert (cell.asked, cell.answered, cell.failures) == (6, 6, {})
-        assert cell.goodput_per_s == pytest.approx(cell.answers_per_s)
-    accuracy = {name: cell.accuracy.value for name, cell in found.items() if cell.accuracy}
+    for condition in found.values():
+        assert condition.complete
+        assert (condition.asked, condition.answered, condition.failures) == (6, 6, {})
+        assert condition.goodput_per_s == pytest.approx(condition.answers_per_s)
+    accuracy = {
+        name: condition.accuracy.value for name, condition in found.items() if condition.accuracy
+    }
     # The first question's answer is another; the service alone says "3 and 4".
     assert {name.partition("/")[0]: round(value, 3) for name, value in accuracy.items()} == {
         "device-alone": 0.833, "duet@16": 0.833, "large-alone-service": 0, "large-alone": 0.833,
@@ -93,7 +95,7 @@ def test_every_form_of_the_report_is_written(
     found = bench.report
     assert found.partial is None
     assert "duet @16" in capsys.readouterr().err
-    assert found.cells[0].cost_per_correct is not None
+    assert found.conditions[0].cost_per_correct is not None
     assert found.handshake is not None
     assert found.handshake.up > 20
     assert set(found.bytes_per_token) == {"token ids", "text"}
@@ -108,8 +110,8 @@ def test_data_without_answers_leaves_accuracy_out_and_says_so(
     bench.data.write_text('{"question": "Why?"}\n', "utf-8")
     assert main(bench, service, "--modes", "duet") == 0
     found = bench.report
-    assert found.cells[0].accuracy is None
-    assert found.cells[0].ipt is None
+    assert found.conditions[0].accuracy is None
+    assert found.conditions[0].ipt is None
     assert "Accuracy is left out: not every question of the data has an answer." in found.notes
     assert "not measured" in (bench.out / "report.md").read_text("utf-8")
 
@@ -149,13 +151,13 @@ def test_refusals_of_a_full_service_are_counted(bench: Bench, service: ScriptedS
     more = ["--modes", "duet", "--concurrency", "3", "--limit", "3"]
     assert main(bench, service, *more) == 0
     found = bench.report
-    cell = found.cells[0]
-    assert cell.answered + cell.failures["busy"] == cell.asked == 3
-    assert cell.failures["busy"] >= 1
+    condition = found.conditions[0]
+    assert condition.answered + condition.failures["busy"] == condition.asked == 3
+    assert condition.failures["busy"] >= 1
     assert found.partial is None
     # A question that was refused was not answered right.
-    assert cell.accuracy
-    assert cell.accuracy.value <= cell.answered / 3 + 1e-6
+    assert condition.accuracy
+    assert condition.accuracy.value <= condition.answered / 3 + 1e-6
 
 
 def test_same_questions_same_order_same_seeds(
@@ -174,8 +176,8 @@ def test_questions_come_at_a_rate(
 ) -> None:
     more = ["--modes", "duet", "--profile", profile, "--rate", "20", "--seed", "3"]
     assert main(bench, service, *more) == 0
-    found = bench.report.cells[0]
-    assert found.cell.load == f"20/s {profile}"
+    found = bench.report.conditions[0]
+    assert found.condition.load == f"20/s {profile}"
     at = [row["at_s"] for row in bench.rows]
     wanted = offsets(6, 20.0, profile, seed=3)
     assert at == pytest.approx(wanted, abs=10)
@@ -197,9 +199,9 @@ def test_over_tls_the_wire_carries_more(bench: Bench, tmp_path: Path) -> None:
     assert found.handshake is not None
     # A certificate alone has several hundred bytes.
     assert found.handshake.down > 500
-    cell = found.cells[0]
-    assert cell.answered == 6
-    assert cell.metrics["wire_down"].p50 > found.handshake.down
+    condition = found.conditions[0]
+    assert condition.answered == 6
+    assert condition.metrics["wire_down"].p50 > found.handshake.down
     assert "A TLS connection that asks nothing" in (bench.out / "report.md").read_text("utf-8")
 
 
@@ -213,6 +215,6 @@ def test_a_sweep_measures_rates_in_between(bench: Bench, service: ScriptedServic
     service.script = slow
     more = ["--modes", "duet", "--profile", "sweep", "--concurrency", "3", "--sweep-steps", "2"]
     assert main(bench, service, *more) == 0
-    cells = [cell.cell for cell in bench.report.cells]
-    assert [cell.streams for cell in cells] == [1, 3, None, None]
-    assert cells[2].rate < cells[3].rate  # type: ignore[operator]
+    conditions = [condition.condition for condition in bench.report.conditions]
+    assert [condition.streams for condition in conditions] == [1, 3, None, None]
+    assert conditions[2].rate < conditions[3].rate  # type: ignore[operator]

@@ -67,6 +67,6 @@ def test_a_connection_over_http_takes_the_links_round_trip_too(
     }  # fmt: skip
     more = ["--modes", "large-alone", "--link", "2g"]
     assert main(bench, service, completions, *more) == 0
-    metrics = bench.report.cells[0].metrics
+    metrics = bench.report.conditions[0].metrics
     assert metrics["connect_ms"].p50 >= 800
     assert metrics["cloud_s"].p50 == pytest.approx(0.032)

@@ -103,11 +103,11 @@ def test_a_run_without_addresses_starts_what_its_modes_need(bench: Bench) -> Non
     # One start for both loads.
     assert Started.told == ["Service", "OpenAI"]
     found = bench.report
-    assert all(cell.complete and cell.answered == 6 for cell in found.cells)
+    assert all(condition.complete and condition.answered == 6 for condition in found.conditions)
     assert found.settings.started_here
-    # The second cell is not to find the first one's work.
+    # The second condition is not to find the first one's work.
     assert found.settings.engine_flags == ("--no-enable-prefix-caching", "--seed", "1")
-    assert "Prefix caching was off: every cell asks the same questions." in found.notes
+    assert "Prefix caching was off: every condition asks the same questions." in found.notes
 
 
 def test_a_server_that_cannot_be_started_behind_others_keeps_what_was_measured(
@@ -121,7 +121,7 @@ def test_a_server_that_cannot_be_started_behind_others_keeps_what_was_measured(
     assert "no such model; continue with --resume" in capsys.readouterr().err
     found = bench.report
     assert found.partial == "vLLM's OpenAI server ended at once: no such model"
-    assert [cell.cell.mode for cell in found.cells] == ["duet"]
+    assert [condition.condition.mode for condition in found.conditions] == ["duet"]
 
 
 def test_the_committed_command_line_names_no_folder(

@@ -115,8 +115,8 @@ def test_repeats_of_another_pair_are_taken_again(scripted):
 
 
 def _report(mode, **changes):
-    cell = {
-        "cell": {"mode": mode, "streams": 1},
+    condition = {
+        "condition": {"mode": mode, "streams": 1},
         "asked": 60,
         "answered": 60,
         "complete": True,
@@ -127,7 +127,7 @@ def _report(mode, **changes):
     return {
         "machine": {"cpu": "abacus", "cores": 2},
         "settings": {"engine_flags": []},
-        "cells": [cell | changes],
+        "conditions": [condition | changes],
     }
 
 
@@ -295,7 +295,7 @@ def test_a_peer_of_the_same_size_is_asked_everything_and_compared(scripted, real
     assert _value(asked["apples-peer"], "--limit") == "70"
     for name, mode, right in (("apples", "duet@64", 40), ("apples-peer", "large-alone", 33)):
         rows = [
-            {"cell": f"{mode}/none", "id": f"apples/{number}", "correct": number < right}
+            {"condition": f"{mode}/none", "id": f"apples/{number}", "correct": number < right}
             for number in range(70)
         ]
         file = out / "served" / name / "questions.jsonl"

@@ -12,11 +12,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def test_signals_are_compared_with_the_references_of_their_questions(tmp_path: Path) -> None:
     questions = write(tmp_path / "set.jsonl", [{"answer": "16"}, {"answer": "2"}, {"answer": "7"}])
-    cell = "duet@64/none/16 at once"
+    condition = "duet@64/none/16 at once"
     signals = ("b*c=A;a-A", "a/2", "a*17+70")
     recorded = [
-        *({"cell": cell, "id": str(n), "signal": signal} for n, signal in enumerate(signals, 1)),
-        {"cell": "device-alone/none/1 at once", "id": "1", "answer": "16"},
+        *(
+            {"condition": condition, "id": str(n), "signal": signal}
+            for n, signal in enumerate(signals, 1)
+        ),
+        {"condition": "device-alone/none/1 at once", "id": "1", "answer": "16"},
     ]
     write(tmp_path / "questions.jsonl", recorded)
     assert stated_answers(tmp_path, questions) == {"signals": 3, "stated": 1}
@@ -24,5 +27,5 @@ def test_signals_are_compared_with_the_references_of_their_questions(tmp_path: P
 
 def test_a_question_that_failed_has_no_signal(tmp_path: Path) -> None:
     questions = write(tmp_path / "set.jsonl", [{"id": "x", "answer": "16"}])
-    write(tmp_path / "questions.jsonl", [{"cell": "duet@64/none/1 at once", "id": "x"}])
+    write(tmp_path / "questions.jsonl", [{"condition": "duet@64/none/1 at once", "id": "x"}])
     assert stated_answers(tmp_path, questions) == {"signals": 1, "stated": 0}

@@ -14,7 +14,7 @@ from duet_tools.bench.bench import Bench
 from duet_tools.bench.stats import compared
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
-from duet_tools.results.cells import Cell
+from duet_tools.results.conditions import Condition
 from duet_tools.results.figures import Figure, Target
 from duet_tools.results.questions import QuestionRow
 from duet_tools.split.link_pool import LinkPool
@@ -51,11 +51,11 @@ def measure(bench: Bench) -> Iterator[Figure]:
     """One figure; each repeat asks for a signal on every stream."""
     manifest = bench.workload.manifest
     mode = Signals(ModeSettings(manifest, TOKENS, 0.0, 0, 300.0, 10.0, bench.threads))
-    cell = Cell(mode="duet", link="none", budget=None, streams=STREAMS)
+    condition = Condition(mode="duet", link="none", budget=None, streams=STREAMS)
     command = [sys.executable, "-m", "duet_tools.bench.scripted", str(TOKENS), str(PACE)]
     counted = []
     with Child("the scripted service", command, talks=True) as child, LinkPool() as pool:
-        load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, pool=pool)
+        load = Load(condition, mode, child.hear()["address"], link_named("none"), seed=0, pool=pool)
         warm_up(load, [(0, QuestionRow("", question(0)))])
         for repeat in range(bench.repeats + 1):
             questions = [

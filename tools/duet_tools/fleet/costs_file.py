@@ -9,9 +9,9 @@ from duet_contract.json_data import faults, parse_json
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs import Costs, DeviceCosts, EngineCosts, Speed, Tokens, WireCosts
-from duet_tools.results.cells import ModeName
+from duet_tools.results.conditions import ModeName
 from duet_tools.results.figures import Figure, Results
-from duet_tools.results.report import CellReport, Metric, Report
+from duet_tools.results.report import ConditionReport, Metric, Report
 
 
 def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Costs:
@@ -25,7 +25,7 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
     except ValueError as error:
         raise UsageProblem(f"{path.name} is not JSON: {error}") from error
     try:
-        if isinstance(data, dict) and "cells" in data:
+        if isinstance(data, dict) and data.keys() & {"conditions", "cells"}:
             return costs_from_report(Report.read(path), path.name)
         if isinstance(data, dict) and "figures" in data:
             return costs_from_results(Results.read(path), signal_tokens, answer_tokens, path.name)
@@ -95,30 +95,32 @@ def costs_from_results(
 
 
 def costs_from_report(report: Report, name: str = "report") -> Costs:
-    """Return costs from the cells of a bench report that have no emulated link.
+    """Return costs from the conditions of a bench report that have no emulated link.
 
-    Medians of the split's cells give the engine and the device; tokens are those of the questions.
-    What the large model alone spends is taken from its cell, where there is one.
+    Medians of the split's conditions give the engine and the device; tokens are those of the questions.
+    What the large model alone spends is taken from its condition, where there is one.
 
     Raises:
-        UsageProblem: no cell of the split at one stream, or it lacks a metric.
+        UsageProblem: no condition of the split at one stream, or it lacks a metric.
     """
-    split = _cells(report, "duet")
+    split = _conditions(report, "duet")
     if 1 not in split:
-        raise UsageProblem(f"{name} has no cell of duet over link none at one stream")
+        raise UsageProblem(f"{name} has no condition of duet over link none at one stream")
     lone = split[1]
 
-    def metric(cell: CellReport, wanted: Metric) -> float:
-        if wanted not in cell.metrics:
-            raise UsageProblem(f"{name}: {cell.id} has no metric {wanted}")
-        return cell.metrics[wanted].p50
+    def metric(measured: ConditionReport, wanted: Metric) -> float:
+        if wanted not in measured.metrics:
+            raise UsageProblem(f"{name}: {measured.id} has no metric {wanted}")
+        return measured.metrics[wanted].p50
 
     step_s = metric(lone, "cloud_step_ms") / 1000
     prefill_s = max(0.0, metric(lone, "prefill_ms") / 1000 - step_s)
     first_signal_s = (metric(lone, "first_signal_ms") - metric(lone, "connect_ms")) / 1000
     first_answer_s = (metric(lone, "first_answer_ms") - metric(lone, "signal_ms")) / 1000
     tokens, answers = metric(lone, "signal_tokens"), metric(lone, "answer_tokens")
-    alone = (_cells(report, "large-alone-service") or _cells(report, "large-alone")).get(1)
+    alone = (_conditions(report, "large-alone-service") or _conditions(report, "large-alone")).get(
+        1
+    )
     alone_wire, alone_tokens = WireCosts(), None
     if alone is not None:
         large = metric(alone, "large_tokens")
@@ -128,8 +130,10 @@ def costs_from_report(report: Report, name: str = "report") -> Costs:
     return Costs(
         engine=EngineCosts(
             speeds=tuple(
-                Speed(streams=streams, tokens_per_s=1000 * streams / metric(cell, "cloud_step_ms"))
-                for streams, cell in sorted(split.items())
+                Speed(
+                    streams=streams, tokens_per_s=1000 * streams / metric(measured, "cloud_step_ms")
+                )
+                for streams, measured in sorted(split.items())
             ),
             prefill_s=prefill_s,
             overhead_s=max(0.0, first_signal_s - prefill_s - step_s),
@@ -147,13 +151,17 @@ def costs_from_report(report: Report, name: str = "report") -> Costs:
     )
 
 
-def _cells(report: Report, mode: ModeName) -> dict[int, CellReport]:
-    """Return a mode's cells without an emulated link and with answers, by streams."""
-    found: dict[int, CellReport] = {}
-    for cell in report.cells:
-        streams = cell.cell.streams
-        if (cell.cell.mode, cell.cell.link) == (mode, "none") and streams and cell.answered:
-            found.setdefault(streams, cell)
+def _conditions(report: Report, mode: ModeName) -> dict[int, ConditionReport]:
+    """Return a mode's conditions without an emulated link and with answers, by streams."""
+    found: dict[int, ConditionReport] = {}
+    for measured in report.conditions:
+        streams = measured.condition.streams
+        if (
+            (measured.condition.mode, measured.condition.link) == (mode, "none")
+            and streams
+            and measured.answered
+        ):
+            found.setdefault(streams, measured)
     return found
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from duet_contract.manifest import Evaluation
 from duet_tools.link.profiles import link_named
 from duet_tools.report.page import page
-from duet_tools.report.summary import summarise_cell
+from duet_tools.report.summary import summarise_condition
 from duet_tools.report.text import as_markdown, questions_csv
 from duet_tools.report.verdicts import ALTERNATIVES, accuracy_gap, break_even_tokens, peer_of
 from duet_tools.report.waterfall import waterfall
 from duet_tools.results.folder import Folder, WireProbe
 from duet_tools.results.questions import QuestionRow
-from duet_tools.results.report import CellReport, Handshake, LinkFacts, Report, Untrained
+from duet_tools.results.report import ConditionReport, Handshake, LinkFacts, Report, Untrained
 
 REPORT = "report.json"
 FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")
@@ -31,14 +31,14 @@ def build(
     `stopped`: why the run ended early, if it did. `facts`: the report without what was measured.
     `evaluations`: those of the pair's manifest.
     """
-    cells = []
-    for cell in folder.cells():
-        stretches = [each for each in folder.stretches if each.cell == cell]
+    conditions = []
+    for condition in folder.conditions():
+        stretches = [each for each in folder.stretches if each.condition == condition]
         sources = {name for each in stretches for name in each.joules}
-        cells.append(
-            summarise_cell(
-                cell,
-                [record for record in folder.records if record.cell == cell.id],
+        conditions.append(
+            summarise_condition(
+                condition,
+                [record for record in folder.records if record.condition == condition.id],
                 len(questions),
                 sum(each.seconds for each in stretches),
                 {name: sum(each.joules.get(name, 0.0) for each in stretches) for name in sources},
@@ -46,13 +46,15 @@ def build(
                 facts.prices,
             )
         )
-    links = tuple(link_facts(name) for name in dict.fromkeys(report.cell.link for report in cells))
+    links = tuple(
+        link_facts(name) for name in dict.fromkeys(report.condition.link for report in conditions)
+    )
     probe = folder.probe or WireProbe()
     costs = dict(probe.bytes_per_token)
     if sse := [
         record.wire_down / record.large_tokens
         for record in folder.records
-        if record.cell.startswith("large-alone/") and record.ok and record.large_tokens
+        if record.condition.startswith("large-alone/") and record.ok and record.large_tokens
     ]:
         costs["server-sent events"] = statistics.median(sse)
     handshake = None
@@ -64,7 +66,7 @@ def build(
             "links": links,
             "handshake": handshake,
             "bytes_per_token": costs,
-            "cells": tuple(with_comparisons(cell, cells) for cell in cells),
+            "conditions": tuple(with_comparisons(measured, conditions) for measured in conditions),
             "waterfall": waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
             "untrained": _untrained(evaluations),
         }
@@ -83,15 +85,19 @@ def write(folder: Folder, report: Report, questions: Sequence[QuestionRow]) -> N
     )
 
 
-def with_comparisons(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
-    """Return a split's cell with what follows from other modes over its link under its load."""
-    if cell.cell.mode != "duet":
-        return cell
-    peers = [peer for name in ALTERNATIVES if (peer := peer_of(cells, cell, name))]
-    gaps = {peer.cell.mode: gap for peer in peers if (gap := accuracy_gap(cell, peer))} or None
-    large = next((peer for peer in peers if peer.cell.mode == "large-alone"), None)
-    even = break_even_tokens(cell, large) if large else None
-    return cell.model_copy(update={"accuracy_gaps": gaps, "break_even_tokens": even})
+def with_comparisons(
+    measured: ConditionReport, conditions: Sequence[ConditionReport]
+) -> ConditionReport:
+    """Return a condition of the split with what follows from other modes over its link under its load."""
+    if measured.condition.mode != "duet":
+        return measured
+    peers = [peer for name in ALTERNATIVES if (peer := peer_of(conditions, measured, name))]
+    gaps = {
+        peer.condition.mode: gap for peer in peers if (gap := accuracy_gap(measured, peer))
+    } or None
+    large = next((peer for peer in peers if peer.condition.mode == "large-alone"), None)
+    even = break_even_tokens(measured, large) if large else None
+    return measured.model_copy(update={"accuracy_gaps": gaps, "break_even_tokens": even})
 
 
 def _untrained(evaluations: Sequence[Evaluation]) -> Untrained | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from duet_report.numbers import number, share
-from duet_tools.results.report import CellReport, MarkedLow, Metric, Report
+from duet_tools.results.report import ConditionReport, MarkedLow, Metric, Report
 
 MODES = {
     "duet": "the split: the large model's signal up to @budget tokens, the device's answer",
@@ -44,47 +44,49 @@ METRICS: dict[Metric, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table with a row for each cell."""
+    """A column of a table with a row for each condition."""
 
     name: str
     """Heading, with its unit."""
     meaning: str
     """What the column shows, for the legend below the table."""
-    text: Callable[[CellReport], str]
+    text: Callable[[ConditionReport], str]
     """Returns a row's text."""
     shown: Callable[[Report], bool] = lambda _: True
     """Returns whether a report has the column."""
 
 
-def mode(cell: CellReport) -> str:
+def mode(measured: ConditionReport) -> str:
     """Return the mode, and its budget if it has one."""
-    return cell.cell.mode + (f" @{cell.cell.budget}" if cell.cell.budget else "")
-
-
-def answered(cell: CellReport) -> str:
-    """Return how many questions were answered, and what became of the others."""
-    failures = ", ".join(f"{count} {status}" for status, count in cell.failures.items())
-    return (
-        f"{cell.answered} of {cell.asked}"
-        + (f" ({failures})" if failures else "")
-        + ("" if cell.complete else ", partial")
+    return measured.condition.mode + (
+        f" @{measured.condition.budget}" if measured.condition.budget else ""
     )
 
 
-def accuracy(cell: CellReport) -> str:
+def answered(measured: ConditionReport) -> str:
+    """Return how many questions were answered, and what became of the others."""
+    failures = ", ".join(f"{count} {status}" for status, count in measured.failures.items())
+    return (
+        f"{measured.answered} of {measured.asked}"
+        + (f" ({failures})" if failures else "")
+        + ("" if measured.complete else ", partial")
+    )
+
+
+def accuracy(measured: ConditionReport) -> str:
     """Accuracy with its interval."""
-    return share(cell.accuracy) if cell.accuracy else "not measured"
+    return share(measured.accuracy) if measured.accuracy else "not measured"
 
 
-def mean(name: Metric) -> Callable[[CellReport], str]:
-    """Return a metric's mean; empty if the cell has none."""
-    return lambda cell: number(cell.metrics[name].mean) if name in cell.metrics else ""
+def mean(name: Metric) -> Callable[[ConditionReport], str]:
+    """Return a metric's mean; empty if the condition has none."""
+    return lambda measured: number(measured.metrics[name].mean) if name in measured.metrics else ""
 
 
-def seconds(name: Metric, which: str) -> Callable[[CellReport], str]:
-    """Return a metric's percentile in seconds; empty if the cell has none."""
-    return lambda cell: (
-        short(getattr(cell.metrics[name], which) / 1e3) if name in cell.metrics else ""
+def seconds(name: Metric, which: str) -> Callable[[ConditionReport], str]:
+    """Return a metric's percentile in seconds; empty if the condition has none."""
+    return lambda measured: (
+        short(getattr(measured.metrics[name], which) / 1e3) if name in measured.metrics else ""
     )
 
 
@@ -93,9 +95,9 @@ def short(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
-def marked(cell: CellReport) -> str:
+def marked(measured: ConditionReport) -> str:
     """Return shares of right and of wrong answers that the device marked as low in confidence."""
-    return _marked(cell.marked_low) if cell.marked_low else ""
+    return _marked(measured.marked_low) if measured.marked_low else ""
 
 
 def _marked(counts: MarkedLow) -> str:
@@ -107,16 +109,22 @@ def _maybe(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-def _joules(cell: CellReport) -> str:
+def _joules(measured: ConditionReport) -> str:
     # RAPL's psys holds the packages, too.
-    found = [value for name, value in cell.joules.items() if name != "psys"]
-    return number(sum(found) / cell.asked) if found and cell.asked else ""
+    found = [value for name, value in measured.joules.items() if name != "psys"]
+    return number(sum(found) / measured.asked) if found and measured.asked else ""
 
 
 WHERE = (
     Column("mode", "who answers, and the signal's budget in tokens", mode),
-    Column("link", "emulated link between device and cloud", lambda cell: cell.cell.link),
-    Column("load", "questions at once, or questions per second", lambda cell: cell.cell.load),
+    Column(
+        "link", "emulated link between device and cloud", lambda measured: measured.condition.link
+    ),
+    Column(
+        "load",
+        "questions at once, or questions per second",
+        lambda measured: measured.condition.load,
+    ),
 )
 MAIN = (
     *WHERE,
@@ -127,7 +135,9 @@ MAIN = (
     Column("first p50 (s)", "until the answer's first token", seconds("first_answer_ms", "p50")),
     Column("end p50 (s)", "until the answer was complete, median", seconds("total_ms", "p50")),
     Column("end p95 (s)", "the same, 95th percentile", seconds("total_ms", "p95")),
-    Column("answers/s", "answers per second of load", lambda cell: number(cell.answers_per_s)),
+    Column(
+        "answers/s", "answers per second of load", lambda measured: number(measured.answers_per_s)
+    ),
 )
 EFFICIENCY = (
     *WHERE,
@@ -135,33 +145,33 @@ EFFICIENCY = (
     Column("up (B)", "bytes to the cloud per question, mean", mean("wire_up")),
     Column(
         "large tokens/s", "tokens of the large model per second of load",
-        lambda cell: number(cell.large_tokens_per_s),
+        lambda measured: number(measured.large_tokens_per_s),
     ),
-    Column("IPT", "1000 x accuracy / large tokens", lambda cell: _maybe(cell.ipt)),
+    Column("IPT", "1000 x accuracy / large tokens", lambda measured: _maybe(measured.ipt)),
     Column(
         "marked low (right / wrong)", "share of answers that the device marked as low in confidence",
-        marked, lambda report: any(cell.marked_low for cell in report.cells),
+        marked, lambda report: any(measured.marked_low for measured in report.conditions),
     ),
     Column(
         "joules per question", "energy of the whole machine under load", _joules,
-        lambda report: any(cell.joules for cell in report.cells),
+        lambda report: any(measured.joules for measured in report.conditions),
     ),
     Column(
         "goodput/s", "answers per second that reach every objective",
-        lambda cell: _maybe(cell.goodput_per_s), lambda report: bool(report.objectives),
+        lambda measured: _maybe(measured.goodput_per_s), lambda report: bool(report.objectives),
     ),
     Column(
         "cost per correct", "at the prices given, in their currency",
-        lambda cell: _maybe(cell.cost_per_correct), lambda report: report.prices.given,
+        lambda measured: _maybe(measured.cost_per_correct), lambda report: report.prices.given,
     ),
 )  # fmt: skip
 
 
 def table(columns: Sequence[Column], report: Report) -> tuple[list[str], list[list[str]]]:
-    """Return headings and a row for each cell; leave out columns without values."""
+    """Return headings and a row for each condition; leave out columns without values."""
     shown = [column for column in columns if column.shown(report)]
     return [column.name for column in shown], [
-        [column.text(cell) for column in shown] for cell in report.cells
+        [column.text(measured) for column in shown] for measured in report.conditions
     ]
 
 

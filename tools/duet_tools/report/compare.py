@@ -15,7 +15,7 @@ from duet_report.numbers import points
 from duet_report.tables import aligned
 from duet_tools.errors import UsageProblem
 from duet_tools.report.verdicts import series
-from duet_tools.results.report import CellReport, Report
+from duet_tools.results.report import ConditionReport, Report
 
 # Each with what is better: less, more, or neither.
 COMPARED: dict[str, Literal["less", "more"]] = {
@@ -33,12 +33,12 @@ Verdict = Literal["better", "worse", "noise", "too few"]
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of a cell in both runs.
+    """A metric of a condition in both runs.
 
     It compares medians by their ratio B / A, and means of `correct` by B - A.
     """
 
-    cell: str
+    condition: str
     """Id of the condition."""
     metric: str
     """Name of the metric."""
@@ -57,13 +57,13 @@ class Difference:
 
 
 def compare(a: Report, b: Report) -> list[Difference]:
-    """Return every metric that both reports have of a cell.
+    """Return every metric that both reports have of a condition.
 
     Raises:
-        UsageProblem: they have no cell in common, or one of them lacks the questions' values.
+        UsageProblem: they have no condition in common, or one of them lacks the questions' values.
     """
-    theirs = {cell.id: cell for cell in b.cells}
-    shared = [(cell, theirs[cell.id]) for cell in a.cells if cell.id in theirs]
+    theirs = {measured.id: measured for measured in b.conditions}
+    shared = [(measured, theirs[measured.id]) for measured in a.conditions if measured.id in theirs]
     if not shared:
         raise UsageProblem("these reports have no mode, link and load in common")
     paired = a.settings.data_sha256 == b.settings.data_sha256
@@ -80,7 +80,7 @@ def compare(a: Report, b: Report) -> list[Difference]:
 
 def comparison_table(a: Report, b: Report, differences: list[Difference]) -> str:
     """For a terminal."""
-    head = ["cell", "metric", "A", "B", "B / A (95% CI)", "questions", "verdict"]
+    head = ["condition", "metric", "A", "B", "B / A (95% CI)", "questions", "verdict"]
     titles = (
         f"{name}: {each.pair}, {each.commit or 'unknown commit'}, {each.date}"
         for name, each in (("A", a), ("B", b))
@@ -100,10 +100,12 @@ def row(difference: Difference) -> tuple[str, ...]:
         said = f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
     cells = (f"{100 * v:.1f}%" if share else f"{v:.4g}" for v in (difference.a, difference.b))
     questions = f"{difference.questions}{' pairs' if difference.paired else ''}"
-    return (difference.cell, difference.metric, *cells, said, questions, difference.verdict)
+    return (difference.condition, difference.metric, *cells, said, questions, difference.verdict)
 
 
-def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Difference | None:
+def _difference(
+    a: ConditionReport, b: ConditionReport, metric: str, paired: bool
+) -> Difference | None:
     mine, theirs = series(a, metric), series(b, metric)
     together = paired and len(mine) == len(theirs)
     if together:
@@ -125,7 +127,7 @@ def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Diff
         # Zero over zero has no ratio, and the runs do not differ.
         verdict = "noise"
     return Difference(
-        cell=a.id,
+        condition=a.id,
         metric=metric,
         a=float(middle(mine)),
         b=float(middle(theirs)),

@@ -9,7 +9,7 @@ from duet_tools.report.figures import title_of
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record
-from duet_tools.results.report import CellReport, Report
+from duet_tools.results.report import ConditionReport, Report
 
 _MOST_CHARACTERS = 300
 _MOST_QUESTIONS = 500
@@ -50,7 +50,7 @@ def page(
                     "Bytes per token, down", "On a connection of its own.",
                     tables=[Table(["encoding", "bytes"], bytes_rows(report))],
                 ),
-                Section("Metrics by mode, link and load", tables=[_metrics(cell) for cell in report.cells]),
+                Section("Metrics by mode, link and load", tables=[_metrics(each) for each in report.conditions]),
                 Section("Other figures of the bench", tables=[_figures(report)]),
                 Section(
                     "Links",
@@ -90,15 +90,17 @@ def _columns(columns: Sequence[Column], report: Report) -> Table:
 def _questions(
     report: Report, records: Sequence[Record], questions: Sequence[QuestionRow]
 ) -> list[Table]:
-    first: dict[str, CellReport] = {}
-    for cell in report.cells:
-        first.setdefault(mode(cell), cell)
+    first: dict[str, ConditionReport] = {}
+    for measured in report.conditions:
+        first.setdefault(mode(measured), measured)
     head = ["question", "", "signal or reasoning", "answer", "reference", "marked"]
     found = []
-    for name, cell in first.items():
-        own = [record for record in records if record.cell == cell.id][:_MOST_QUESTIONS]
+    for name, measured in first.items():
+        own = [record for record in records if record.condition == measured.id][:_MOST_QUESTIONS]
         rows = [_question(record, questions) for record in own]
-        title = f"{name}, {cell.cell.link}, {cell.cell.load}: {len(rows)} questions"
+        title = (
+            f"{name}, {measured.condition.link}, {measured.condition.load}: {len(rows)} questions"
+        )
         found.append(Table(head, rows, frozenset({0, 2, 3, 4}), title))
     return found
 
@@ -125,14 +127,14 @@ def _short(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
 
 
-def _metrics(cell: CellReport) -> Table:
+def _metrics(measured: ConditionReport) -> Table:
     rows = [
         [name, METRICS[name][0], str(p.count)]
         + [number(value) for value in (p.mean, p.p50, p.p90, p.p95, p.p99)]
-        for name, p in cell.metrics.items()
+        for name, p in measured.metrics.items()
     ]
     return Table(
-        ["metric", "unit", "questions", "mean", "p50", "p90", "p95", "p99"], rows, title=cell.id
+        ["metric", "unit", "questions", "mean", "p50", "p90", "p95", "p99"], rows, title=measured.id
     )
 
 
@@ -152,7 +154,7 @@ def _figures(report: Report) -> Table:
 
 
 def _names(report: Report) -> Table:
-    modes = {cell.cell.mode for cell in report.cells}
+    modes = {measured.condition.mode for measured in report.conditions}
     columns = {each.name: each for each in (*MAIN, *EFFICIENCY) if each.shown(report)}
     rows = [[name, "mode", meaning] for name, meaning in MODES.items() if name in modes]
     rows += [[name, "column", each.meaning] for name, each in columns.items()]

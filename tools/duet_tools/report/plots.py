@@ -5,7 +5,7 @@ import numpy as np
 from duet_report.plots import Panel, Plot, PlotSeries, Span
 from duet_tools.report.columns import mode
 from duet_tools.report.verdicts import series
-from duet_tools.results.report import CellReport, LinkFacts, Report
+from duet_tools.results.report import ConditionReport, LinkFacts, Report
 
 _WAITING = {"waits", "asks and waits", "queues", "connects"}
 _SIZE = (5.0, 3.4)
@@ -20,11 +20,11 @@ def plots(report: Report) -> list[Plot]:
 def _accuracy(report: Report) -> Plot:
     found = [
         PlotSeries(
-            name, [cell.metrics["large_tokens"].mean], [100 * cell.accuracy.value], number,
-            low=[100 * cell.accuracy.low], high=[100 * cell.accuracy.high],
+            name, [measured.metrics["large_tokens"].mean], [100 * measured.accuracy.value], number,
+            low=[100 * measured.accuracy.low], high=[100 * measured.accuracy.high],
         )
-        for number, (name, cell) in enumerate(_one_of_each(report).items())
-        if cell.accuracy
+        for number, (name, measured) in enumerate(_one_of_each(report).items())
+        if measured.accuracy
     ]  # fmt: skip
     panel = Panel("large-model tokens per question (mean)", "accuracy (%)", found, y_range=(0, 104))
     caption = "Up and to the left is better. Bars: 95% intervals (Wilson)."
@@ -36,15 +36,17 @@ def _accuracy(report: Report) -> Plot:
 def _latency(report: Report) -> Plot:
     links = {link.name: link for link in report.links}
     load = _common_load(report)
-    shown = [c for c in report.cells if c.cell.load == load and "total_ms" in c.metrics]
-    shown = [cell for cell in shown if cell.cell.mode != "device-alone"]
-    names = sorted({cell.cell.link for cell in shown}, key=lambda name: links[name].rtt_ms)
+    shown = [c for c in report.conditions if c.condition.load == load and "total_ms" in c.metrics]
+    shown = [measured for measured in shown if measured.condition.mode != "device-alone"]
+    names = sorted(
+        {measured.condition.link for measured in shown}, key=lambda name: links[name].rtt_ms
+    )
     found = []
     for number, name in enumerate(_names(report)):
-        cells = [cell for cell in shown if mode(cell) == name]
-        if cells:
-            times = [cell.metrics["total_ms"].p50 / 1e3 for cell in cells]
-            rows = [names.index(cell.cell.link) for cell in cells]
+        conditions = [measured for measured in shown if mode(measured) == name]
+        if conditions:
+            times = [measured.metrics["total_ms"].p50 / 1e3 for measured in conditions]
+            rows = [names.index(measured.condition.link) for measured in conditions]
             found.append(PlotSeries(name, times, rows, number))
     panel = Panel(
         "end to end, median (s)", series=found, rows=[_link(links[name]) for name in names],
@@ -75,32 +77,40 @@ def _distribution(
 ) -> Plot:
     """Return shares of questions up to a value, a line for each mode."""
     found = []
-    for number, (label, cell) in enumerate(_one_of_each(report).items()):
-        values = series(cell, metric) * scale
+    for number, (label, measured) in enumerate(_one_of_each(report).items()):
+        values = series(measured, metric) * scale
         values = np.sort(values[~np.isnan(values)])
         if len(values) > 1:
             # Of all that were asked: a line that ends below 100% shows failures.
-            shares = 100 * np.arange(1, len(values) + 1) / cell.asked
+            shares = 100 * np.arange(1, len(values) + 1) / measured.asked
             found.append(PlotSeries(label, values.tolist(), shares.tolist(), number, look="line"))
-    where = next((c.cell.link for c in report.cells if c.cell.mode != "device-alone"), "none")
+    where = next(
+        (c.condition.link for c in report.conditions if c.condition.mode != "device-alone"), "none"
+    )
     caption = f"Link {where}. {note}"
     panel = Panel(x, "questions (%)", found, y_range=(0, 104), x_from_zero=True)
     return Plot(name, title, caption, [panel], 1, _SIZE)
 
 
 def _throughput(report: Report) -> Plot:
-    lines: dict[str, list[CellReport]] = {}
-    for cell in report.cells:
-        if cell.cell.streams and cell.answered and cell.large_tokens_per_s:
-            lines.setdefault(f"{mode(cell)}, {cell.cell.link}", []).append(cell)
-    several = {name: cells for name, cells in lines.items() if len(cells) > 1}
-    streams = sorted({cell.cell.streams or 0 for cells in several.values() for cell in cells})
+    lines: dict[str, list[ConditionReport]] = {}
+    for measured in report.conditions:
+        if measured.condition.streams and measured.answered and measured.large_tokens_per_s:
+            lines.setdefault(f"{mode(measured)}, {measured.condition.link}", []).append(measured)
+    several = {name: conditions for name, conditions in lines.items() if len(conditions) > 1}
+    streams = sorted(
+        {
+            measured.condition.streams or 0
+            for conditions in several.values()
+            for measured in conditions
+        }
+    )
     found = [
         PlotSeries(
-            name, [cell.cell.streams or 0 for cell in cells],
-            [cell.large_tokens_per_s for cell in cells], number, look="line and points",
+            name, [measured.condition.streams or 0 for measured in conditions],
+            [measured.large_tokens_per_s for measured in conditions], number, look="line and points",
         )
-        for number, (name, cells) in enumerate(several.items())
+        for number, (name, conditions) in enumerate(several.items())
     ]  # fmt: skip
     y = "large-model tokens per second"
     panel = Panel("questions at once", y, found, y_range=(0, None), x_ticks=streams)
@@ -121,7 +131,7 @@ def _waterfall(report: Report) -> Plot:
                 spans.append(Span(row, begin / 1e3, end / 1e3, label, colour))
     rows = [lane.name for lane in found.lanes] if found else []
     caption = (
-        f"The question of median latency of {found.cell if found else ''}. The cloud's times are "
+        f"The question of median latency of {found.condition if found else ''}. The cloud's times are "
         "placed by the link's round trip."
     )
     panel = Panel("time since the question (s)", spans=spans, rows=rows)
@@ -129,21 +139,25 @@ def _waterfall(report: Report) -> Plot:
 
 
 def _names(report: Report) -> list[str]:
-    return list(dict.fromkeys(map(mode, report.cells)))
+    return list(dict.fromkeys(map(mode, report.conditions)))
 
 
-def _one_of_each(report: Report) -> dict[str, CellReport]:
-    """Return the first cell of each mode and budget: link and load do not change the answers."""
-    found: dict[str, CellReport] = {}
-    for cell in report.cells:
-        if cell.answered:
-            found.setdefault(mode(cell), cell)
+def _one_of_each(report: Report) -> dict[str, ConditionReport]:
+    """Return the first condition of each mode and budget: link and load do not change the answers."""
+    found: dict[str, ConditionReport] = {}
+    for measured in report.conditions:
+        if measured.answered:
+            found.setdefault(mode(measured), measured)
     return found
 
 
 def _common_load(report: Report) -> str:
-    """Return the load that most cells have."""
-    loads = [cell.cell.load for cell in report.cells if cell.cell.mode != "device-alone"]
+    """Return the load that most conditions have."""
+    loads = [
+        measured.condition.load
+        for measured in report.conditions
+        if measured.condition.mode != "device-alone"
+    ]
     return max(loads, key=loads.count) if loads else ""
 
 

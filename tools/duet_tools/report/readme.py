@@ -6,7 +6,7 @@ from duet_report.tables import markdown
 from duet_tools.report.columns import accuracy, answered, marked, mean, mode, seconds
 from duet_tools.report.text import bullets
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
-from duet_tools.results.report import CellReport, Metric, Report
+from duet_tools.results.report import ConditionReport, Metric, Report
 
 # A handshake's bytes are measured by `duet-bench tls`; the round trip is TLS 1.3's.
 _PLAINTEXT = (
@@ -14,15 +14,15 @@ _PLAINTEXT = (
     "each new one (cloud/README.md). "
 )
 # Of each column the value that orders its texts, and the text.
-_COLUMNS: dict[str, tuple[Callable[[CellReport], float], Callable[[CellReport], str]]] = {
-    "accuracy (95% CI)": (lambda cell: cell.accuracy.value if cell.accuracy else 0.0, accuracy),
-    "large-model tokens": (lambda cell: _mean(cell, "large_tokens"), mean("large_tokens")),
+_COLUMNS: dict[str, tuple[Callable[[ConditionReport], float], Callable[[ConditionReport], str]]] = {
+    "accuracy (95% CI)": (lambda measured: measured.accuracy.value if measured.accuracy else 0.0, accuracy),
+    "large-model tokens": (lambda measured: _mean(measured, "large_tokens"), mean("large_tokens")),
     "bytes down": (
-        lambda cell: _mean(cell, "wire_down"),
-        lambda cell: "" if _is_alone(cell) else mean("wire_down")(cell),
+        lambda measured: _mean(measured, "wire_down"),
+        lambda measured: "" if _is_alone(measured) else mean("wire_down")(measured),
     ),
     "marked low (right / wrong)": (
-        lambda cell: cell.marked_low.right_share if cell.marked_low else 0.0, marked
+        lambda measured: measured.marked_low.right_share if measured.marked_low else 0.0, marked
     ),
 }  # fmt: skip
 
@@ -44,61 +44,67 @@ def readme(report: Report) -> str:
 def _modes(report: Report) -> str:
     """Return the values that hardly depend on the link: a row for each mode and load."""
     rows = [
-        [name, *(_least_to_most(cells, *column) for column in _COLUMNS.values())]
-        for name, cells in _by_name(report).items()
+        [name, *(_least_to_most(conditions, *column) for column in _COLUMNS.values())]
+        for name, conditions in _by_name(report).items()
     ]
     return markdown(["mode", *_COLUMNS], rows)
 
 
 def _least_to_most(
-    cells: Sequence[CellReport],
-    value: Callable[[CellReport], float],
-    text: Callable[[CellReport], str],
+    conditions: Sequence[ConditionReport],
+    value: Callable[[ConditionReport], float],
+    text: Callable[[ConditionReport], str],
 ) -> str:
     """Return the texts of the smallest and largest value over all links; one text if equal."""
-    known = [text(cell) for cell in sorted(cells, key=value) if text(cell)]
+    known = [text(measured) for measured in sorted(conditions, key=value) if text(measured)]
     return " to ".join(dict.fromkeys(known[:1] + known[-1:]))
 
 
-def _mean(cell: CellReport, name: Metric) -> float:
-    return cell.metrics[name].mean if name in cell.metrics else 0.0
+def _mean(measured: ConditionReport, name: Metric) -> float:
+    return measured.metrics[name].mean if name in measured.metrics else 0.0
 
 
 def _times(report: Report) -> str:
     """End to end, median and 95th percentile: a row for each link, a column for each mode."""
     columns = _by_name(report)
-    links = dict.fromkeys(cell.cell.link for cell in report.cells if not _is_alone(cell))
+    links = dict.fromkeys(
+        measured.condition.link for measured in report.conditions if not _is_alone(measured)
+    )
     rows = []
     for link in links:
         row = [link]
-        for cells in columns.values():
-            found = [cell for cell in cells if cell.cell.link == link or _is_alone(cell)]
+        for conditions in columns.values():
+            found = [
+                measured
+                for measured in conditions
+                if measured.condition.link == link or _is_alone(measured)
+            ]
             row.append(_time(found[0]) if found else "")
         rows.append(row)
     return markdown(["end to end p50 / p95 (s)", *columns], rows)
 
 
-def _time(cell: CellReport) -> str:
-    text = " / ".join(seconds("total_ms", which)(cell) for which in ("p50", "p95"))
-    if cell.answered < cell.asked or not cell.complete:
-        text += f", {answered(cell)}"
+def _time(measured: ConditionReport) -> str:
+    text = " / ".join(seconds("total_ms", which)(measured) for which in ("p50", "p95"))
+    if measured.answered < measured.asked or not measured.complete:
+        text += f", {answered(measured)}"
     return text
 
 
-def _by_name(report: Report) -> dict[str, list[CellReport]]:
-    """Return the cells of each mode, and load where there are several: one for each link."""
-    # A load is named once below the table, where all cells have the same.
+def _by_name(report: Report) -> dict[str, list[ConditionReport]]:
+    """Return the conditions of each mode, and load where there are several: one for each link."""
+    # A load is named once below the table, where all conditions have the same.
     several = len(_loads(report)) > 1
-    found: dict[str, list[CellReport]] = {}
-    for cell in report.cells:
-        load = f", {cell.cell.load}" if several and not _is_alone(cell) else ""
-        found.setdefault(mode(cell) + load, []).append(cell)
+    found: dict[str, list[ConditionReport]] = {}
+    for measured in report.conditions:
+        load = f", {measured.condition.load}" if several and not _is_alone(measured) else ""
+        found.setdefault(mode(measured) + load, []).append(measured)
     return found
 
 
-def _is_alone(cell: CellReport) -> bool:
+def _is_alone(measured: ConditionReport) -> bool:
     # No link is passed, and nothing is brought down it.
-    return cell.cell.mode == "device-alone"
+    return measured.condition.mode == "device-alone"
 
 
 def _facts(report: Report) -> str:
@@ -114,6 +120,6 @@ def _facts(report: Report) -> str:
 
 
 def _loads(report: Report) -> list[str]:
-    """Return the loads of those cells that can have several."""
-    cells = (cell.cell for cell in report.cells if not _is_alone(cell))
-    return list(dict.fromkeys(cell.load for cell in cells))
+    """Return the loads of those conditions that can have several."""
+    conditions = (measured.condition for measured in report.conditions if not _is_alone(measured))
+    return list(dict.fromkeys(condition.load for condition in conditions))

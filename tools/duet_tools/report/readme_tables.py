@@ -40,7 +40,11 @@ def read_measured(path: Path) -> Results | Report:
         data = parse_json(read_text(path))
     except (UsageProblem, ValueError):
         data = None  # The reader of figures reports it.
-    return Report.read(path) if isinstance(data, dict) and "cells" in data else Results.read(path)
+    return (
+        Report.read(path)
+        if isinstance(data, dict) and data.keys() & {"conditions", "cells"}
+        else Results.read(path)
+    )
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""From records to a cell's figures."""
+"""From records to a condition's figures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,9 +7,16 @@ from typing import Literal, get_args
 import numpy as np
 
 from duet_report.intervals import proportion
-from duet_tools.results.cells import Cell
+from duet_tools.results.conditions import Condition
 from duet_tools.results.record import Record
-from duet_tools.results.report import CellReport, MarkedLow, Metric, Objective, Percentiles, Prices
+from duet_tools.results.report import (
+    ConditionReport,
+    MarkedLow,
+    Metric,
+    Objective,
+    Percentiles,
+    Prices,
+)
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 # What comparing two runs needs of each question.
@@ -20,16 +27,16 @@ SERIES: tuple[Metric, ...] = (
 _GIB = 2**30
 
 
-def summarise_cell(
-    cell: Cell,
+def summarise_condition(
+    condition: Condition,
     records: Sequence[Record],
     questions: int,
     seconds: float,
     joules: dict[str, float],
     objectives: Sequence[Objective] = (),
     prices: Prices | None = None,
-) -> CellReport:
-    """Return the figures of a cell.
+) -> ConditionReport:
+    """Return the figures of a condition.
 
     `questions`: number of questions in the run. `seconds`: duration of the load.
     """
@@ -41,9 +48,9 @@ def summarise_cell(
     large = sum(record.large_tokens for record in answered)
     # A device that answers alone loads no host.
     host_s = busy_seconds(answered) / len(records) if records else None
-    return CellReport(
-        id=cell.id,
-        cell=cell,
+    return ConditionReport(
+        id=condition.id,
+        condition=condition,
         asked=len(records),
         answered=len(answered),
         failures=dict(Counter(record.status for record in records if not record.ok)),
@@ -98,7 +105,7 @@ def values_of(records: Sequence[Record], metric: str) -> list[float]:
 def busy_seconds(records: Sequence[Record]) -> float:
     """Return the seconds in which the cloud worked on at least one of the questions.
 
-    Each question's `cloud_s`, as if in one go, up to the large model's last token. All of a cell
+    Each question's `cloud_s`, as if in one go, up to the large model's last token. All of a condition
     pass the same link, so that seeing their ends from the device shifts them alike.
     """
     spans = []

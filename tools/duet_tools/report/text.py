@@ -14,7 +14,7 @@ from duet_tools.results.report import Report
 
 
 def terminal(report: Report) -> str:
-    """For a terminal: verdicts, then the cells."""
+    """For a terminal: verdicts, then the conditions."""
     partial = [f"Partial: {report.partial}"] if report.partial else []
     notes = [f"Note: {note}" for note in report.notes]
     lines = [*partial, *verdicts(report), "", aligned(*table(MAIN, report)), "", *notes]

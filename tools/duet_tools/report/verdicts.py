@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from duet_report.intervals import Interval, difference_of_estimates, difference_of_means
 from duet_report.numbers import points
 from duet_tools.report.columns import mode, short
-from duet_tools.results.cells import ModeName
-from duet_tools.results.report import CellReport, Report
+from duet_tools.results.conditions import ModeName
+from duet_tools.results.report import ConditionReport, Report
 
 ALTERNATIVES: dict[ModeName, str] = {
     "auto": "the calibrated policy",
@@ -26,33 +26,39 @@ def verdicts(report: Report) -> list[str]:
 
     The split's most accurate budget represents it.
     """
-    found = _groups(report.cells)
+    found = _groups(report.conditions)
     if not found:
         return []
-    group = max(found, key=lambda cells: _accuracy(cells[0]))
+    group = max(found, key=lambda conditions: _accuracy(conditions[0]))
     lines = []
     for name, words in ALTERNATIVES.items():
-        pairs = [(cell, peer) for cell in group if (peer := peer_of(report.cells, cell, name))]
+        pairs = [
+            (measured, peer)
+            for measured in group
+            if (peer := peer_of(report.conditions, measured, name))
+        ]
         if pairs:
             lines.append(f"{mode(group[0])} against {words}: {'; '.join(_parts(pairs))}.")
     return lines
 
 
-def peer_of(cells: Sequence[CellReport], split: CellReport, name: ModeName) -> CellReport | None:
-    """Return the cell of another mode that a cell of the split is compared with."""
-    for cell in cells:
-        other, own = cell.cell, split.cell
+def peer_of(
+    conditions: Sequence[ConditionReport], split: ConditionReport, name: ModeName
+) -> ConditionReport | None:
+    """Return the condition of another mode that a condition of the split is compared with."""
+    for measured in conditions:
+        other, own = measured.condition, split.condition
         alike = (other.link, other.load) == (own.link, own.load)
-        if other.mode != name or cell.answered < FEWEST:
+        if other.mode != name or measured.answered < FEWEST:
             continue
         if name == "device-alone" or (alike and other.budget in (None, own.budget)):
-            return cell
+            return measured
     return None
 
 
-def accuracy_gap(split: CellReport, peer: CellReport) -> Interval | None:
+def accuracy_gap(split: ConditionReport, peer: ConditionReport) -> Interval | None:
     """Accuracy less the peer's: question by question where the values are there."""
-    if stored := (split.accuracy_gaps or {}).get(peer.cell.mode):
+    if stored := (split.accuracy_gaps or {}).get(peer.condition.mode):
         return stored
     mine, theirs = series(split, "correct"), series(peer, "correct")
     if len(mine) == len(theirs) and len(mine):
@@ -64,7 +70,7 @@ def accuracy_gap(split: CellReport, peer: CellReport) -> Interval | None:
     return None
 
 
-def break_even_tokens(split: CellReport, large: CellReport) -> float | None:
+def break_even_tokens(split: ConditionReport, large: ConditionReport) -> float | None:
     """Return tokens of the large model alone above which the split's median is smaller.
 
     The large model's latency is fitted as a line over its tokens; where all answers were cut at the
@@ -89,19 +95,23 @@ def break_even_table(report: Report) -> tuple[list[str], list[list[str]]]:
     """Head and rows: break-even tokens by link, a column for each budget and load."""
     found: dict[str, dict[str, str]] = {}
     links: dict[str, None] = {}
-    for cell in report.cells:
-        if cell.break_even_tokens is not None:
-            links.setdefault(cell.cell.link)
-            column = found.setdefault(f"{mode(cell)}, {cell.cell.load}", {})
-            column[cell.cell.link] = f"{cell.break_even_tokens:.0f}"
+    for measured in report.conditions:
+        if measured.break_even_tokens is not None:
+            links.setdefault(measured.condition.link)
+            column = found.setdefault(f"{mode(measured)}, {measured.condition.load}", {})
+            column[measured.condition.link] = f"{measured.break_even_tokens:.0f}"
     rows = [[link, *(column.get(link, "") for column in found.values())] for link in links]
     return ["link", *found], rows
 
 
 def break_even_note(report: Report) -> str:
     """Return the note on this pair below the table of break-even tokens."""
-    large = [cell for cell in report.cells if cell.cell.mode == "large-alone"]
-    needed = [cell.metrics["large_tokens"].p50 for cell in large if "large_tokens" in cell.metrics]
+    large = [measured for measured in report.conditions if measured.condition.mode == "large-alone"]
+    needed = [
+        measured.metrics["large_tokens"].p50
+        for measured in large
+        if "large_tokens" in measured.metrics
+    ]
     text = "The split answers sooner where the large model alone needs more tokens than this."
     if needed:
         text += f" Here it needed {max(needed):.0f} (median)."
@@ -114,25 +124,29 @@ def break_even_note(report: Report) -> str:
     return text
 
 
-def series(cell: CellReport, metric: str) -> NDArray[np.float64]:
+def series(measured: ConditionReport, metric: str) -> NDArray[np.float64]:
     """Return a value for each question, NaN if missing; empty if they were not stored."""
-    values: tuple[float | None, ...] = {str(k): v for k, v in cell.series.items()}.get(metric, ())
+    values: tuple[float | None, ...] = {str(k): v for k, v in measured.series.items()}.get(
+        metric, ()
+    )
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _groups(cells: Sequence[CellReport]) -> list[list[CellReport]]:
-    """Return the split's cells of each budget and load, a cell for each link."""
-    groups: dict[tuple[int | None, str], list[CellReport]] = {}
-    for cell in cells:
-        if cell.cell.mode == "duet" and cell.answered >= FEWEST:
-            groups.setdefault((cell.cell.budget, cell.cell.load), []).append(cell)
+def _groups(conditions: Sequence[ConditionReport]) -> list[list[ConditionReport]]:
+    """Return the split's conditions of each budget and load, one for each link."""
+    groups: dict[tuple[int | None, str], list[ConditionReport]] = {}
+    for measured in conditions:
+        if measured.condition.mode == "duet" and measured.answered >= FEWEST:
+            groups.setdefault((measured.condition.budget, measured.condition.load), []).append(
+                measured
+            )
     return list(groups.values())
 
 
-def _parts(pairs: Sequence[tuple[CellReport, CellReport]]) -> Iterator[str]:
+def _parts(pairs: Sequence[tuple[ConditionReport, ConditionReport]]) -> Iterator[str]:
     yield _speed(pairs)
     split, peer = pairs[0]
-    mine, theirs = (cell.metrics["large_tokens"].mean for cell in pairs[0])
+    mine, theirs = (measured.metrics["large_tokens"].mean for measured in pairs[0])
     if theirs:
         saved = 1 - mine / theirs
         yield f"{abs(saved):.0%} {'fewer' if saved >= 0 else 'more'} large tokens"
@@ -143,12 +157,12 @@ def _parts(pairs: Sequence[tuple[CellReport, CellReport]]) -> Iterator[str]:
         yield f"accuracy {points(gap)}{unsure}"
 
 
-def _speed(pairs: Sequence[tuple[CellReport, CellReport]]) -> str:
-    times = [[cell.metrics["total_ms"].p50 / 1e3 for cell in pair] for pair in pairs]
+def _speed(pairs: Sequence[tuple[ConditionReport, ConditionReport]]) -> str:
+    times = [[measured.metrics["total_ms"].p50 / 1e3 for measured in pair] for pair in pairs]
     ratios = [mine / theirs for mine, theirs in times]
     faster = sum(ratio < 1 for ratio in ratios)
     if len({theirs for _, theirs in times}) == 1:
-        # One cell for all links: its time is worth more than ratios to it.
+        # One condition for all links: its time is worth more than ratios to it.
         mine = _range([mine for mine, _ in times], short)
         word = "faster" if faster == len(pairs) else "slower" if not faster else "partly faster"
         return f"{word}, median {mine} s against {short(times[0][1])} s"
@@ -161,5 +175,5 @@ def _range(values: Sequence[float], text: Callable[[float], str]) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def _accuracy(cell: CellReport) -> tuple[float, int]:
-    return (cell.accuracy.value if cell.accuracy else 0.0, cell.cell.budget or 0)
+def _accuracy(measured: ConditionReport) -> tuple[float, int]:
+    return (measured.accuracy.value if measured.accuracy else 0.0, measured.condition.budget or 0)

@@ -12,22 +12,22 @@ def waterfall(records: Sequence[Record], rtt_ms: Mapping[str, float]) -> Waterfa
     Where in the device's time the cloud worked follows from the link's round trip, half of which
     each way takes: the cloud's clock is its own.
     """
-    cells: dict[str, list[Record]] = {}
+    conditions: dict[str, list[Record]] = {}
     for record in records:
-        if record.cell.startswith("duet") and record.ok and record.first_answer_ms is not None:
-            cells.setdefault(record.cell, []).append(record)
-    if not cells:
+        if record.condition.startswith("duet") and record.ok and record.first_answer_ms is not None:
+            conditions.setdefault(record.condition, []).append(record)
+    if not conditions:
         return None
 
-    def preference(cell: str) -> tuple[bool, bool]:
-        return cells[cell][0].device == "live", _link(cell) != "none"
+    def preference(condition: str) -> tuple[bool, bool]:
+        return conditions[condition][0].device == "live", _link(condition) != "none"
 
-    cell = max(cells, key=preference)
-    ordered = sorted(cells[cell], key=lambda record: record.total_ms or 0.0)
+    condition = max(conditions, key=preference)
+    ordered = sorted(conditions[condition], key=lambda record: record.total_ms or 0.0)
     record = ordered[len(ordered) // 2]
-    half = rtt_ms.get(_link(cell), 0.0) / 2
+    half = rtt_ms.get(_link(condition), 0.0) / 2
     lanes = (_device(record), _on_link(record), _cloud(record, half))
-    return Waterfall(cell=cell, question=record.id, lanes=lanes)
+    return Waterfall(condition=condition, question=record.id, lanes=lanes)
 
 
 def _device(record: Record) -> Lane:
@@ -73,5 +73,5 @@ def _lane(name: str, spans: Sequence[tuple[str, float, float]]) -> Lane:
     return Lane.model_validate({"name": name, "spans": kept})
 
 
-def _link(cell: str) -> str:
-    return cell.split("/")[1]
+def _link(condition: str) -> str:
+    return condition.split("/")[1]

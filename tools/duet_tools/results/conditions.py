@@ -1,9 +1,9 @@
-"""The cells of a run: a mode over a link under a load, each with all questions in their order."""
+"""The conditions of a run: a mode over a link under a load, each with all questions in their order."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from duet_tools.errors import UsageProblem
 
@@ -12,13 +12,15 @@ ModeName = Literal[
     "duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated"
 ]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
+# Files of earlier versions have "cell".
+RENAMED = Field(validation_alias=AliasChoices("condition", "cell"))
 # Modes whose signal a budget cuts.
 _BUDGETED = ("duet", "auto", "truncated")
 # Engines one after another: an idle one's processes still take time of a small machine.
 _ORDER = ("device-alone", "duet", "auto", "large-alone-service", "large-alone", "truncated")
 
 
-class Cell(BaseModel):
+class Condition(BaseModel):
     """One mode over one link under one load."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -38,7 +40,7 @@ class Cell(BaseModel):
 
     @property
     def id(self) -> str:
-        """A name that no other cell of the run has."""
+        """A name that no other condition of the run has."""
         budget = f"@{self.budget}" if self.budget else ""
         return f"{self.mode}{budget}/{self.link}/{self.load}"
 
@@ -66,14 +68,14 @@ class Plan:
     streams: tuple[int, ...]
     """Questions at once, a load each."""
     budgets: tuple[int, ...]
-    """Maximum signal tokens, a cell each."""
+    """Maximum signal tokens, a condition each."""
     profile: str = "synchronous"
     """How questions arrive."""
     rates: tuple[float, ...] = ()
     """Questions per second, a load each."""
 
-    def cells(self) -> list[Cell]:
-        """Return the cells, grouped by what must run for them.
+    def conditions(self) -> list[Condition]:
+        """Return the conditions, grouped by what must run for them.
 
         Raises:
             UsageProblem: rates are missing, or mode `auto` does not fit.
@@ -85,7 +87,7 @@ class Plan:
                 "mode auto decides on the device while the cloud works: give --concurrency 1 and no "
                 "--profile"
             )
-        found: list[Cell] = []
+        found: list[Condition] = []
         for mode in sorted(set(self.modes), key=_ORDER.index):
             # No link and no other device is involved: one stream over none says it all.
             links = ("none",) if mode == "device-alone" else self.links
@@ -94,31 +96,37 @@ class Plan:
                     found += self._loads(mode, link, budget)
         return found
 
-    def most_cells(self, sweep_steps: int) -> int:
-        """Return the largest number of cells, with those that a sweep adds."""
-        cells = self.cells()
-        swept = [cell for cell in cells if cell.streams == 1 and cell.mode != "device-alone"]
-        return len(cells) + sweep_steps * len(swept) * (self.profile == "sweep")
+    def most_conditions(self, sweep_steps: int) -> int:
+        """Return the largest number of conditions, with those that a sweep adds."""
+        conditions = self.conditions()
+        swept = [
+            condition
+            for condition in conditions
+            if condition.streams == 1 and condition.mode != "device-alone"
+        ]
+        return len(conditions) + sweep_steps * len(swept) * (self.profile == "sweep")
 
-    def _loads(self, mode: str, link: str, budget: int | None) -> list[Cell]:
-        def cell(**load: object) -> Cell:
-            return Cell.model_validate({"mode": mode, "link": link, "budget": budget, **load})
+    def _loads(self, mode: str, link: str, budget: int | None) -> list[Condition]:
+        def condition(**load: object) -> Condition:
+            return Condition.model_validate({"mode": mode, "link": link, "budget": budget, **load})
 
         if mode == "device-alone":
-            return [cell(streams=1)]
+            return [condition(streams=1)]
         if self.profile == "synchronous":
-            return [cell(streams=count) for count in self.streams]
+            return [condition(streams=count) for count in self.streams]
         if self.profile == "sweep":
             # The rates between these two are known once they are measured.
-            return [cell(streams=1), cell(streams=max(2, *self.streams))]
-        return [cell(rate=rate, spread=self.profile) for rate in self.rates]
+            return [condition(streams=1), condition(streams=max(2, *self.streams))]
+        return [condition(rate=rate, spread=self.profile) for rate in self.rates]
 
 
-def sweep_between(slow: Cell, one_at_once: float, most_at_once: float, steps: int) -> list[Cell]:
-    """Return cells at even rates between those of one stream and of all streams, per second."""
+def sweep_between(
+    slow: Condition, one_at_once: float, most_at_once: float, steps: int
+) -> list[Condition]:
+    """Return conditions at even rates between those of one stream and of all streams, per second."""
     if most_at_once <= one_at_once:
         return []
     step = (most_at_once - one_at_once) / (steps + 1)
     rates = [one_at_once + step * number for number in range(1, steps + 1)]
     plain = {"mode": slow.mode, "link": slow.link, "budget": slow.budget, "spread": "constant"}
-    return [Cell.model_validate({**plain, "rate": float(f"{rate:.3g}")}) for rate in rates]
+    return [Condition.model_validate({**plain, "rate": float(f"{rate:.3g}")}) for rate in rates]

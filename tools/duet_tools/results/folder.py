@@ -1,17 +1,18 @@
 """The output folder: measurements are written per question, so that a run can resume.
 
 `run.json` holds the settings, `questions.jsonl` a record a line, `stretches.jsonl` a line for each
-period of time that a cell was measured in, `probe.json` what is measured once.
+period of time that a condition was measured in, `probe.json` what is measured once.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from duet_tools.errors import UsageProblem
 from duet_tools.files import rows
-from duet_tools.results.cells import Cell
+from duet_tools.results.conditions import RENAMED, Condition
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
 
@@ -20,14 +21,14 @@ _PROBE = "probe.json"
 
 
 class Stretch(BaseModel):
-    """A period of time in which questions of a cell were asked.
+    """A period of time in which questions of a condition were asked.
 
     Negative values correct an earlier period, some of whose questions are asked again.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    cell: Cell
+    condition: Annotated[Condition, RENAMED]
     """The condition."""
     seconds: float
     """Duration of the period."""
@@ -86,7 +87,7 @@ class Folder:
         self._append(_QUESTIONS, record)
 
     def add_stretch(self, stretch: Stretch) -> None:
-        """Store how long a cell was measured."""
+        """Store how long a condition was measured."""
         self.stretches.append(stretch)
         self._append(_STRETCHES, stretch)
 
@@ -95,13 +96,15 @@ class Folder:
         self.probe = probe
         (self.path / _PROBE).write_text(probe.model_dump_json(indent=1) + "\n", "utf-8")
 
-    def asked(self, cell: Cell) -> set[int]:
-        """Return the indices of the questions that a cell has already."""
-        return {record.index for record in self.records if record.cell == cell.id}
+    def asked(self, condition: Condition) -> set[int]:
+        """Return the indices of the questions that a condition has already."""
+        return {record.index for record in self.records if record.condition == condition.id}
 
-    def cells(self) -> list[Cell]:
-        """Return the cells that were measured, in order."""
-        return list({stretch.cell.id: stretch.cell for stretch in self.stretches}.values())
+    def conditions(self) -> list[Condition]:
+        """Return the conditions that were measured, in order."""
+        return list(
+            {stretch.condition.id: stretch.condition for stretch in self.stretches}.values()
+        )
 
     def write(self, files: Iterable[tuple[str, str]]) -> None:
         """Write files by their names."""

@@ -1,6 +1,6 @@
-"""Measurements of one question in one cell."""
+"""Measurements of one question in one condition."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +12,7 @@ from duet_device.errors import (
     DeviceError,
     PairMismatch,
 )
+from duet_tools.results.conditions import RENAMED
 
 OK = "ok"
 UNREACHABLE = "unreachable"
@@ -25,14 +26,14 @@ _KINDS: tuple[tuple[type[DeviceError], str], ...] = (
 
 
 class Record(BaseModel):
-    """One question in one cell.
+    """One question in one condition.
 
     Milliseconds count from when it was asked, durations aside; None: did not happen.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    cell: str = ""
+    condition: Annotated[str, RENAMED] = ""
     """Id of the condition."""
     id: str = ""
     """Id of the question in the data."""
@@ -43,7 +44,7 @@ class Record(BaseModel):
     message: str = ""
     """Description of the failure."""
     at_s: float = 0.0
-    """When it was asked, in seconds from the cell's start."""
+    """When it was asked, in seconds from the condition's start."""
     signal: str = ""
     """Text of the signal, or the reasoning of the large model alone."""
     answer: str = ""

@@ -5,13 +5,13 @@ it is fresh. A change that an older reader would misread raises the number of th
 """
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from duet_report.intervals import Interval
 from duet_tools.files import SchemaFile, Strict, text_of
-from duet_tools.results.cells import Cell, ModeName
+from duet_tools.results.conditions import RENAMED, Condition, ModeName
 from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.settings import RunSettings
 
@@ -83,12 +83,12 @@ class MarkedLow(Strict):
         return self.right_marked / max(1, self.right)
 
 
-class CellReport(Strict):
-    """What was measured of a cell."""
+class ConditionReport(Strict):
+    """What was measured of a condition."""
 
     id: str
-    """Name of the cell, unique in the run."""
-    cell: Cell
+    """Name of the condition, unique in the run."""
+    condition: Annotated[Condition, RENAMED]
     """Mode, link and load."""
     asked: int
     """Questions asked."""
@@ -108,10 +108,10 @@ class CellReport(Strict):
     marked_low: MarkedLow | None = None
     """None without references, or if no device judged an answer."""
     accuracy_gaps: dict[ModeName, Interval] | None = None
-    """Of a cell of the split: its accuracy less that of each other mode over the same link under
+    """Of a condition of the split: its accuracy less that of each other mode over the same link under
     the same load."""
     break_even_tokens: float | None = None
-    """Of a cell of the split: tokens of the large model alone above which that takes longer
+    """Of a condition of the split: tokens of the large model alone above which that takes longer
     (medians)."""
     metrics: dict[Metric, Percentiles] = Field(default_factory=dict)
     """Metrics over the questions answered; `Record` describes them."""
@@ -162,10 +162,10 @@ class Lane(Strict):
 
 
 class Waterfall(Strict):
-    """The question of median latency of a cell."""
+    """The question of median latency of a condition."""
 
-    cell: str
-    """Id of the cell."""
+    condition: Annotated[str, RENAMED]
+    """Id of the condition."""
     question: str
     """Id of the question."""
     lanes: tuple[Lane, ...]
@@ -220,8 +220,10 @@ class Report(SchemaFile):
     """Bytes of a connection to the service; None: not measured."""
     bytes_per_token: dict[str, float] = Field(default_factory=dict)
     """Bytes per token to the device on a new connection, by encoding."""
-    cells: tuple[CellReport, ...]
-    """A cell for each mode, link and load."""
+    conditions: Annotated[
+        tuple[ConditionReport, ...], Field(validation_alias=AliasChoices("conditions", "cells"))
+    ]
+    """A condition for each mode, link and load."""
     waterfall: Waterfall | None = None
     """Times of one question; None: not measured."""
     figures: tuple[Figure, ...] = ()
@@ -238,8 +240,8 @@ class Report(SchemaFile):
 
     def without_series(self) -> "Report":
         """Return the same without each question's values: most of it, and for comparing alone."""
-        cells = (cell.model_copy(update={"series": {}}) for cell in self.cells)
-        return self.model_copy(update={"cells": tuple(cells)})
+        conditions = (condition.model_copy(update={"series": {}}) for condition in self.conditions)
+        return self.model_copy(update={"conditions": tuple(conditions)})
 
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""

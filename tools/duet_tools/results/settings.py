@@ -33,7 +33,7 @@ class RunSettings(BaseModel):
     rates: tuple[float, ...]
     """Questions per second, a load each."""
     budgets: tuple[int, ...]
-    """Maximum signal tokens, a cell each."""
+    """Maximum signal tokens, a condition each."""
     large_limit: int
     """Maximum tokens of the large model alone."""
     answer_limit: int
@@ -43,7 +43,7 @@ class RunSettings(BaseModel):
     seed: int
     """Seed of the first question."""
     warm_up: int
-    """Questions before each cell that do not count."""
+    """Questions before each condition that do not count."""
     connections: Literal["new", "kept"] = "new"
     """A new connection for each question, or one kept by each device."""
     verifier: str

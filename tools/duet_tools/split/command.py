@@ -11,7 +11,7 @@ from duet_contract.terminal import printable
 from duet_tools import options
 from duet_tools.errors import UsageProblem
 from duet_tools.link.profiles import PRESETS
-from duet_tools.results.cells import MODES, PROFILES, Plan
+from duet_tools.results.conditions import MODES, PROFILES, Plan
 from duet_tools.results.report import Objective
 from duet_tools.split.checking import RULE
 

@@ -1,4 +1,4 @@
-"""Runs one cell's load: asks its questions at once or at a rate; each device has a link of its own."""
+"""Runs one condition's load: asks its questions at once or at a rate; each device has a link of its own."""
 
 import queue
 import random
@@ -12,7 +12,7 @@ from typing import Literal
 
 from duet_device.errors import DeviceError, Interrupted
 from duet_tools.link.profiles import LinkProfile
-from duet_tools.results.cells import Cell
+from duet_tools.results.conditions import Condition
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import UNREACHABLE, failed
 from duet_tools.split.link_pool import DeviceLink, LinkPool
@@ -28,9 +28,9 @@ _END_WITHIN_S = 5.0
 
 @dataclass
 class Load:
-    """A cell's load."""
+    """A condition's load."""
 
-    cell: Cell
+    condition: Condition
     """The condition."""
     mode: Mode
     """How a question is answered."""
@@ -99,7 +99,7 @@ def run(load: Load, questions: Sequence[tuple[int, QuestionRow]]) -> LoadResult:
         work.join()
     finally:
         work.close()
-    # A short cell ends before that many failures in a row.
+    # A short condition ends before that many failures in a row.
     statuses = {asked.record.status for asked in work.outcome.asked}
     work.outcome.died = work.outcome.died or statuses == {UNREACHABLE}
     work.outcome.asked.sort(key=lambda asked: asked.record.index)
@@ -125,7 +125,7 @@ class _Work:
         self._began = 0.0
 
     def run(self) -> None:
-        streams = self.load.cell.streams
+        streams = self.load.condition.streams
         if streams is None:
             self._began = time.perf_counter()
             self._at_rate()
@@ -179,10 +179,10 @@ class _Work:
             self.load.connect(link.address)
 
     def _at_rate(self) -> None:
-        cell = self.load.cell
-        assert cell.rate is not None
-        assert cell.spread is not None
-        times = offsets(len(self._questions), cell.rate, cell.spread, self.load.seed)
+        condition = self.load.condition
+        assert condition.rate is not None
+        assert condition.spread is not None
+        times = offsets(len(self._questions), condition.rate, condition.spread, self.load.seed)
         try:
             for item, at in zip(self._questions, times, strict=True):
                 if self.stop.wait(max(0.0, self._began + at - time.perf_counter())):
@@ -198,7 +198,7 @@ class _Work:
     def _start(self, link: DeviceLink | None) -> None:
         def work() -> None:
             try:
-                if self.load.connect and self.load.cell.streams is None:
+                if self.load.connect and self.load.condition.streams is None:
                     self._connect([link])
                 self._device(link)
             except BaseException as error:  # To be raised where the run is waited for.
@@ -232,7 +232,7 @@ class _Work:
             asked = Reply(failed(error))
             asked.record.total_ms = (time.perf_counter() - at) * 1e3
         record = asked.record
-        record.cell, record.id, record.index = self.load.cell.id, question.id, index
+        record.condition, record.id, record.index = self.load.condition.id, question.id, index
         record.at_s = at - self._began
         ended = time.perf_counter() - self._began
         if link:
@@ -242,7 +242,7 @@ class _Work:
             self.outcome.seconds = max(self.outcome.seconds, ended)
             self.outcome.asked.append(asked)
             self._unreached = self._unreached + 1 if record.status == UNREACHABLE else 0
-            streams = self.load.cell.streams or 1
+            streams = self.load.condition.streams or 1
             if self._unreached >= GIVE_UP_AFTER + streams:
                 self.outcome.died = True
                 self.stop.set()

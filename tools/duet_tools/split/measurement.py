@@ -1,4 +1,4 @@
-"""A run: every cell in turn, with what must run for it."""
+"""A run: every condition in turn, with what must run for it."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ from duet_device.errors import DeviceError
 from duet_device.pairs.pair import Pair
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
-from duet_tools.results.cells import Cell, Plan, sweep_between
+from duet_tools.results.conditions import Condition, Plan, sweep_between
 from duet_tools.results.folder import Folder, Stretch, WireProbe
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import failed
@@ -72,14 +72,14 @@ class Measurement:
     """Modes that were made, by what distinguishes them."""
 
     def run(self) -> str | None:
-        """Measure every cell that is not measured yet; return why it ended early, if it did.
+        """Measure every condition that is not measured yet; return why it ended early, if it did.
 
         Raises:
-            BenchError: what a cell needs cannot be started. What was measured is in the folder.
+            BenchError: what a condition needs cannot be started. What was measured is in the folder.
         """
         try:
-            for cell in self._cells():
-                self._measure(cell)
+            for condition in self._conditions():
+                self._measure(condition)
                 if self.stopped:
                     break
         except KeyboardInterrupt:
@@ -93,32 +93,34 @@ class Measurement:
             self.servers.stop()
         return self.stopped
 
-    def _cells(self) -> Iterator[Cell]:
-        cells = self.plan.cells()
-        yield from cells
+    def _conditions(self) -> Iterator[Condition]:
+        conditions = self.plan.conditions()
+        yield from conditions
         if self.plan.profile == "sweep":
-            speeds = {cell.id: self._questions_per_s(cell) for cell in cells}
-            for slow, fast in itertools.pairwise(cells):
+            speeds = {condition.id: self._questions_per_s(condition) for condition in conditions}
+            for slow, fast in itertools.pairwise(conditions):
                 if slow.streams == 1 and (fast.mode, fast.link) == (slow.mode, slow.link):
                     ends = speeds[slow.id], speeds[fast.id]
                     yield from sweep_between(slow, *ends, self.sweep_steps)
 
-    def _questions_per_s(self, cell: Cell) -> float:
-        answered = sum(record.ok for record in self.folder.records if record.cell == cell.id)
-        seconds = sum(each.seconds for each in self.folder.stretches if each.cell == cell)
+    def _questions_per_s(self, condition: Condition) -> float:
+        answered = sum(
+            record.ok for record in self.folder.records if record.condition == condition.id
+        )
+        seconds = sum(each.seconds for each in self.folder.stretches if each.condition == condition)
         return answered / seconds if seconds else 0.0
 
-    def _measure(self, cell: Cell) -> None:
-        there = self.folder.asked(cell)
+    def _measure(self, condition: Condition) -> None:
+        there = self.folder.asked(condition)
         self.step(len(there))
         missing = [each for each in enumerate(self.questions) if each[0] not in there]
         if not missing:
             return
-        target, openai = self._target(cell)
-        mode = self._mode(cell, openai)
-        link = link_named(cell.link)
-        self.say(cell.id)
-        work = load.Load(cell, mode, target, link, self.common.seed, self.pool)
+        target, openai = self._target(condition)
+        mode = self._mode(condition, openai)
+        link = link_named(condition.link)
+        self.say(condition.id)
+        work = load.Load(condition, mode, target, link, self.common.seed, self.pool)
         if self.common.connections.kept:
             work.connect = (
                 functools.partial(connect, server=openai, common=self.common)
@@ -128,41 +130,41 @@ class Measurement:
         load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
-        # A run that is resumed continues the cell's clock.
-        before = sum(each.seconds for each in self.folder.stretches if each.cell == cell)
+        # A run that is resumed continues the condition's clock.
+        before = sum(each.seconds for each in self.folder.stretches if each.condition == condition)
         outcome = load.run(work, missing)
         self.common.connections.close()
         for each in outcome.asked:
             each.record.at_s += before
         joules = meter.joules()
         if outcome.asked:
-            self.folder.add_stretch(Stretch(cell=cell, seconds=outcome.seconds, joules=joules))
+            self.folder.add_stretch(
+                Stretch(condition=condition, seconds=outcome.seconds, joules=joules)
+            )
         if outcome.interrupted:
             self.stopped = "interrupted"
         elif outcome.died:
-            self.stopped = (
-                f"the server could not be reached any more, in {cell.id}{self.servers.why_gone()}"
-            )
-        kept = self._keep(cell, outcome.asked)
+            self.stopped = f"the server could not be reached any more, in {condition.id}{self.servers.why_gone()}"
+        kept = self._keep(condition, outcome.asked)
         if kept < len(outcome.asked):
             # Questions that are asked again take time again: subtract their share of this period.
             share = 1 - kept / len(outcome.asked)
             back = {source: -share * spent for source, spent in joules.items()}
             self.folder.add_stretch(
-                Stretch(cell=cell, seconds=-share * outcome.seconds, joules=back)
+                Stretch(condition=condition, seconds=-share * outcome.seconds, joules=back)
             )
 
-    def _keep(self, cell: Cell, asked: Sequence[Reply]) -> int:
+    def _keep(self, condition: Condition, asked: Sequence[Reply]) -> int:
         """Complete and check each answer, and store its record.
 
         Returns the number of stored records.
         """
         kept = 0
         if any(each.later for each in asked):
-            self.say(f"{cell.id}, the device's part")
+            self.say(f"{condition.id}, the device's part")
         try:
             for each in asked:
-                self._finish(cell, each)
+                self._finish(condition, each)
                 self.folder.add(each.record)
                 kept += 1
         except KeyboardInterrupt:
@@ -170,7 +172,7 @@ class Measurement:
             self.stopped = "interrupted"
         return kept
 
-    def _finish(self, cell: Cell, asked: Reply) -> None:
+    def _finish(self, condition: Condition, asked: Reply) -> None:
         record = asked.record
         # An interrupted run does not wait where the answer exists already.
         hurry = self.stopped == "interrupted" and record.device == "live"
@@ -180,30 +182,30 @@ class Measurement:
             except DeviceError as error:
                 record.status, record.message = failed(error).status, str(error)
         if record.ok and asked.requests:
-            tell_link_from_cloud(record, link_named(cell.link), asked.requests)
+            tell_link_from_cloud(record, link_named(condition.link), asked.requests)
         if record.ok and self.check:
             answer = record.value or record.answer
             record.correct = self.check(answer, self.questions[record.index])
 
-    def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
-        """Return the address of the server that a cell asks; the OpenAI server, if it is that."""
-        if cell.mode == "device-alone":
+    def _target(self, condition: Condition) -> tuple[str | None, OpenAIModel | None]:
+        """Return the address of the server that a condition asks; the OpenAI server, if it is that."""
+        if condition.mode == "device-alone":
             self.servers.stop()
             return None, None
-        if cell.mode in ("duet", "auto", "large-alone-service"):
+        if condition.mode in ("duet", "auto", "large-alone-service"):
             address = self.servers.service()
             if self.folder.probe is None:
-                self._probe(address, cell)
+                self._probe(address, condition)
             return address, None
         openai = self.servers.openai()
         return openai[0].address, openai
 
-    def _probe(self, address: str, cell: Cell) -> None:
+    def _probe(self, address: str, condition: Condition) -> None:
         self.say("bytes of a connection and of a token")
         handshake = None
         with contextlib.suppress(BenchError, DeviceError):
             handshake = probe.handshake_bytes(self.pool, address, self.common)
-        budget = cell.budget or self.common.manifest.defaults.budget
+        budget = condition.budget or self.common.manifest.defaults.budget
         costs = probe.bytes_per_token(
             self.pool, address, self.common, self.questions[:_PROBED], budget
         )
@@ -215,29 +217,29 @@ class Measurement:
             )
         )
 
-    def _mode(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
-        key = (cell.mode, cell.budget, cell.live)
+    def _mode(self, condition: Condition, openai: OpenAIModel | None) -> Mode:
+        key = (condition.mode, condition.budget, condition.live)
         if key not in self._modes:
-            self._modes[key] = self._make(cell, openai)
+            self._modes[key] = self._make(condition, openai)
         return self._modes[key]
 
-    def _make(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
-        if cell.mode == "large-alone":
+    def _make(self, condition: Condition, openai: OpenAIModel | None) -> Mode:
+        if condition.mode == "large-alone":
             assert openai is not None
             return LargeAlone(self.common, self.workload, openai)
-        if cell.mode == "large-alone-service":
+        if condition.mode == "large-alone-service":
             return LargeAloneService(self.common, self.workload)
-        if cell.mode == "truncated":
-            assert cell.budget is not None
+        if condition.mode == "truncated":
+            assert condition.budget is not None
             assert openai is not None
-            return Truncated(self.common, self.workload, openai, cell.budget)
+            return Truncated(self.common, self.workload, openai, condition.budget)
         assert self.decoder is not None
-        if cell.mode == "device-alone":
+        if condition.mode == "device-alone":
             return DeviceAlone(self.common, self.pair, self.decoder)
-        assert cell.budget is not None
-        if cell.mode == "auto":
-            return Auto(self.common, self.pair, self.decoder, cell.budget)
-        return Split(self.common, self.pair, self.decoder, cell.budget, live=cell.live)
+        assert condition.budget is not None
+        if condition.mode == "auto":
+            return Auto(self.common, self.pair, self.decoder, condition.budget)
+        return Split(self.common, self.pair, self.decoder, condition.budget, live=condition.live)
 
 
 def needs_decoder(plan: Plan) -> bool:

@@ -21,7 +21,7 @@ from duet_tools.link.profiles import link_named
 from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.build import FILES, build, write
 from duet_tools.report.text import terminal
-from duet_tools.results.cells import Plan
+from duet_tools.results.conditions import Plan
 from duet_tools.results.figures import Figure, Results
 from duet_tools.results.folder import Folder
 from duet_tools.results.machine import commit, describe_machine, today
@@ -138,7 +138,7 @@ def run(options: Options) -> None:
     pair = Pair(workload.directory, common.manifest)
     facts = _facts(options, settings, figures, notes)
     with progress_bar(console) as progress, contextlib.ExitStack() as stack:
-        total = plan.most_cells(options.sweep_steps) * len(questions)
+        total = plan.most_conditions(options.sweep_steps) * len(questions)
         task = progress.add_task("starting", total=total)
 
         def say(what: str) -> None:
@@ -200,7 +200,7 @@ def _plan(options: Options, workload: Workload) -> Plan:
             f"--budgets: {most} is above what the pair takes, {manifest.limits.budget}"
         )
     plan = Plan(**{**vars(asked), "budgets": budgets, "links": asked.links or ("none",)})
-    plan.cells()
+    plan.conditions()
     if "auto" in plan.modes:
         try:
             calibration = calibration_of(Pair(workload.directory, manifest))
@@ -302,7 +302,7 @@ def _settings(
 ) -> RunSettings:
     engine = options.engine_flags
     if not any(flag in _PREFIX_CACHING for flag in engine):
-        # Every cell asks the same questions; the second one is not to find the first one's work.
+        # Every condition asks the same questions; the second one is not to find the first one's work.
         engine = ("--no-enable-prefix-caching", *engine)
     return RunSettings(
         **vars(plan),
@@ -330,7 +330,7 @@ def _facts(
         pair=settings.pair,
         settings=settings,
         links=(),
-        cells=(),
+        conditions=(),
         machine=describe_machine(),
         commit=commit(),
         date=today(),
@@ -391,7 +391,7 @@ def _notes(
     if not settings.started_here:
         notes.append("The service was running already, with settings of its own.")
     elif "--no-enable-prefix-caching" in settings.engine_flags:
-        notes.append("Prefix caching was off: every cell asks the same questions.")
+        notes.append("Prefix caching was off: every condition asks the same questions.")
     if not workload.manifest.evaluation:
         notes.append(f"The pair {workload.manifest.id} has no figures of its own in its manifest.")
     notes.append(

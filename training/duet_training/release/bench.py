@@ -76,7 +76,7 @@ class BenchRun:
             return str(report["partial"])
         for mode in self.modes:
             try:
-                found = cell(report, mode)
+                found = condition(report, mode)
             except DataError as error:
                 return str(error)
             asked, answered = found["asked"], found["answered"]
@@ -128,15 +128,17 @@ def run_bench(asked: BenchRun, python: Path, limit_s: float, *, resume: bool) ->
     return report
 
 
-def cell(report: dict[str, Any], mode: str) -> dict[str, Any]:
-    """Return a report's only cell of a mode.
+def condition(report: dict[str, Any], mode: str) -> dict[str, Any]:
+    """Return a report's only condition of a mode.
 
     Raises:
-        DataError: The report has no such cell, or more than one.
+        DataError: The report has no such condition, or more than one.
     """
-    found: list[dict[str, Any]] = [c for c in report["cells"] if c["cell"]["mode"] == mode]
+    found: list[dict[str, Any]] = [
+        each for each in report.get("conditions", ()) if each["condition"]["mode"] == mode
+    ]
     if len(found) != 1:
-        raise DataError(f"the bench's report has {len(found)} cells of {mode}, not one")
+        raise DataError(f"the bench's report has {len(found)} conditions of {mode}, not one")
     return found[0]
 
 
@@ -148,7 +150,9 @@ def recorded(folder: Path, mode: str) -> list[dict[str, Any]]:
     """
     file = folder / "questions.jsonl"
     rows = json_lines(file) if file.is_file() else ()
-    return [row for _, row in rows if row["cell"].startswith((f"{mode}@", f"{mode}/"))]
+    # "cell": of an earlier version of the bench.
+    named = ((row.get("condition") or row["cell"], row) for _, row in rows)
+    return [row for name, row in named if name.startswith((f"{mode}@", f"{mode}/"))]
 
 
 def _beside(folder: Path) -> Path:

@@ -38,7 +38,7 @@ from duet_training.release.bench import (
     LARGE_LIMIT,
     SPLIT,
     BenchRun,
-    cell,
+    condition,
     recorded,
     run_bench,
 )
@@ -162,7 +162,7 @@ def _peer(peer: str, file: Path, count: int, split: Path, python: Path) -> dict[
     report = run_bench(
         BenchRun(found, file, count, (ALONE,), STREAMS, folder), python, _LIMIT_S, resume=True
     )
-    figures = _figures(cell(report, ALONE)) | {"pair": report["pair"]}
+    figures = _figures(condition(report, ALONE)) | {"pair": report["pair"]}
     ours, theirs = (
         {row["id"]: float(bool(row.get("correct"))) for row in recorded(run, mode)}
         for run, mode in ((split, SPLIT), (folder, ALONE))
@@ -196,7 +196,7 @@ def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
     """
     count = _count(ELSEWHERE)
     asked = BenchRun(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
-    found = cell(run_bench(asked, python, _LIMIT_S, resume=True), SPLIT)
+    found = condition(run_bench(asked, python, _LIMIT_S, resume=True), SPLIT)
     judged = found.get("marked_low")
     marked = judged["right_marked"] + judged["wrong_marked"] if judged else None
     return {"questions": count, "answered": found["answered"], "marked": marked}
@@ -204,14 +204,18 @@ def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
 
 def of_report(report: dict[str, Any]) -> dict[str, Any]:
     """Extract the stored part of a set's report: both modes, and the count of marked answers."""
-    split = cell(report, SPLIT)
+    split = condition(report, SPLIT)
     others = {"reasoner": ALONE, "device": DEVICE}
-    asked = {each["cell"]["mode"] for each in report["cells"]}
+    asked = {each["condition"]["mode"] for each in report["conditions"]}
     sent = split["metrics"].get("numbers_sent")
     return {
         "questions": split["asked"],
         "split": _figures(split),
-        **{name: _figures(cell(report, mode)) for name, mode in others.items() if mode in asked},
+        **{
+            name: _figures(condition(report, mode))
+            for name, mode in others.items()
+            if mode in asked
+        },
         "marked_low": split.get("marked_low"),
         **({"numbers_sent": sent["mean"]} if sent else {}),
     }

@@ -19,7 +19,7 @@ from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
 from duet_training.files import write_json
-from duet_training.release.bench import ALONE, SPLIT, BenchRun, cell, run_bench, whole_report
+from duet_training.release.bench import ALONE, SPLIT, BenchRun, condition, run_bench, whole_report
 
 REPEATS = 5
 QUESTIONS = 60
@@ -66,7 +66,9 @@ def measure_wall_clock(out: Path, python: Path, data: Path | None = None) -> Non
             for name, mode in _MODES.items()
         }
         reports.append(_repeat(turns, number, python))
-        shown = {name: cell(reports[-1][name], mode)["seconds"] for name, mode in _MODES.items()}
+        shown = {
+            name: condition(reports[-1][name], mode)["seconds"] for name, mode in _MODES.items()
+        }
         print(f"{number + 1}/{REPEATS}", *(f"{k} {v:.1f} s" for k, v in shown.items()), flush=True)
     found = summarize(reports)
     found["pair_sha256"] = sha256_of(out / "pair" / MANIFEST_NAME)
@@ -80,8 +82,10 @@ def summarize(reports: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     Raises:
         DataError: the engines were not run with the same flags.
     """
-    cells = {name: [cell(each[name], mode) for each in reports] for name, mode in _MODES.items()}
-    shares = [s["seconds"] / o["seconds"] for s, o in zip(*cells.values(), strict=True)]
+    conditions = {
+        name: [condition(each[name], mode) for each in reports] for name, mode in _MODES.items()
+    }
+    shares = [s["seconds"] / o["seconds"] for s, o in zip(*conditions.values(), strict=True)]
     engines = {name: reports[0][name]["settings"]["engine_flags"] for name in _MODES}
     for each in reports:
         if any(each[name]["settings"]["engine_flags"] != engines["split"] for name in _MODES):
@@ -98,7 +102,7 @@ def summarize(reports: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
                 "accuracy": fmean(each["accuracy"]["value"] for each in found),
                 "reasoner_tokens": fmean(c["metrics"]["large_tokens"]["mean"] for c in found),
             }
-            for name, found in cells.items()
+            for name, found in conditions.items()
         },
     }
 
