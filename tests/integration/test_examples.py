@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from duet_cloud.pairs.shipped import install_shipped, shipped_manifest
+from duet_cloud.pairs.released import install_released, released_manifest
 from duet_contract.manifest import load_manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles import models
@@ -34,13 +34,13 @@ def signals(request: ReasonRequest, _: grpc.ServicerContext) -> Iterator[ReasonR
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's pairs: a released one, with its real decoder."""
     directory = tmp_path_factory.mktemp("pairs")
-    install_shipped(PAIR, directory / PAIR)
+    install_released(PAIR, directory / PAIR)
     return directory
 
 
 @pytest.fixture
 def cloud() -> Iterator[ScriptedService]:
-    with ScriptedService(signals, shipped_manifest(PAIR).reference) as service:
+    with ScriptedService(signals, released_manifest(PAIR).reference) as service:
         yield service
 
 

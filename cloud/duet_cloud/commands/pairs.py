@@ -6,8 +6,8 @@ import click
 
 from duet_cloud.errors import UsageError
 from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source, recipe_of
-from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, recipe_text, shipped_recipes
-from duet_cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
+from duet_cloud.pairs.recipe import Recipe, Source, built_in_recipes, load_recipe, recipe_text
+from duet_cloud.pairs.released import install_released, released_manifest, released_pairs
 from duet_cloud.pairs.sources import own_calibration
 from duet_contract.commands import option
 from duet_contract.integrity import sha256_of, verify_files
@@ -51,16 +51,16 @@ def build(
     if recipe is None and reasoner and decoder:
         chosen = recipe_of(reasoner, decoder)
         command = command_of(chosen, reasoner, decoder)
-    elif (recipe := recipe or DEFAULT_PAIR) in shipped_pairs():
+    elif (recipe := recipe or DEFAULT_PAIR) in released_pairs():
         if reasoner or decoder or save_recipe:
             raise UsageError(
                 f"{recipe} is a released pair, complete: it takes no --reasoner, --decoder or "
                 "--save-recipe"
             )
-        released = shipped_manifest(recipe)
+        released = released_manifest(recipe)
         target = out or pairs_home() / released.id
         if not (if_missing and _is_ready(target, released.version)):
-            install_shipped(recipe, target, click.echo, calibration)
+            install_released(recipe, target, click.echo, calibration)
         return
     else:
         first = reasoner_source(reasoner) if reasoner else None
@@ -134,7 +134,7 @@ def check(pair: str) -> None:
 @pairs.command("list", short_help="List released pairs and recipes.")
 def list_() -> None:
     """List released pairs and recipes."""
-    for name in shipped_pairs():
-        click.echo(f"{name}: {shipped_manifest(name).description}")
-    for name in shipped_recipes():
+    for name in released_pairs():
+        click.echo(f"{name}: {released_manifest(name).description}")
+    for name in built_in_recipes():
         click.echo(f"{name}: {load_recipe(name).description}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.shipped import shipped_pairs
+from duet_cloud.pairs.released import released_pairs
 from duet_contract.json_data import read_text
 from duet_contract.manifest import Defaults, Limits, Manifest, PromptFormat
 
@@ -122,7 +122,7 @@ class Recipe(_Model):
     """Directory of the pair's `calibration.json`; None: the pair has none."""
 
 
-def shipped_recipes() -> list[str]:
+def built_in_recipes() -> list[str]:
     """Return the names of the recipes in this package."""
     entries = files("duet_cloud.pairs").joinpath("recipes").iterdir()
     return sorted(entry.name.removesuffix(".toml") for entry in entries)
@@ -134,7 +134,7 @@ def load_recipe(name_or_file: str) -> Recipe:
     Raises:
         PairBuildError: no such recipe, or it is malformed.
     """
-    if name_or_file in shipped_recipes():
+    if name_or_file in built_in_recipes():
         text = (
             files("duet_cloud.pairs").joinpath("recipes", f"{name_or_file}.toml").read_text("utf-8")
         )
@@ -146,7 +146,7 @@ def load_recipe(name_or_file: str) -> Recipe:
         except OSError as error:
             raise PairBuildError(
                 f"there is no recipe {name_or_file!r}; give a file, or one of: "
-                f"{', '.join(sorted({*shipped_recipes(), *shipped_pairs()}))}"
+                f"{', '.join(sorted({*built_in_recipes(), *released_pairs()}))}"
             ) from error
     try:
         return Recipe.model_validate(tomllib.loads(text))

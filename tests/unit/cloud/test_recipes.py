@@ -4,15 +4,15 @@ from importlib.resources import files
 import pytest
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.recipe import Source, load_recipe, shipped_recipes
-from duet_cloud.pairs.shipped import shipped_manifest, shipped_pairs
+from duet_cloud.pairs.recipe import Source, built_in_recipes, load_recipe
+from duet_cloud.pairs.released import released_manifest, released_pairs
 from duet_cloud.pairs.sources import locate
 from tests.doubles.commands import cloud_pairs as main
 
 
-def test_every_shipped_recipe_is_sound():
-    assert {"smollm2-135m", "qwen3-4b-0.6b"} <= set(shipped_recipes())
-    for name in shipped_recipes():
+def test_every_built_in_recipe_is_sound():
+    assert {"smollm2-135m", "qwen3-4b-0.6b"} <= set(built_in_recipes())
+    for name in built_in_recipes():
         assert load_recipe(name).id == name
 
 
@@ -28,7 +28,7 @@ def test_a_decoder_answers_alone_where_that_is_worth_something():
             alone, split = (
                 content["served"]["sets"]["problems"][name] for name in ("device", "split")
             )
-        made = shipped_manifest if home.name in shipped_pairs() else load_recipe
+        made = released_manifest if home.name in released_pairs() else load_recipe
         is_useful = alone["accuracy"] > 0.5 * split["accuracy"]
         assert (made(home.name).alone == "useful") == is_useful, home.name
     for name in ("smollm2-135m", "qwen3-4b-0.6b"):
@@ -44,7 +44,7 @@ def test_unknown_recipe_names_those_there_are(capsys):
     assert "Traceback" not in printed
 
 
-def test_a_shipped_pair_takes_no_models(tmp_path, capsys):
+def test_a_released_pair_takes_no_models(tmp_path, capsys):
     arguments = ["build", "stories-5m", "--out", str(tmp_path / "out"), "--reasoner", "/nowhere"]
     assert main(arguments) == 2
     assert "takes no --reasoner" in capsys.readouterr().err

@@ -14,13 +14,13 @@ from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 PAPERS = ("README.md", "LICENSE")
 
 
-def shipped_pairs() -> tuple[str, ...]:
+def released_pairs() -> tuple[str, ...]:
     """Return the names of the released pairs."""
     home = _home()
     return tuple(sorted(path.parent.name for path in home.glob(f"*/{MANIFEST_NAME}")))
 
 
-def shipped_manifest(name: str) -> Manifest:
+def released_manifest(name: str) -> Manifest:
     """Return the manifest of a released pair.
 
     Raises:
@@ -29,7 +29,7 @@ def shipped_manifest(name: str) -> Manifest:
     return load_manifest(_home() / name)
 
 
-def install_shipped(
+def install_released(
     name: str,
     target: Path,
     report: Callable[[str], None] = print,

@@ -3,7 +3,7 @@
 import pytest
 
 from duet_cloud.errors import Exit, PairBuildError
-from duet_cloud.pairs import shipped
+from duet_cloud.pairs import released
 from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import load_recipe
 from duet_contract.builder import builder_key
@@ -17,7 +17,7 @@ from tests.doubles.small_pairs import calibration_for, write_pair
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "_home", lambda: tmp_path / "code")
+    monkeypatch.setattr(released, "_home", lambda: tmp_path / "code")
     monkeypatch.setenv("DUET_PAIRS", str(tmp_path / "installed"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     write_pair(tmp_path / "code" / "toy")
@@ -26,10 +26,10 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_shipped_pair_is_listed_with_the_recipes(home, capsys):
+def test_a_released_pair_is_listed_with_the_recipes(home, capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"toy: {shipped.shipped_manifest('toy').description}"
+    assert lines[0] == f"toy: {released.released_manifest('toy').description}"
     assert any(line.startswith("smollm2-135m: ") for line in lines)
 
 
@@ -68,7 +68,7 @@ def test_an_altered_file_is_not_installed(home, capsys):
 def test_a_copy_that_cannot_be_written(home):
     (home / "installed").write_text("a file where the directory should be")
     with pytest.raises(PairBuildError, match="cannot write"):
-        shipped.install_shipped("toy", home / "installed" / "toy")
+        released.install_released("toy", home / "installed" / "toy")
 
 
 def _other(directory, manifest=None):
@@ -125,7 +125,7 @@ def test_the_directory_one_is_in(home, monkeypatch, capsys):
 
 def test_a_calibration_becomes_a_signed_part_of_it(home, capsys):
     made = home / "made.json"
-    made.write_text(calibration_for(shipped.shipped_manifest("toy")).to_json())
+    made.write_text(calibration_for(released.released_manifest("toy")).to_json())
     assert main(["build", "toy", "--calibration", str(made)]) == 0
     pair = find_pair("toy")
     manifest, key = load_manifest(pair), public_bytes(builder_key())
@@ -135,9 +135,9 @@ def test_a_calibration_becomes_a_signed_part_of_it(home, capsys):
     assert verify_signature(content, manifest, signature, [key]) == key
     assert main(["check", "toy"]) == 0
     # A released pair that has one is installed with it.
-    released = home / "code" / "toy"
-    (released / "calibration.json").write_bytes((pair / "calibration.json").read_bytes())
-    (released / MANIFEST_NAME).write_bytes(content)
+    directory = home / "code" / "toy"
+    (directory / "calibration.json").write_bytes((pair / "calibration.json").read_bytes())
+    (directory / MANIFEST_NAME).write_bytes(content)
     assert main(["build", "toy"]) == 0
     assert load_manifest(find_pair("toy")).calibration == manifest.calibration
     (find_pair("toy") / "calibration.json").write_text("{}")
@@ -146,7 +146,7 @@ def test_a_calibration_becomes_a_signed_part_of_it(home, capsys):
 
 def test_a_calibration_of_another_quantization_is_not_built_in(home, capsys):
     made = home / "made.json"
-    foreign = calibration_for(shipped.shipped_manifest("toy"))
+    foreign = calibration_for(released.released_manifest("toy"))
     made.write_text(foreign.model_copy(update={"decoder_sha256": "0" * 64}).to_json())
     assert main(["build", "toy", "--calibration", str(made)]) != Exit.OK
     assert "duet-device calibrate DATA --pair toy" in capsys.readouterr().err
