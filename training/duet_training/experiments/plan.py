@@ -94,9 +94,7 @@ TESTED = 5
 def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
     stages = [
-        Stage(
-            "reward-ablation", "reward-ablation", (), why="what marginal utility does under GRPO"
-        ),
+        Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps, "both models, supervised"),
         _measured("start", scale),

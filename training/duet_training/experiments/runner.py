@@ -106,7 +106,7 @@ class ExperimentRunner:
 
     def _do(self, stage: Stage, threads: int) -> tuple[dict[str, Any], bool]:
         """Run a stage; return its result, and whether it ended before its limit."""
-        if stage.kind == "reward-ablation":
+        if stage.kind == "mechanism":
             return {"pressure": measured()}, True
         if stage.kind == "data":
             return self._data(), True

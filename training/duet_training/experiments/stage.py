@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["reward-ablation", "data", "start", "measure", "train", "evaluate"]
+Kind = Literal["mechanism", "data", "start", "measure", "train", "evaluate"]
 # Expected minutes on two idle cores, and the limit in minutes: no method may train longer.
 MINUTES: dict[Kind, tuple[float, float]] = {
-    "reward-ablation": (0.5, 5.0),
+    "mechanism": (0.5, 5.0),
     "data": (0.2, 5.0),
     "start": (12.0, 40.0),
     "measure": (1.5, 10.0),
@@ -20,7 +20,6 @@ class Stage:
     """A part of the experiments (see `duet_training.experiments.stage_runner.Runnable`)."""
 
     name: str
-    """Name of the stage and of its result."""
     kind: Kind
     """Which command it is, and what its result holds."""
     arguments: tuple[str, ...]
@@ -33,7 +32,6 @@ class Stage:
     why: str = ""
     """What it shows."""
     seed: int = 0
-    """Seed of a training or an evaluation."""
 
     @property
     def waits_for(self) -> tuple[str, ...]:

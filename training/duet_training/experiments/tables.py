@@ -169,7 +169,7 @@ def rates_table(results: Results) -> str:
 
 def pressure_table(results: Results) -> str:
     """Show the effect of a length penalty on a group of signals, by question and switches."""
-    if not (found := results.result("reward-ablation")):
+    if not (found := results.result("mechanism")):
         return ""
     lambdas = ("0.0", "0.02", "0.2", "1.0")
     names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
