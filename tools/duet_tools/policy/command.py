@@ -93,4 +93,10 @@ def _rows(file: Path) -> list[Row]:
         raise UsageProblem(f"{file} holds no rows: record them with: duet-device calibrate DATA")
     if len({(row.pair, row.decoder_sha256) for row in found.values()}) > 1:
         raise UsageProblem(f"{file.name} holds rows of several pairs or decoder files")
+    missing = sum(row.answer is None for row in found.values())
+    if missing:
+        raise UsageProblem(
+            f"{file.name}: {missing} of {len(found)} rows have no answer, against which savings are "
+            "measured: record them from data with answers"
+        )
     return list(found.values())
