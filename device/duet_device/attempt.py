@@ -133,8 +133,12 @@ class Attempt:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why the answer may be wrong, each a phrase."""
-        if self.computed:
-            return self.computed.doubts
+        own = self.computed.doubts if self.computed else ()
+        return (*own, *self.checkers_doubts)
+
+    @property
+    def checkers_doubts(self) -> tuple[str, ...]:
+        """Doubts of the checkers (`duet_device.policy.checkers`)."""
         return tuple(each.doubt for each in self.checked if not each.holds and each.doubt)
 
     @property
@@ -202,7 +206,7 @@ def attempt(
         if shown:
             yield AnswerText(answer)
     end = time.perf_counter()
-    checked = _computed_checks(computed) if computed else _checks(exchange, signal, answer)
+    checked = _checks(exchange, signal, answer, computed)
     features = features_of(exchange.question, signal, generation.trace, checked, computed)
     weights = exchange.calibration.judge if exchange.calibration else None
     return Attempt(
@@ -295,8 +299,9 @@ def is_doubtful(exchange: Exchange, one: Attempt, evidence: Evidence) -> bool:
 def _weighed(one: Attempt) -> bool:
     """Return whether all doubts about an answer are among a judge's features."""
     computed = one.computed
-    whole = one.signal is not None and one.signal.whole
-    return whole and computed is not None and computed.checks is not None and not computed.failed
+    if computed is None or computed.checks is None or computed.failed or one.checkers_doubts:
+        return False
+    return one.signal is not None and one.signal.whole
 
 
 def chance(exchange: Exchange, evidence: Evidence) -> float | None:
@@ -315,18 +320,22 @@ def wants_more(exchange: Exchange, one: Attempt, evidence: Evidence) -> bool:
     return is_doubtful(exchange, one, evidence)
 
 
-def _checks(exchange: Exchange, signal: Signal | None, answer: str) -> tuple[Check, ...]:
+def _checks(
+    exchange: Exchange, signal: Signal | None, answer: str, computed: ComputedAnswer | None
+) -> tuple[Check, ...]:
+    """Return the checks of an answer: those of its formula, if it has one, and of the checkers."""
     text = signal.text if signal else ""
     question = exchange.question
-    return check(
-        Answered(
-            question=question.asked,
-            signal=text,
-            whole=signal is None or (signal.whole and not signal.missing),
-            answer=answer,
-            self_contained=not (question.context or question.earlier),
-        )
+    answered = Answered(
+        question=question.asked,
+        signal=text,
+        whole=signal is None or (signal.whole and not signal.missing),
+        answer=answer,
+        self_contained=not (question.context or question.earlier),
     )
+    if computed is None:
+        return check(answered)
+    return (*_computed_checks(computed), *check(answered, computed=True))
 
 
 def _computed_checks(computed: ComputedAnswer) -> tuple[Check, ...]:

@@ -19,10 +19,12 @@ import style_check
 from drawing import SCHEMES
 from duet_report.blocks import put_block
 from duet_tools.marks.figures import MarksReport
+from duet_tools.policy.savings import PolicyResults
 from duet_tools.privacy.table import privacy_table, relations_table
 from duet_tools.report.fault_table import fault_table
 from duet_tools.report.figures import markdown as figures_table
 from duet_tools.report.marks_table import further_table, marks_table
+from duet_tools.report.policy_table import policy_table
 from duet_tools.results.faults import FaultMatrix
 from duet_tools.results.figures import Results
 from duet_tools.results.privacy import PrivacyResults
@@ -33,6 +35,7 @@ IMAGES = Path("docs/images")
 LOCAL = ROOT / "tools/duet_tools/results/local.json"
 FAULTS = ROOT / "tools/duet_tools/results/faults.json"
 MARKS = ROOT / "tools/duet_tools/results/marks.json"
+POLICY = ROOT / "tools/duet_tools/results/policy.json"
 PRIVACY = ROOT / "tools/duet_tools/results/privacy.json"
 CHUNKS = ROOT / "tools/duet_tools/results/chunks.json"
 REPLICAS = ROOT / "tools/duet_tools/results/replicas.json"
@@ -52,6 +55,7 @@ def documents() -> Iterator[tuple[Path, str]]:
         "chunks": chunks.chunk_table(by_chunks),
         "marks": marks_table(judged),
         "further": further_table(judged),
+        "policy": policy_table(PolicyResults.read(POLICY)),
         "local": figures_table(Results.read(LOCAL)),
         "replicas": figures_table(Results.read(REPLICAS)),
     }

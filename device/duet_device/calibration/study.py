@@ -102,9 +102,7 @@ def study(
     """
     missing = [] if against_cloud else [row.id for row in rows if row.answer is None]
     check_rows(len(rows), missing, goal, data)
-    ordered = sorted(rows, key=lambda row: sha256(f"{seed} {row.id}".encode()).digest())
-    half = len(ordered) // 2
-    first, test = ordered[:half], ordered[half:]
+    first, test = halves(rows, seed)
     probe, probed = _probe(first, test, against_cloud=against_cloud)
     judge, judged = (None, {}) if against_cloud else _judge(first, test)
     fit_cases = cases_of(first, probed, judged, against_cloud=against_cloud)
@@ -147,6 +145,13 @@ def study(
         oracle=_oracle(test_cases["gate"]),
         together=_together(test_cases, calibration),
     )
+
+
+def halves(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """Return the half that fits and the half that tests; the same for rows in any order."""
+    ordered = sorted(rows, key=lambda row: sha256(f"{seed} {row.id}".encode()).digest())
+    half = len(ordered) // 2
+    return ordered[:half], ordered[half:]
 
 
 def check_rows(count: int, missing: Sequence[str], goal: Goal, data: str) -> None:

@@ -10,7 +10,10 @@ from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse, SignalEnd
 from duet_device.decoder.odds import Odds
 from duet_device.pairs.pair import Pair
+from duet_device.policy import checkers
+from duet_device.policy.arithmetic import check_arithmetic
 from duet_device.policy.calibrations import store
+from duet_device.policy.check import Answered, Check
 from duet_device.policy.features import features_of
 from duet_device.question import Question
 from duet_device.signal_stream import Signal
@@ -91,6 +94,26 @@ def test_without_the_reasoners_odds_the_checks_mark(private: Pair) -> None:
     receipt = ask(sends("a*b"), private, decoder(), question=ASKED, budget=8)[0].receipt
     assert receipt.chance is None
     assert receipt.low_confidence == bool(receipt.doubts) is True
+
+
+def test_an_installed_checker_sees_computed_answers_and_no_judge_overrules_it(
+    private: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(judged_by("reasoner_least", 1.0, 9.0), private.manifest)
+    seen = []
+
+    def even(answered: Answered) -> Iterator[Check]:
+        seen.append((answered.signal, answered.answer))
+        yield Check("3" in answered.answer, "twelve is even")
+
+    monkeypatch.setattr(
+        checkers, "checkers", lambda: {"arithmetic": check_arithmetic, "even": even}
+    )
+    odds = {"least_log_probability": -0.1, "mean_log_probability": -0.1}
+    receipt = ask(sends("a*b", **odds), private, decoder(), question=ASKED, budget=8)[0].receipt
+    assert seen == [("a*b", "12 pens.")]
+    assert "twelve is even" in receipt.doubts
+    assert receipt.low_confidence
 
 
 def test_no_judge_trusts_what_cannot_be_right(private: Pair) -> None:

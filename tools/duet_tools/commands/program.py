@@ -13,6 +13,7 @@ PROGRAM = Program(
         "link": ("duet_tools.link.command:link", "Emulate a link in front of a TCP service."),
         "capacity": ("duet_tools.fleet.command:capacity", "Simulate devices that ask replicas."),
         "marks": ("duet_tools.marks.command:marks", "Measure how good a pair's marks are."),
+        "policy": ("duet_tools.policy.command:policy", "Measure what a calibrated policy saves."),
         "local": ("duet_tools.local.command:local", "Measure the device's local server."),
         "privacy": ("duet_tools.privacy.command:privacy", "Capture what leaves a device."),
         "faults": ("duet_tools.faults.command:faults", "Break things and count what holds."),

@@ -14,7 +14,7 @@ from duet_tools.marks.answers import JudgedAnswer, of_all, with_rounds
 
 RESAMPLES = 1000
 _DIVISIONS = 3
-ROUNDS = (2, 3)
+ROUNDS = (2, 3, 5)
 TOGETHER = (3, 5)
 
 Tries = list[JudgedAnswer]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from duet_contract.commands import option
-from duet_training.commands.options import COUNT, PATH, Resumable, serving_python
+from duet_training.commands.options import COUNT, PATH, Resumable, seed, serving_python
 
 STORIES, PRIVATE_SUMS = "stories-5m", "private-sums-135m"
 REAL_SETS = ("addsub", "gsm8k_test", "multiarith", "singleeq", "svamp")
@@ -57,6 +57,31 @@ def real(set: str, file: Path, to: Path) -> None:  # noqa: A002 (its name on the
     from duet_training.release.real import write_real
 
     write_real(set, file, to)
+
+
+@release.command(short_help="Write the questions of a calibration.")
+@click.argument("out", type=PATH)
+@option("--set", PATH, "JSONL", "Questions, all of them. Repeatable.", multiple=True, to="sets")
+@option("--apart", PATH, "JSONL", "Questions to leave out. Repeatable.", multiple=True)
+@option("--worked", PATH, "JSONL", "Questions to draw --count of.")
+@option("--count", COUNT, "N", "Number of questions drawn, and of generated ones.", 400)
+@seed("the draws")
+def calibration_data(
+    out: Path,
+    sets: tuple[Path, ...],
+    apart: tuple[Path, ...],
+    worked: Path | None,
+    count: int,
+    seed: int,
+) -> None:
+    """Write the questions that a released pair's calibration is fitted on, for duet-device calibrate.
+
+    No question is in a set of --apart, not even with other numbers: the pair is measured on those.
+    """
+    from duet_training.release.calibration_data import write_questions
+
+    counts = write_questions(out, sets, apart, worked, count, seed)
+    click.echo(f"wrote {counts.total()} questions: {dict(counts)}")
 
 
 @release.command(cls=Resumable, short_help="Measure a pair as it is served.")

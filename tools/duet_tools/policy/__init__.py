@@ -1,0 +1,1 @@
+"""What the decisions of a calibration save, on questions that they were not fitted on."""
