@@ -120,7 +120,8 @@ class Database:
             "client_encoding": "utf8",
             "connect_timeout": _CONNECT_S,
             "tcp_user_timeout": round(WAIT_S * 1000),
-            "options": f"-c statement_timeout={round(WAIT_S * 1000)}",
+            # PgBouncer has a statement that one connection prepared run on another one.
+            "prepare_threshold": None,
         }
         parsed = parsed.set(drivername="postgresql+psycopg")
         try:
@@ -135,6 +136,8 @@ class Database:
             raise UsageError(
                 "--database needs a driver for PostgreSQL: pip install 'duet-cloud[postgresql]'"
             ) from error
+        if "statement_timeout" not in str(parsed.query.get("options", "")):
+            event.listen(engine, "connect", _limit_statements)
         shown = parsed.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
         return cls(engine, shown)
 
@@ -297,3 +300,14 @@ class Database:
         """Close every connection."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
+
+
+def _limit_statements(connection: Any, _record: object) -> None:
+    """Set the time that a statement may take; PgBouncer refuses it as an option of the connection."""
+    try:
+        connection.autocommit = True
+        connection.execute(f"SET statement_timeout = {round(WAIT_S * 1000)}")
+        connection.autocommit = False
+    except BaseException:
+        connection.close()
+        raise
