@@ -193,7 +193,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         done.request_id = "" if request.request_id else asked.request_id
         done.prefix_tokens = job.prefix_tokens
         if job.prefix_tokens:
-            self._metrics.continuations.labels(route.name).inc()
+            self._metrics.of(route.name).continuations.inc()
         if job.budget == 0:
             # The device holds the whole signal: its link was cut before the last message.
             done.finish_reason = FINISH_REASON_BUDGET
@@ -216,7 +216,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self, route: Route, serving: Serving, job: Job, asked: _Asked, place: Place
     ) -> AsyncGenerator[ReasonResponse]:
         """Yield the signal's messages; release the slot before the last one."""
-        done, metrics = asked.done, self._metrics
+        done, metrics = asked.done, self._metrics.of(route.name)
         odds: list[float] = []
         buffer = self._chunk_limits.buffer(done.encoding, asked.request)
         made_at: float | None = None
@@ -239,19 +239,19 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     if chunk is None:
                         continue
                     if made_at is None:
-                        metrics.first_chunk_s.labels(route.name).observe(now - asked.arrived)
+                        metrics.first_chunk_s.observe(now - asked.arrived)
                     else:
-                        metrics.chunk_gap_s.labels(route.name).observe(now - made_at)
+                        metrics.chunk_gap_s.observe(now - made_at)
                     made_at = now
                     message = ReasonResponse(chunk=chunk)
-                    metrics.chunks.labels(route.name).inc()
-                    metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
+                    metrics.chunks.inc()
+                    metrics.sent_bytes.inc(message.ByteSize())
                     yield message
             # Before the charge ends, which may wait for the database.
             place.release()
         asked.span.ended(done)
         last = ReasonResponse(end=done)
-        metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
+        metrics.ended(last, route.pair.manifest.reasoner_alone_tokens)
         yield last
 
 

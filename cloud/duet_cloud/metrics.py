@@ -1,6 +1,7 @@
 """Prometheus metrics of the service and of vLLM, on their own port."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -51,6 +52,49 @@ class _EngineMetrics:
         return families.values()
 
 
+@dataclass(frozen=True)
+class PairMetrics:
+    """Metrics of one pair: label `pair` is looked up once, not at each of thousands of chunks a second."""
+
+    signal_tokens: Histogram
+    """Tokens of a signal."""
+    budget_cuts: Counter
+    """Signals cut at their budget."""
+    continuations: Counter
+    """Questions that continue a signal."""
+    chunks: Counter
+    """Chunks sent."""
+    first_chunk_s: Histogram
+    """Seconds from arrival to the first chunk."""
+    chunk_gap_s: Histogram
+    """Seconds between two chunks."""
+    queue_s: Histogram
+    """Seconds before the engine computed."""
+    prompt_tokens: Counter
+    """Tokens of prompts."""
+    saved_tokens: Counter
+    """Tokens that the large model alone would have generated more."""
+    sent_bytes: Counter
+    """Bytes of messages."""
+
+    def ended(self, last: ReasonResponse, alone_tokens: float | None) -> None:
+        """Count a whole signal.
+
+        Args:
+            last: the last message, which has the end.
+            alone_tokens: mean tokens of the large model alone; None if not measured.
+        """
+        end = last.end
+        self.signal_tokens.observe(end.signal_tokens)
+        self.queue_s.observe(end.queue_ms / 1000)
+        self.prompt_tokens.inc(end.prompt_tokens)
+        self.sent_bytes.inc(last.ByteSize())
+        if end.finish_reason == FINISH_REASON_BUDGET:
+            self.budget_cuts.inc()
+        if alone_tokens is not None:
+            self.saved_tokens.inc(max(0.0, alone_tokens - end.signal_tokens))
+
+
 class Metrics:
     """The service's metrics.
 
@@ -69,50 +113,51 @@ class Metrics:
         self.requests = Counter(
             "duet_requests", "Requests ended", ("pair", "outcome", "reason"), **own
         )
-        self.signal_tokens = Histogram(
-            "duet_signal_tokens", "Tokens per signal", pair, buckets=_TOKENS, **own
-        )
-        self.budget_cuts = Counter("duet_budget_cuts", "Signals cut at their budget", pair, **own)
-        self.continuations = Counter(
-            "duet_continuations",
-            "Questions that continue a signal that the device holds",
-            pair,
-            **own,
-        )
-        self.chunks = Counter("duet_chunks", "Chunks sent", pair, **own)
-        self.first_chunk_s = Histogram(
-            "duet_first_chunk_seconds", "Seconds from arrival to the first chunk", pair, **seconds
-        )
-        self.chunk_gap_s = Histogram(
-            "duet_chunk_gap_seconds", "Seconds between two chunks of a signal", pair, **seconds
-        )
-        self.queue_s = Histogram(
-            "duet_queue_seconds",
-            "Seconds that a request waited before the engine computed",
-            pair,
-            **seconds,
-        )
-        self.prompt_tokens = Counter("duet_prompt_tokens", "Tokens of prompts", pair, **own)
-        self.saved_tokens = Counter(
-            "duet_saved_tokens",
-            "Tokens that the large model alone would have generated more, by the pair's mean",
-            pair,
-            **own,
-        )
-        self.sent_bytes = Counter(
-            "duet_sent_bytes",
-            "Bytes of messages to devices, before compression and transport security",
-            pair,
-            **own,
-        )
         self.total_s = Histogram(
             "duet_request_seconds", "Seconds from arrival to the end", pair, **seconds
         )
-        self._of_pairs = (
-            *(self.signal_tokens, self.budget_cuts, self.chunks, self.first_chunk_s),
-            *(self.chunk_gap_s, self.queue_s, self.prompt_tokens, self.saved_tokens),
-            *(self.sent_bytes, self.total_s, self.continuations),
-        )
+        self._of_pairs: dict[str, Any] = {
+            "signal_tokens": Histogram(
+                "duet_signal_tokens", "Tokens per signal", pair, buckets=_TOKENS, **own
+            ),
+            "budget_cuts": Counter("duet_budget_cuts", "Signals cut at their budget", pair, **own),
+            "continuations": Counter(
+                "duet_continuations",
+                "Questions that continue a signal that the device holds",
+                pair,
+                **own,
+            ),
+            "chunks": Counter("duet_chunks", "Chunks sent", pair, **own),
+            "first_chunk_s": Histogram(
+                "duet_first_chunk_seconds",
+                "Seconds from arrival to the first chunk",
+                pair,
+                **seconds,
+            ),
+            "chunk_gap_s": Histogram(
+                "duet_chunk_gap_seconds", "Seconds between two chunks of a signal", pair, **seconds
+            ),
+            "queue_s": Histogram(
+                "duet_queue_seconds",
+                "Seconds that a request waited before the engine computed",
+                pair,
+                **seconds,
+            ),
+            "prompt_tokens": Counter("duet_prompt_tokens", "Tokens of prompts", pair, **own),
+            "saved_tokens": Counter(
+                "duet_saved_tokens",
+                "Tokens that the large model alone would have generated more, by the pair's mean",
+                pair,
+                **own,
+            ),
+            "sent_bytes": Counter(
+                "duet_sent_bytes",
+                "Bytes of messages to devices, before compression and transport security",
+                pair,
+                **own,
+            ),
+        }
+        self._pairs: dict[str, PairMetrics] = {}
         self.refused = Counter(
             "duet_refused", "Calls refused by identity, role or limits", ("reason",), **own
         )
@@ -144,27 +189,17 @@ class Metrics:
             if state != SERVING_STATE_UNSPECIFIED:
                 label = name.removeprefix("SERVING_STATE_").lower()
                 self._state.labels(pair, label).set_function(partial(_is_in, admission, state))
-        for metric in self._of_pairs:
-            metric.labels(pair)
+        self.of(pair)
+        self.total_s.labels(pair)
         self.requests.labels(pair, "ok", "")
 
-    def ended(self, pair: str, last: ReasonResponse, alone_tokens: float | None) -> None:
-        """Count a whole signal.
-
-        Args:
-            pair: its name.
-            last: the last message, which has the end.
-            alone_tokens: mean tokens of the large model alone; None if not measured.
-        """
-        end = last.end
-        self.signal_tokens.labels(pair).observe(end.signal_tokens)
-        self.queue_s.labels(pair).observe(end.queue_ms / 1000)
-        self.prompt_tokens.labels(pair).inc(end.prompt_tokens)
-        self.sent_bytes.labels(pair).inc(last.ByteSize())
-        if end.finish_reason == FINISH_REASON_BUDGET:
-            self.budget_cuts.labels(pair).inc()
-        if alone_tokens is not None:
-            self.saved_tokens.labels(pair).inc(max(0.0, alone_tokens - end.signal_tokens))
+    def of(self, pair: str) -> PairMetrics:
+        """Return the metrics of a pair."""
+        found = self._pairs.get(pair)
+        if found is None:
+            labelled = {name: metric.labels(pair) for name, metric in self._of_pairs.items()}
+            found = self._pairs[pair] = PairMetrics(**labelled)
+        return found
 
     def watch_certificate(self, name: str, ends: Callable[[], float]) -> None:
         """Export when a certificate ends; `ends` returns it in Unix time."""
