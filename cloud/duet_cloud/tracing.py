@@ -16,7 +16,7 @@ from duet_cloud.status import Context, Refusal
 from duet_contract.v1.inference_pb2 import FinishReason, SignalEnd
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, Tracer
 
 try:
     from opentelemetry import propagate, trace
@@ -42,6 +42,12 @@ PREFILL_MS = "duet.prefill_ms"
 DECODE_MS = "duet.decode_ms"
 IDENTITY = "duet.identity"
 PREFIX_TOKENS = "duet.prefix_tokens"
+
+
+_TRACER: "Tracer | None" = None
+if trace is not None:
+    # Made once, as the SDK's `get_tracer` is slow; it finds a provider that is set later.
+    _TRACER = trace.get_tracer("duet_cloud", schema_url=SCHEMA)
 
 
 class QuestionSpan:
@@ -75,9 +81,12 @@ class QuestionSpan:
             self._span.set_attributes(attributes)
 
     def headers(self) -> dict[str, str]:
-        """Return what makes vLLM's span a child of this one; empty where nothing is traced."""
+        """Return what makes vLLM's span a child of this one; empty where nothing is traced.
+
+        Also of a question that is left out by sampling: vLLM's would begin a trace of its own.
+        """
         carrier: dict[str, str] = {}
-        if self._span and self._span.is_recording():
+        if self._span and self._span.get_span_context().is_valid:
             propagate.inject(carrier, trace.set_span_in_context(self._span))
         return carrier
 
@@ -89,10 +98,9 @@ def question_span(context: Context) -> Iterator[QuestionSpan]:
     Args:
         context: of the call, whose metadata may have a `traceparent`.
     """
-    if trace is None:
+    if _TRACER is None:
         yield QuestionSpan(None)
         return
-    tracer = trace.get_tracer("duet_cloud", schema_url=SCHEMA)
     carrier = {
         key: value
         for key, value in context.invocation_metadata() or ()
@@ -101,7 +109,7 @@ def question_span(context: Context) -> Iterator[QuestionSpan]:
     parent = propagate.extract(carrier) if carrier else None
     attributes = {OPERATION: "reason", PROVIDER: "duet"}
     # Not the current span of a context variable: generators would carry it to other requests.
-    span = tracer.start_span(
+    span = _TRACER.start_span(
         "reason", context=parent, kind=trace.SpanKind.SERVER, attributes=attributes
     )
     try:

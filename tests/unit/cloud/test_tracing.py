@@ -5,6 +5,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 from duet_cloud import tracing
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -14,13 +15,29 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def spans(monkeypatch):
+def trace_with(monkeypatch):
+    """Replaces the tracer: the global provider can be set only once in a process."""
+    return lambda provider: monkeypatch.setattr(
+        tracing, "_TRACER", provider.get_tracer("duet_cloud")
+    )
+
+
+@pytest.fixture
+def spans(trace_with):
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    # The global one can be set only once in a process.
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    trace_with(provider)
     return exporter
+
+
+@pytest.fixture
+def jobs(cloud):
+    """What the engine is asked."""
+    asked = []
+    generate = cloud.engine.generate
+    cloud.engine.generate = lambda job: (asked.append(job), generate(job))[1]
+    return asked
 
 
 def _request(cloud, **fields):
@@ -46,10 +63,7 @@ async def test_a_question_has_one_span_without_its_content(cloud, spans):
     assert "secret" not in span.to_json()
 
 
-async def test_the_engines_span_is_a_child(cloud, spans):
-    jobs = []
-    generate = cloud.engine.generate
-    cloud.engine.generate = lambda job: (jobs.append(job), generate(job))[1]
+async def test_the_engines_span_is_a_child(cloud, spans, jobs):
     _ = [each async for each in cloud.inference.Reason(_request(cloud))]
     (span,) = spans.get_finished_spans()
     (job,) = jobs
@@ -63,9 +77,13 @@ async def test_a_refusal_is_an_error_of_the_span(cloud, spans):
     assert span.status.status_code is trace.StatusCode.ERROR
 
 
-async def test_nothing_is_traced_without_a_provider(cloud):
-    jobs = []
-    generate = cloud.engine.generate
-    cloud.engine.generate = lambda job: (jobs.append(job), generate(job))[1]
+async def test_sampling_leaves_out_the_engines_span_as_well(cloud, jobs, trace_with):
+    trace_with(TracerProvider(sampler=ParentBased(ALWAYS_OFF)))
+    _ = [each async for each in cloud.inference.Reason(_request(cloud))]
+    flags = jobs[0].trace["traceparent"].split("-")[3]
+    assert not int(flags, 16) & 1
+
+
+async def test_nothing_is_traced_without_a_provider(cloud, jobs):
     _ = [each async for each in cloud.inference.Reason(_request(cloud))]
     assert jobs[0].trace == {}
