@@ -1,23 +1,30 @@
 """`duet-cloud check-config FILE`: what `duet-cloud serve --config FILE` would refuse."""
 
 from pathlib import Path
+from typing import cast
 
 import click
 
-from duet_cloud.commands.serve import options_of, serve
+from duet_cloud.commands.serve import options_of
 from duet_contract.terminal import one_line
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def check_config(file: Path) -> None:
+@click.pass_context
+def check_config(context: click.Context, file: Path) -> None:
     """Check a configuration file of `duet-cloud serve`.
 
-    Also checks the pairs, certificates, access file and database that it names. Changes nothing and
-    loads no model. Exit codes are those of `duet-cloud serve`.
+    Environment variables of `duet-cloud serve` count as well. Also checks the pairs, certificates,
+    access file and database that it names. Changes nothing and loads no model. Exit codes are those
+    of `duet-cloud serve`.
     """
-    with serve.make_context("duet-cloud serve", ["--config", str(file)]) as context:
-        options = options_of(context)
+    # From the program, which names the variables of its commands.
+    program = context.find_root()
+    serve = cast(click.Group, program.command).get_command(program, "serve")
+    assert serve
+    with serve.make_context("duet-cloud serve", ["--config", str(file)]) as asked:
+        options = options_of(asked)
     from duet_cloud.checking import check
 
     for line in check(options):

@@ -106,6 +106,17 @@ def test_a_checked_file(config, capsys, toy_pair):
     assert "loopback only" in out
 
 
+def test_a_checked_file_with_the_environment(config, capsys, toy_pair, monkeypatch):
+    file = config(f"pair: {json.dumps(str(toy_pair))}\nport: 5")
+    monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "6")
+    assert main(["check-config", file]) == 0
+    assert "127.0.0.1:6:" in capsys.readouterr().out
+    monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "x")
+    assert main(["check-config", file]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "(environment variable DUET_CLOUD_SERVE_PORT)" in line
+
+
 @pytest.mark.parametrize(
     ("text", "code", "told"),
     [
