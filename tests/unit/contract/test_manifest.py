@@ -39,6 +39,12 @@ def test_newer_schema_says_to_upgrade():
         parse_manifest(json.dumps(manifest_data(schema=newer, unheard_of=True)))
 
 
+def test_a_manifest_that_version_0_2_0_released_is_read():
+    manifest = load_manifest(Path(__file__).with_name("released_0.2.0"))
+    assert manifest.reference == "stories-5m@1.1.0"
+    assert parse_manifest(manifest.to_json()) == manifest
+
+
 def test_private_quantities_and_computed_answers():
     private = {"quantities": "private", "answers": "computed", "schema": PRIVATE_SCHEMA}
     manifest = parse_manifest(json.dumps(manifest_data(**private)))
