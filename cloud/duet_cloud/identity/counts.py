@@ -84,12 +84,14 @@ class Counts:
         Numbers of running questions that could not be stored, or that another service deleted while
         this one had no database, are stored again.
         """
-        if self.database.shared:
-            self._extend(self._now() + LEASE_S)
-        rows = self.database.all(
-            "SELECT identity, number FROM running WHERE service = :service AND number > 0",
-            service=self._service,
-        )
+        # In SQLite, this waits for the lock of who writes: counts that cannot be written are away.
+        with self.database.transaction():
+            if self.database.shared:
+                self._extend(self._now() + LEASE_S)
+            rows = self.database.all(
+                "SELECT identity, number FROM running WHERE service = :service AND number > 0",
+                service=self._service,
+            )
         stored = {(str(name), int(number)) for name, number in rows}
         with self._running_lock:
             present = set(self._running.items())

@@ -231,6 +231,22 @@ async def test_the_service_is_unavailable_while_it_cannot_count(brief, secure, r
     assert value("duet_refused_total", {"reason": "database"}) == 1
 
 
+@pytest.fixture
+def second(monkeypatch):
+    """Locks are waited for as long as what a busy machine takes to read."""
+    monkeypatch.setattr(databases, "WAIT_S", 1.0)
+
+
+async def test_a_locked_database_is_reported_as_away(second, secure):
+    security = secure.server.security
+    other = _locked(secure.authority.directory / "counts.db")
+    await until(lambda: not security.database_up)
+    assert secure.server.reasons() == ["the database of identities and counts cannot be used"]
+    other.execute("ROLLBACK")
+    await until(lambda: security.database_up)
+    assert secure.server.reasons() == []
+
+
 _HOLDS = """
 import sqlite3, sys
 held = [sqlite3.connect(path, isolation_level=None) for path in sys.argv[1:]]
