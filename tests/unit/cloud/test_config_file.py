@@ -121,6 +121,12 @@ def test_a_checked_file_with_the_environment(config, capsys, toy_pair, monkeypat
     ("text", "code", "told"),
     [
         ("pair: {pair}\nhost: 0.0.0.0", 3, "without transport security"),
+        ("pair: {pair}\nmetrics-port: 50151", 3, "--port and --metrics-port are both 50151"),
+        (
+            "pair: {pair}\nmetrics-port: 9090\nhealth-host: 0.0.0.0\nhealth-port: 9090",
+            3,
+            "--metrics-port and --health-port are both 9090",
+        ),
         ("pair: no-such-pair", 6, "no-such-pair"),
         ("pair: {pair}\ntls-dir: /nowhere", 4, "/nowhere"),
         ("pair: {pair}\nenrollment-port: 1", 2, "--enrollment-port needs identities"),
