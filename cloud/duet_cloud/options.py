@@ -1,6 +1,7 @@
 """Options of the service, and vLLM's engine arguments."""
 
 import argparse
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,8 +127,13 @@ def print_engine_help() -> None:
 
 
 def _engine_parser() -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
+    # vLLM logs when it is imported; an error is one line.
+    logging.disable(logging.WARNING)
+    try:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+    finally:
+        logging.disable(logging.NOTSET)
 
     class EngineParser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> NoReturn:
