@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from duet_training.experiments.methods import (
     ABLATIONS,
+    AGGREGATIONS,
     COMMON,
     FROM_SECOND,
     GREEDILY,
@@ -118,14 +119,15 @@ def make_plan(scale: Scale) -> list[Stage]:
         group = {name: ABLATIONS[name] for name in names[first : first + TESTED]}
         stages += _compared(group, scale.seeds[0], scale)
     stages += [*_unsolved(scale), *_second(scale)]
-    for seed in scale.seeds:
-        stages += _compared(REWARDS, seed, scale)
+    for group in (REWARDS, AGGREGATIONS):
+        for seed in scale.seeds:
+            stages += _compared(group, seed, scale)
     return [*stages, *_signals(stages, scale)]
 
 
 def _signals(stages: Sequence[Stage], scale: Scale) -> list[Stage]:
     """What the signals of every split carry, before and after joint training."""
-    splits = {**MAIN, **JOINTLY, **ABLATIONS, **FROM_SECOND, **REWARDS}
+    splits = {**MAIN, **JOINTLY, **ABLATIONS, **FROM_SECOND, **REWARDS, **AGGREGATIONS}
     whole = {"start": "start-split", "weak": "weak-split", "second": "second-split"}
     found = [
         _evaluated(name, "signal", "easy", (pair,), None, scale.questions, pair, how="signal")

@@ -94,6 +94,8 @@ CURVES = (
     "validation/signal_tokens",
     "validation/response_tokens",
     "seconds/step",
+    "seconds/driver",
+    "seconds/validation",
 )
 
 
