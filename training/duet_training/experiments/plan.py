@@ -3,7 +3,7 @@ has most of it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_training.experiments.methods import (
     ABLATIONS,
@@ -88,6 +88,10 @@ SAMPLED = ("temperature=1", "top_p=1", "top_k=-1")
 GREEDY = ("temperature=0",)
 
 
+# The stage that compares loss aggregations without a model.
+POLICY = "aggregation"
+# A few steps of DUET, whose time is compared with the models' alone.
+TIMED = "driver-0"
 # So many ablations are trained before the first of them is tested: tests share a process.
 TESTED = 5
 
@@ -96,6 +100,7 @@ def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
     stages = [
         Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
+        Stage(POLICY, "mechanism", (), why="what loss aggregation does to lengths"),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps, "both models, supervised"),
         _measured("start", scale),
@@ -122,6 +127,8 @@ def make_plan(scale: Scale) -> list[Stage]:
     for group in (REWARDS, AGGREGATIONS):
         for seed in scale.seeds:
             stages += _compared(group, seed, scale)
+    timed = replace(MAIN["duet"], times=1 / 6, why="the driver's share of a step")
+    stages.append(_trained(TIMED.removesuffix("-0"), timed, scale.seeds[0], scale))
     return [*stages, *_signals(stages, scale)]
 
 
