@@ -120,7 +120,7 @@ def _weights(
         guided_reward(right),
         alone_reward(alone, UtilityBaseline.PER_SIGNAL),
         lengths.reshape(QUESTIONS, SIGNALS),
-        price=price,
+        penalty=price,
         budget=BUDGET,
         on_success_only=False,
     )
