@@ -34,7 +34,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-unit test-processes test-training test-engine lint lint-types lint-others docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-unit test-processes test-training test-nightly test-engine lint lint-types lint-others docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -117,7 +117,10 @@ test-engine: $(READY) pair measured-pair ## integration and e2e tests with a rea
 test-training: $(TRAINING_READY) ## the tests of training/ alone
 	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
 	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) tests/unit/training; failed=$$?; \
-	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --timeout 900 --durations=12 tests/integration/training && exit $$failed
+	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --timeout 900 --durations=12 -m 'not nightly' tests/integration/training && exit $$failed
+
+test-nightly: $(READY) $(TRAINING_READY) ## the tests that take minutes: vLLM as VERL's rollout engine
+	SERVING_PYTHON='$(CURDIR)/$(BIN)/python' $(TRAINING_VENV)/bin/python -m pytest -m nightly tests/integration/training
 
 # Types take as long as all the rest.
 lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets

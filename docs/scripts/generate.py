@@ -71,6 +71,8 @@ def documents() -> Iterator[tuple[Path, str]]:
         "greedy": "Methods, greedy",
         "rewards": "Rewards at equal tokens",
         "signals": "What signals carry",
+        "aggregation": "Loss aggregation, without a model",
+        "driver": "Driver overhead",
     }
     found = {name: _experiments_table(heading) for name, heading in tables.items()}
     yield _with_blocks("docs/experiments.md", found)

@@ -97,9 +97,10 @@ def test_a_run_writes_what_it_did(finished):
         assert then["lambda"] == pytest.approx(min(max(moved, 0), 1))
     for line in (finished / "whole/metrics.jsonl").read_text().splitlines():
         seconds = {k: v for k, v in json.loads(line).items() if k.startswith("seconds/")}
-        whole, parts = seconds.pop("seconds/step"), sum(seconds.values())
+        whole, driver = seconds.pop("seconds/step"), seconds.pop("seconds/driver")
         assert {"seconds/generate", "seconds/log_probs", "seconds/update"} <= seconds.keys()
-        assert 0 < parts <= whole
+        assert 0 < sum(seconds.values()) <= whole
+        assert 0 < driver < whole
     assert (finished / "whole/tensorboard").is_dir()
     sample = json.loads((finished / "whole/samples.jsonl").read_text().splitlines()[0])
     assert {"question", "signal", "answer", "score"} <= set(sample)

@@ -10,6 +10,7 @@ import pytest
 from duet_training.errors import CommandError, DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments import runner as running
+from duet_training.experiments import stopping_policy
 from duet_training.experiments.methods import (
     ABLATIONS,
     FROM_SECOND,
@@ -26,6 +27,7 @@ from duet_training.experiments.reward_ablation import QUESTIONS, measured, press
 from duet_training.experiments.runner import ExperimentRunner
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import MOST_TOGETHER
+from duet_training.experiments.stopping_policy import measured as compared
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
 from duet_training.objective.rewards import UtilityBaseline
 from duet_training.settings.compose import compose_settings
@@ -132,6 +134,7 @@ def _pretend(monkeypatch, fail=()):
 
     monkeypatch.setattr(ExperimentRunner, "_command", command)
     monkeypatch.setattr(running, "measured", lambda: measured(10))
+    monkeypatch.setattr(stopping_policy, "measured", lambda: compared(seeds=1, steps=12))
     monkeypatch.setattr(running, "TRAINING", 5)
     monkeypatch.setattr(running, "HELD", (("validation", 3), ("test", 3)))
     return called

@@ -88,6 +88,17 @@ def test_another_configuration_is_named(tmp_path):
         _checkpoints(tmp_path, {"a": {"b": 2}}).last()
 
 
+def test_hardware_is_compared_where_a_checkpoint_names_it(tmp_path):
+    """Checkpoints of earlier versions are bound to no hardware."""
+    ours = {"a": {"b": 1}, "hardware": {"verl": {"actor.clip_ratio": "0.2"}}}
+    _checkpoints(tmp_path).save(State(2, 0.0), {})
+    assert _checkpoints(tmp_path, ours).last()[0].step == 2
+    _checkpoints(tmp_path, ours).save(State(4, 0.0), {})
+    other = {**ours, "hardware": {"verl": {"actor.clip_ratio": "0.3"}}}
+    with pytest.raises(CheckpointError, match=r"hardware\.verl\.actor\.clip_ratio is '0\.2' there"):
+        _checkpoints(tmp_path, other).last()
+
+
 def test_a_damaged_one_is_one_line(tmp_path):
     checkpoints = _checkpoints(tmp_path)
     directory = checkpoints.save(State(2, 0.0), {"reasoner": _Policy()})

@@ -147,6 +147,39 @@ def test_binding_leaves_out_what_may_change():
     assert bound != settings_from([*NEEDED, "steps=5", "seed=1"]).binding()
 
 
+ROLLOUT, ACTOR = "actor_rollout_ref.rollout", "actor_rollout_ref.actor"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"+hardware.decoder=['{ROLLOUT}.dtype=float16']",
+        f"+hardware.reasoner=['+{ACTOR}.policy_loss.loss_mode=gspo']",
+        "+hardware.seeded_requests=false",
+        "hardware=gpu1",
+        # Shards are read by as many ranks as have written them.
+        "hardware.devices=2",
+    ],
+)
+def test_what_the_hardware_changes_in_the_results_is_bound(override):
+    assert settings_from([*NEEDED, override]).binding() != settings_from(NEEDED).binding()
+
+
+def test_a_resumed_run_may_be_placed_elsewhere_in_memory():
+    h100 = [*NEEDED, "hardware=h100x4"]
+    less = [
+        f"hardware.decoder=['{ROLLOUT}.gpu_memory_utilization=0.5','{ROLLOUT}.max_num_seqs=64']",
+        "+hardware.micro_batch_tokens=20480",
+        "hardware.threads=2",
+    ]
+    assert settings_from([*h100, *less]).binding() == settings_from(h100).binding()
+    # Of two overrides of one setting VERL takes the last.
+    bound = settings_from(
+        [*NEEDED, f"+hardware.decoder=['+{ACTOR}.clip_ratio=0.1','{ACTOR}.clip_ratio=0.3']"]
+    )
+    assert bound.binding()["hardware"]["decoder"] == {f"{ACTOR}.clip_ratio": "0.3"}
+
+
 def test_a_run_without_an_adapter_binds_as_one_before_there_were_any():
     assert "lora" not in settings_from(NEEDED).binding()
     # What is off says nothing, and neither does the adapter of a model that takes no part.

@@ -65,9 +65,9 @@ _READ = TypeAdapter(dict[str, dict[str, TrainedMethod]]).validate_python(
 )
 MAIN, JOINTLY, FROM_SECOND = _READ["main"], _READ["jointly"], _READ["from_second"]
 ABLATIONS = {name: replace(method, seeds=1) for name, method in _READ["ablations"].items()}
-REWARDS = _READ["rewards"]
+REWARDS, AGGREGATIONS = _READ["rewards"], _READ["aggregations"]
 # Tested at their likeliest answers, too; of what is trained from the second start, all is.
-GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND, *REWARDS)
+GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND, *REWARDS, *AGGREGATIONS)
 
 # Evaluated as they are, without training: name, method of `duet-train evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {

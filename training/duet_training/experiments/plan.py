@@ -3,10 +3,11 @@ has most of it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_training.experiments.methods import (
     ABLATIONS,
+    AGGREGATIONS,
     COMMON,
     FROM_SECOND,
     GREEDILY,
@@ -87,6 +88,10 @@ SAMPLED = ("temperature=1", "top_p=1", "top_k=-1")
 GREEDY = ("temperature=0",)
 
 
+# The stage that compares loss aggregations without a model.
+POLICY = "aggregation"
+# A few steps of DUET, whose time is compared with the models' alone.
+TIMED = "driver-0"
 # So many ablations are trained before the first of them is tested: tests share a process.
 TESTED = 5
 
@@ -95,6 +100,7 @@ def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
     stages = [
         Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
+        Stage(POLICY, "mechanism", (), why="what loss aggregation does to lengths"),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps, "both models, supervised"),
         _measured("start", scale),
@@ -118,14 +124,17 @@ def make_plan(scale: Scale) -> list[Stage]:
         group = {name: ABLATIONS[name] for name in names[first : first + TESTED]}
         stages += _compared(group, scale.seeds[0], scale)
     stages += [*_unsolved(scale), *_second(scale)]
-    for seed in scale.seeds:
-        stages += _compared(REWARDS, seed, scale)
+    for group in (REWARDS, AGGREGATIONS):
+        for seed in scale.seeds:
+            stages += _compared(group, seed, scale)
+    timed = replace(MAIN["duet"], times=1 / 6, why="the driver's share of a step")
+    stages.append(_trained(TIMED.removesuffix("-0"), timed, scale.seeds[0], scale))
     return [*stages, *_signals(stages, scale)]
 
 
 def _signals(stages: Sequence[Stage], scale: Scale) -> list[Stage]:
     """What the signals of every split carry, before and after joint training."""
-    splits = {**MAIN, **JOINTLY, **ABLATIONS, **FROM_SECOND, **REWARDS}
+    splits = {**MAIN, **JOINTLY, **ABLATIONS, **FROM_SECOND, **REWARDS, **AGGREGATIONS}
     whole = {"start": "start-split", "weak": "weak-split", "second": "second-split"}
     found = [
         _evaluated(name, "signal", "easy", (pair,), None, scale.questions, pair, how="signal")

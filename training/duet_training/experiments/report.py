@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from duet_report.plots import write_plots
-from duet_training.experiments import rewards, tables
+from duet_training.experiments import aggregations, rewards, tables
 from duet_training.experiments.drawing import plots
 from duet_training.experiments.methods import BUDGET
+from duet_training.experiments.plan import TIMED
 from duet_training.experiments.rates import TRIED_SEED
 from duet_training.experiments.results import Results
 from duet_training.experiments.stage import Stage
@@ -25,7 +26,7 @@ def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
     The same results always give the same bytes.
     """
     seeds = sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})
-    runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED]
+    runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED and s.name != TIMED]
     compared = {"before": "start-split"}
     compared |= {name: f"{name}-{seeds[0]}" for name in ("duet", "duet-gated", "decoder-fixed")}
     page = render(
@@ -38,6 +39,7 @@ def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
         trained=[run for run in runs if results.done(run)],
         tables=tables,
         rewards=rewards,
+        aggregations=aggregations,
         targets_table=targets_table,
         drawn=write_plots(plots(results, seeds), file.parent / PLOTS),
         directory=PLOTS,

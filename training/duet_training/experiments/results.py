@@ -21,6 +21,9 @@ ACCURACY: Metrics = ("reward/guided", "reward/right")
 GENERATED: Metrics = ("tokens/generated",)
 VALIDATED: Metrics = ("validation/accuracy",)
 VALIDATED_LENGTH: Metrics = ("validation/response_tokens",)
+STEP: Metrics = ("seconds/step",)
+DRIVER: Metrics = ("seconds/driver",)
+VALIDATING: Metrics = ("seconds/validation",)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ CURVES = (
     "validation/signal_tokens",
     "validation/response_tokens",
     "seconds/step",
+    "seconds/driver",
+    "seconds/validation",
 )
 
 

@@ -14,6 +14,8 @@ from duet_contract.json_data import parse_json, read_json
 from duet_training.data.rows import write_rows
 from duet_training.data.story_problems.draw import Split, problems
 from duet_training.errors import CommandError, CommandTimeout
+from duet_training.experiments import stopping_policy
+from duet_training.experiments.plan import POLICY
 from duet_training.experiments.processes import Processes
 from duet_training.experiments.rates import chosen
 from duet_training.experiments.results import Results, of_run
@@ -106,6 +108,8 @@ class ExperimentRunner:
 
     def _do(self, stage: Stage, threads: int) -> tuple[dict[str, Any], bool]:
         """Run a stage; return its result, and whether it ended before its limit."""
+        if stage.name == POLICY:
+            return {"rules": stopping_policy.measured()}, True
         if stage.kind == "mechanism":
             return {"pressure": measured()}, True
         if stage.kind == "data":
@@ -220,6 +224,8 @@ def _summary(result: dict[str, Any]) -> str:
         return f"accuracy {result['accuracy']:.3f} [{low:.3f}, {high:.3f}], {tokens:.1f} tokens"
     if "pressure" in result:
         return f"{len(result['pressure'])} settings"
+    if "rules" in result:
+        return f"{len(result['rules'])} rules"
     if "curves" in result:
         lengths = result["curves"].get("tokens/length", [])
         return f"{result['steps']} steps, length {lengths[0][1]:.0f} to {lengths[-1][1]:.0f}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+# "mechanism" stages compute without a model.
 Kind = Literal["mechanism", "data", "start", "measure", "train", "evaluate"]
 # Expected minutes on two idle cores, and the limit in minutes: no method may train longer.
 MINUTES: dict[Kind, tuple[float, float]] = {

@@ -98,8 +98,10 @@ class Checkpoints:
             theirs = current_settings(content["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
-        ours = _flat(parse_json(json_text(self.binding)))
-        theirs = _flat(theirs)
+        ours = parse_json(json_text(self.binding))
+        if "hardware" not in theirs:  # of a version that did not bind it
+            ours.pop("hardware", None)
+        ours, theirs = _flat(ours), _flat(theirs)
         differing = [
             f"{key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
             for key in sorted(ours.keys() | theirs.keys())

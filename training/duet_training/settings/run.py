@@ -295,6 +295,18 @@ class Hardware(Part):
     decoder: tuple[str, ...] = ()
     """Overrides for the decoder alone."""
 
+    def binding(self) -> dict[str, Any]:
+        """Return what a run's results depend on, overrides of VERL by their key.
+
+        Threads, devices' memory and the tokens of a pass change no more than the rounding: VERL
+        divides losses by the whole mini-batch, and micro-batches of
+        `objective.loss_aggregation` are the objective's. Ranks are bound by `Settings.binding`.
+        """
+        overrides = {"verl": self.verl, "reasoner": self.reasoner, "decoder": self.decoder}
+        bound: dict[str, Any] = {name: _bound(each) for name, each in overrides.items()}
+        bound |= {"platform": self.platform, "seeded_requests": self.seeded_requests}
+        return bound
+
     def devices_of(self, policy: str) -> int:
         """Return the devices per node for a policy, "reasoner" or "decoder"."""
         if policy == "decoder" and not self.shared_pool:
@@ -304,6 +316,38 @@ class Hardware(Part):
     def ranks_of(self, policy: str) -> int:
         """Return the workers of a policy on all nodes, one per device."""
         return self.devices_of(policy) * self.nodes
+
+
+# Last parts of VERL's settings that place a run on its devices, and may change as it resumes: what
+# is in memory, how much of it, and how much a pass holds.
+_PLACING = {
+    "device",
+    "disable_log_stats",
+    "enable_chunked_prefill",
+    "enable_gradient_checkpointing",
+    "enable_prefix_caching",
+    "enable_sleep_mode",
+    "enforce_eager",
+    "forward_only",
+    "free_cache_engine",
+    "gpu_memory_utilization",
+    "load_format",
+    "log_prob_max_token_len_per_gpu",
+    "max_num_batched_tokens",
+    "max_num_seqs",
+    "optimizer_offload",
+    "param_offload",
+    "ppo_max_token_len_per_gpu",
+    "reshard_after_forward",
+    "update_weights_bucket_megabytes",
+    "use_torch_compile",
+}
+
+
+def _bound(overrides: Sequence[str]) -> dict[str, str]:
+    """Return overrides that change results, by their key; of two with one key, the last."""
+    pairs = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value for key, _, value in pairs if key.rpartition(".")[2] not in _PLACING}
 
 
 # Settings of the objective that checkpoints leave out at these values.
@@ -452,6 +496,7 @@ class Settings(Part):
             bound["lora"] = adapters
         for policy in self.policies:
             bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
+        bound["hardware"] = self.hardware.binding()
         return bound
 
 
