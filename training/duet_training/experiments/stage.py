@@ -21,6 +21,7 @@ class Stage:
     """A part of the experiments (see `duet_training.experiments.stage_runner.Runnable`)."""
 
     name: str
+    """Its name, which is that of its result's file."""
     kind: Kind
     """Which command it is, and what its result holds."""
     arguments: tuple[str, ...]
@@ -33,6 +34,7 @@ class Stage:
     why: str = ""
     """What it shows."""
     seed: int = 0
+    """Seed of what it draws."""
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -120,8 +121,7 @@ async def test_a_health_watch_ends_when_revoked(secure, refused):
 async def test_ended_on_an_open_connection(secure, refused, monkeypatch):
     client = secure.connect(identities.device(secure.authority))
     await client.ask()
-    authorizer = secure.server.security.authorizer
-    monkeypatch.setattr(authorizer._callers, "_clock", lambda: time.time() + 2 * 86400)
+    monkeypatch.setattr(callers, "time", SimpleNamespace(time=lambda: time.time() + 2 * 86400))
     error = await refused(client.ask())
     assert error.code() == UNAUTHENTICATED
     assert "expired" in error.details()
@@ -132,8 +132,7 @@ async def test_ended_while_a_call_runs(secure, refused, monkeypatch):
     running = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask())
     while not secure.engine.running:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    authorizer = secure.server.security.authorizer
-    monkeypatch.setattr(authorizer._callers, "_clock", lambda: time.time() + 2 * 86400)
+    monkeypatch.setattr(callers, "time", SimpleNamespace(time=lambda: time.time() + 2 * 86400))
     assert "expired" in (await refused(running)).details()
 
 
