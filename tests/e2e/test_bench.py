@@ -44,23 +44,23 @@ def test_a_pair_is_measured_by_every_mode_over_a_link(tmp_path):
     assert done.returncode == 0, done.stderr
     report = Report.read(out / "report.json")
     assert report.partial is None
-    cells = {cell.id: cell for cell in report.cells}
-    assert len(cells) == 1 + 2 * (2 + 1 + 2)
-    for cell in cells.values():
-        assert (cell.asked, cell.answered, cell.failures) == (6, 6, {}), cell.id
-    split, alone = cells["duet@128/3g/1 at once"], cells["device-alone/none/1 at once"]
+    conditions = {condition.id: condition for condition in report.conditions}
+    assert len(conditions) == 1 + 2 * (2 + 1 + 2)
+    for condition in conditions.values():
+        assert (condition.asked, condition.answered, condition.failures) == (6, 6, {}), condition.id
+    split, alone = conditions["duet@128/3g/1 at once"], conditions["device-alone/none/1 at once"]
     assert split.accuracy.value >= 0.8
     assert alone.accuracy.value <= 0.5
     # Load does not change what is right, but for what batches round otherwise.
-    for name, cell in cells.items():
+    for name, condition in conditions.items():
         if name.startswith("duet@128"):
-            assert abs(cell.accuracy.value - split.accuracy.value) <= 1 / 6
-    assert cells["duet@8/3g/1 at once"].metrics["large_tokens"].p99 <= 8
-    assert cells["truncated@8/3g/1 at once"].metrics["signal_tokens"].p99 <= 8
+            assert abs(condition.accuracy.value - split.accuracy.value) <= 1 / 6
+    assert conditions["duet@8/3g/1 at once"].metrics["large_tokens"].p99 <= 8
+    assert conditions["truncated@8/3g/1 at once"].metrics["signal_tokens"].p99 <= 8
     # Connecting and asking take a round trip each.
     for mode in ("duet@128", "large-alone", "truncated@128"):
-        assert cells[f"{mode}/3g/1 at once"].metrics["total_ms"].p50 >= 600
-    large = cells["large-alone/3g/1 at once"]
+        assert conditions[f"{mode}/3g/1 at once"].metrics["total_ms"].p50 >= 600
+    large = conditions["large-alone/3g/1 at once"]
     assert split.metrics["wire_down"].mean < large.metrics["wire_down"].mean / 10
     # Of signals of some 20 tokens, for which what a call costs weighs most.
     assert report.bytes_per_token["token ids"] < report.bytes_per_token["server-sent events"] / 5

@@ -18,7 +18,7 @@ from duet_training.release import private_sums, stories
 from duet_training.release.real import known_sets
 from duet_training.settings import run as settings
 from duet_training.settings.compose import compose_settings
-from duet_training.sft.examples import LESSONS
+from duet_training.sft.examples import MIXTURES
 from duet_training.sft.start import SIZES
 from tests.doubles.commands import run_as
 
@@ -45,7 +45,7 @@ def test_whatever_is_raised_is_one_line(raised, code, said, capsys):
 
 def test_choices_are_those_of_what_runs_behind_them():
     assert sorted(SIZES) == list(sft.SIZES)
-    assert sorted(LESSONS) == list(sft.LESSONS)
+    assert sorted(MIXTURES) == list(sft.MIXTURES)
     assert sorted(SCALES) == list(experiments.SCALES)
     assert sorted(known_sets()) == list(release.REAL_SETS)
     assert (stories.NAME, private_sums.NAME) == (release.STORIES, release.PRIVATE_SUMS)
