@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.fleet.check import CheckLoad, compare, replay
+from duet_tools.fleet.check import CheckLoad, CheckReport, compare, replay
 from duet_tools.fleet.costs import EngineCosts, Speed
 from duet_tools.fleet.measured import (
     LOAD_S,
     MAX_RUNNING,
+    TWO,
     EngineTimes,
     MeasuredLoad,
     TimedRequest,
@@ -84,6 +85,29 @@ def test_what_is_committed_keeps_within_what_is_promised() -> None:
     figures = [figure for load in data["loads"] for figure in load["figures"]]
     assert all(abs(figure["off"] or 0.0) <= 0.15 for figure in figures)
     assert data["met"] is True
+
+
+def test_what_is_committed_of_the_overload_is_what_the_page_says() -> None:
+    folder = Path(__file__).parents[3] / "tools/duet_tools/results"
+    file = folder / "capacity_check_overload.json"
+    report = CheckReport.model_validate_json(file.read_text("utf-8"))
+    off = {
+        load.name: {figure.name: figure.off or 0.0 for figure in load.figures}
+        for load in report.loads
+    }
+    assert max(abs(off[TWO][name]) for name in off[TWO] if name.endswith(", s")) < 0.05
+    assert abs(off[TWO]["refused at first, share"]) < 0.06
+    assert (
+        max(
+            abs(each)
+            for load in off.values()
+            for name, each in load.items()
+            if name.endswith(", s")
+        )
+        < 0.18
+    )
+    refused = report.loads[2].figures[-1]
+    assert (round(refused.model, 2), round(refused.measured, 2)) == (0.32, 0.42)
 
 
 @pytest.mark.parametrize("faster", [0.25, 1.0, 4.0])
