@@ -50,7 +50,8 @@ def evaluate(text: str) -> Fraction | None:
         position = found.end()
     try:
         return _value(ast.parse(" ".join(symbols), mode="eval").body, numbers)
-    except (_RefusedError, SyntaxError, ZeroDivisionError):
+    # Python's parser reports nesting that is too deep for it as a lack of memory.
+    except (_RefusedError, SyntaxError, ZeroDivisionError, MemoryError, RecursionError):
         return None
 
 
