@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from duet_contract.calibration import Threshold
+
 
 @dataclass(frozen=True)
 class Point:
@@ -28,6 +30,10 @@ class Case:
     def kept(self, measure: str, at_least: float) -> Point | None:
         """Return the first point with so high a value; None without one."""
         return next((each for each in self.points if value_of(each, measure) >= at_least), None)
+
+    def kept_by(self, threshold: Threshold | None) -> Point | None:
+        """Return the first point that a threshold trusts; None without one, or without a threshold."""
+        return self.kept(threshold.measure, threshold.at_least) if threshold else None
 
 
 @dataclass(frozen=True)

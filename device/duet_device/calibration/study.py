@@ -262,13 +262,10 @@ def _oracle(cases: Sequence[Case]) -> tuple[Baseline, ...]:
 
 
 def _together(cases: Mapping[Decision, Sequence[Case]], calibration: Calibration) -> Baseline:
-    ended = []
-    for gate, stop in zip(cases["gate"], cases["stop"], strict=True):
-        kept = None
-        for case, threshold in ((gate, calibration.gate), (stop, calibration.stop)):
-            if kept is None and threshold:
-                kept = case.kept(threshold.measure, threshold.at_least)
-        ended.append(kept or gate.otherwise)
+    ended = [
+        gate.kept_by(calibration.gate) or stop.kept_by(calibration.stop) or gate.otherwise
+        for gate, stop in zip(cases["gate"], cases["stop"], strict=True)
+    ]
     count = len(ended)
     return Baseline(
         sum(point.right for point in ended) / count, sum(point.tokens for point in ended) / count

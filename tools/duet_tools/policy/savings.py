@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from duet_contract.calibration import Calibration, Threshold
-from duet_device.calibration.cases import Case, Point
+from duet_contract.calibration import Calibration
+from duet_device.calibration.cases import Point
 from duet_device.calibration.fitting import Goal
 from duet_device.calibration.rows import Row, cases_of
 from duet_device.calibration.study import halves, study
+from duet_device.gate import probe_value
 from duet_report.intervals import Interval, bootstrap_share, proportion
 from duet_tools.files import SchemaFile, Strict
 
@@ -176,22 +176,13 @@ def _saved(
 
 def _ended(test: Sequence[Row], calibration: Calibration, decisions: Sequence[str]) -> list[_Ended]:
     """Replay the decisions of a calibration, the gate before the stop."""
-    cases = cases_of(test, _probed(test, calibration), {}, against_cloud=False)
+    probed = (
+        {row.id: probe_value(calibration, row.vector) for row in test} if calibration.probe else {}
+    )
+    cases = cases_of(test, probed, {}, against_cloud=False)
     found = []
     for gate, stop in zip(cases["gate"], cases["stop"], strict=True):
-        local = _kept(gate, calibration.gate) if "gate" in decisions else None
-        kept = local or (_kept(stop, calibration.stop) if "stop" in decisions else None)
+        local = gate.kept_by(calibration.gate) if "gate" in decisions else None
+        kept = local or (stop.kept_by(calibration.stop) if "stop" in decisions else None)
         found.append(_Ended(kept, gate.otherwise, called=local is None))
     return found
-
-
-def _kept(case: Case, threshold: Threshold | None) -> Point | None:
-    return case.kept(threshold.measure, threshold.at_least) if threshold else None
-
-
-def _probed(rows: Sequence[Row], calibration: Calibration) -> dict[str, float]:
-    probe = calibration.probe
-    if probe is None:
-        return {}
-    weights: NDArray[np.float64] = np.asarray(probe.weights)
-    return {row.id: float(weights @ row.vector) + probe.bias for row in rows}

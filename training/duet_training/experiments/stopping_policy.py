@@ -72,18 +72,18 @@ def train(rule: LossAggregation, seed: int, steps: int) -> dict[str, list[float]
     points = torch.full((len(NEEDED), LIMIT // APART + 1), float(np.log(FIRST / (1 - FIRST))))
     points.requires_grad_()
     optimizer = torch.optim.Adam([points], lr=RATE)
-    price, found = 0.0, {"tokens": list[float](), "accuracy": list[float]()}
+    penalty, found = 0.0, {"tokens": list[float](), "accuracy": list[float]()}
     for _ in range(steps):
         kinds = np.repeat(rng.integers(len(NEEDED), size=QUESTIONS), SIGNALS)
         stops = _stopping(points)
         lengths = _drawn(stops.detach(), kinds, rng)
-        weights = _weights(rule, lengths, kinds, price, rng)
+        weights = _weights(rule, lengths, kinds, penalty, rng)
         loss = _loss(rule, stops[torch.as_tensor(kinds)], lengths, weights)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([points], 1.0)
         optimizer.step()
-        price = dual_ascent(price, float(lengths.mean()), budget=BUDGET, rate=0.05, clip=(0, 1))
+        penalty = dual_ascent(penalty, float(lengths.mean()), budget=BUDGET, rate=0.05, clip=(0, 1))
         for name, value in zip(found, _expected(points), strict=True):
             found[name].append(value)
     return found
@@ -110,7 +110,7 @@ def _right(lengths: Any, needed: Any) -> Any:
 
 
 def _weights(
-    rule: LossAggregation, lengths: Any, kinds: Any, price: float, rng: np.random.Generator
+    rule: LossAggregation, lengths: Any, kinds: Any, penalty: float, rng: np.random.Generator
 ) -> torch.Tensor:
     """Advantages as the trainer computes them, with the factors of micro-batches."""
     shape = (QUESTIONS, SIGNALS, ANSWERS)
@@ -120,7 +120,7 @@ def _weights(
         guided_reward(right),
         alone_reward(alone, UtilityBaseline.PER_SIGNAL),
         lengths.reshape(QUESTIONS, SIGNALS),
-        penalty=price,
+        penalty=penalty,
         budget=BUDGET,
         on_success_only=False,
     )
