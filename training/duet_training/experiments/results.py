@@ -8,7 +8,7 @@ from typing import Any
 from duet_contract.json_data import json_text, read_json
 from duet_training.errors import DataError
 from duet_training.files import write_text
-from duet_training.renamed import current_argument, current_metrics
+from duet_training.renamed import current_argument
 from duet_training.rl.metrics_log import read_metrics_log
 
 SAMPLES = 3
@@ -109,7 +109,7 @@ def of_run(run: Path) -> dict[str, Any]:
         DataError: they cannot be read.
     """
     rows, samples = (
-        [current_metrics(row) for row in read_metrics_log(file)] if file.is_file() else []
+        read_metrics_log(file) if file.is_file() else []
         for file in (run / "metrics.jsonl", run / "samples.jsonl")
     )
     curves = {

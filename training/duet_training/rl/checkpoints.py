@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from duet_contract.json_data import json_text, parse_json, read_json
 from duet_training.errors import CheckpointError, last_line
 from duet_training.files import steps_saved, write_json
-from duet_training.renamed import current_settings
+from duet_training.renamed import current_metrics, current_settings
 from duet_training.settings.run import CheckpointSettings
 from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.policy import Policy
@@ -92,9 +92,8 @@ class Checkpoints:
         directory = self.directory / f"step_{self.steps()[-1]}"
         try:
             content = read_json(directory / "state.json")
-            # "price": of an earlier version.
-            penalty = content["lambda"] if "lambda" in content else content["price"]
-            state = State(int(content["step"]), float(penalty))
+            metrics = current_metrics(content)
+            state = State(int(metrics["step"]), float(metrics["lambda"]))
             theirs = current_settings(content["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error

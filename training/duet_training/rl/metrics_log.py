@@ -10,6 +10,7 @@ from typing import Any
 from duet_contract.json_data import json_text, parse_json, without_infinities
 from duet_training.errors import ConfigError, DataError, one_line
 from duet_training.files import write_text
+from duet_training.renamed import current_metrics
 
 
 class MetricsLog:
@@ -66,7 +67,7 @@ class MetricsLog:
 
 
 def read_metrics_log(file: Path) -> list[dict[str, Any]]:
-    """Read the rows of a run's `metrics.jsonl` or `samples.jsonl`.
+    """Read the rows of a run's `metrics.jsonl` or `samples.jsonl`, as this version names metrics.
 
     A partial last row is skipped: the run is still writing, or was killed.
 
@@ -82,7 +83,7 @@ def read_metrics_log(file: Path) -> list[dict[str, Any]]:
         raise DataError(f"cannot read {file}: {one_line(error)}") from error
     with suppress(ValueError):
         rows.append(parse_json(last, finite=False))
-    return rows
+    return [current_metrics(row) for row in rows]
 
 
 def warn(text: str) -> None:

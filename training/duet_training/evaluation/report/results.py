@@ -10,7 +10,7 @@ from duet_training.data.rows import paths_of, read_rows
 from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
 from duet_training.files import steps_saved
-from duet_training.renamed import current_metrics, current_settings
+from duet_training.renamed import current_settings
 from duet_training.rl.metrics_log import read_metrics_log
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
@@ -232,7 +232,7 @@ def read_run(directory: Path) -> Run:
     Raises:
         DataError: The metrics cannot be read.
     """
-    rows = [current_metrics(row) for row in read_metrics_log(directory / "metrics.jsonl")]
+    rows = read_metrics_log(directory / "metrics.jsonl")
     training, method = None, "duet"
     if steps := steps_saved(directory / "checkpoints"):
         last = directory / "checkpoints" / f"step_{steps[-1]}"
