@@ -38,7 +38,7 @@ class Checkpoints:
     directory: Path
     """Directory of the run."""
     binding: dict[str, Any]
-    """`Settings.binding()` of the run."""
+    """`duet_training.settings.binding.binding` of the run."""
     settings: CheckpointSettings
     """When checkpoints are saved, and how many are kept."""
     data: str | None = None
