@@ -132,7 +132,6 @@ class _Ask(ConfiguredCommand):
     "--context-timeout",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
-    show_default=True,
     metavar="SECONDS",
     help="Time limit for reading the documents of --context and --notes.",
 )
@@ -162,7 +161,6 @@ class _Ask(ConfiguredCommand):
     "--in-flight",
     type=Integer(1, 64),
     default=DEFAULT_IN_FLIGHT,
-    show_default=True,
     metavar="N",
     help="Questions of --in that the cloud may work on at once.",
 )

@@ -59,7 +59,6 @@ _MOST_FAILURES = 5
     "D",
     "Probability that the guarantee does not hold.",
     _DELTA,
-    show_default=True,
 )
 @click.option(
     "--against-cloud",
@@ -79,7 +78,6 @@ _MOST_FAILURES = 5
     "N",
     "Further signals to sample for each question, to compare their agreement.",
     2,
-    show_default=True,
 )
 @option(
     "--split-seed",
@@ -87,7 +85,6 @@ _MOST_FAILURES = 5
     "N",
     "Seed of the division into halves for fit and test.",
     0,
-    show_default=True,
 )
 @option("--html", click.Path(path_type=Path), "FILE", "Write the curve as a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")

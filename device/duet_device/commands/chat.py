@@ -58,7 +58,6 @@ _COMMANDS = {
     "--share-history",
     type=Integer(0),
     default=0,
-    show_default=True,
     metavar="N",
     help="Earlier turns that are sent to the cloud with a question.",
 )

@@ -40,7 +40,6 @@ Exit codes:
 @click.option(
     "--server",
     default=Settings.server,
-    show_default=True,
     metavar="HOST[:PORT],...",
     help="Address of the cloud that serves the pair, or several.",
 )

@@ -34,7 +34,6 @@ Exit codes:
     "--port",
     type=Integer(0, 65535),
     default=DEFAULT_PORT,
-    show_default=True,
     metavar="N",
     help="Port of API and page on 127.0.0.1; 0 for any free one.",
 )
