@@ -208,8 +208,8 @@ def test_one_verifier_may_judge_all_rows():
 
 
 @pytest.mark.parametrize("name", list(VERIFIERS))
-def test_a_shipped_verifier_is_checked_when_it_is_made(name, monkeypatch):
-    """As shipped it passes; one that scores everything alike, or wrong, never reaches a run."""
+def test_a_built_in_verifier_is_checked_when_it_is_made(name, monkeypatch):
+    """As it comes it passes; one that scores everything alike, or wrong, never reaches a run."""
     verifier = make_verifier(name)
     kind = type(verifier)
     try:
