@@ -11,7 +11,7 @@ from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import response_to_nested
 
 from duet_training.errors import ConfigError
-from duet_training.objective.aggregation import LossAggregation, micro_batch_weights
+from duet_training.rl.objective.aggregation import LossAggregation, micro_batch_weights
 from duet_training.settings.binding import binding
 from duet_training.settings.run import settings_from
 from duet_training.verl_backend.config import policy_config

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError, DataError
 from duet_training.evaluation.scoring import Verifiers
-from duet_training.objective.advantages import advantages, reasoner_groups
-from duet_training.objective.reads import Read, prefix_lengths, without_last_result
-from duet_training.objective.rewards import UtilityBaseline, reasoner_reward
 from duet_training.rl.dense import DenseScores, dense_scores, log_likelihoods
+from duet_training.rl.objective.advantages import advantages, reasoner_groups
+from duet_training.rl.objective.reads import Read, prefix_lengths, without_last_result
+from duet_training.rl.objective.rewards import UtilityBaseline, reasoner_reward
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
 from duet_training.settings.binding import binding

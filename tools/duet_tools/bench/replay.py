@@ -51,7 +51,7 @@ def record(address: str, request: ReasonRequest) -> Recording:
 
 
 class ReplayServer(LoopbackServer, inference_pb2_grpc.InferenceServiceServicer):
-    """Replays what it is told to `play`; refuses until then."""
+    """Replays what `play` gives it; refuses until then."""
 
     def __init__(self) -> None:
         super().__init__(2)

@@ -14,8 +14,8 @@ from duet_contract.quantities import ComputedAnswer, Masked, answer_of, mask
 from duet_contract.vocabulary import HubTokenizer, vocabulary_of
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError
-from duet_training.objective.reads import without_last_result
 from duet_training.pair.description import Pair
+from duet_training.rl.objective.reads import without_last_result
 
 
 class PairPrompts:

@@ -4,8 +4,8 @@ from typing import Any
 
 from duet_contract.manifest import Manifest
 from duet_report.tables import markdown
+from duet_report.text_page import render
 from duet_training.evaluation.signal_table import content_table
-from duet_training.pages import render
 from duet_training.release import tables
 from duet_training.release.stage import HELD_OUT, SET_NAMES, set_name
 from duet_training.release.targets import percent, private_target_rows, target_rows

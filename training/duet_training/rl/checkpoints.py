@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from duet_contract.json_data import json_text, parse_json, read_json
 from duet_training.errors import CheckpointError, last_line
 from duet_training.files import steps_saved, write_json
-from duet_training.renamed import current_metrics, current_settings
+from duet_training.rl.renamed import current_metrics, current_settings
 from duet_training.settings.run import CheckpointSettings
 from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.policy import Policy

@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from duet_training.objective.aggregation import LossAggregation
-from duet_training.objective.reads import Read
-from duet_training.objective.rewards import Counted, UtilityBaseline
-from duet_training.objective.schedule import dual_ascent
 from duet_training.rl.baselines import BASELINES, LengthGrpo, ThinkPrune
+from duet_training.rl.objective.aggregation import LossAggregation
+from duet_training.rl.objective.reads import Read
+from duet_training.rl.objective.rewards import Counted, UtilityBaseline
+from duet_training.rl.objective.schedule import dual_ascent
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.hardware import Hardware
 from duet_training.settings.types import (
@@ -140,7 +140,7 @@ class Kl(Part):
 
 
 class LengthPenalty(Part):
-    """Length penalty (lambda): start value and schedule (`duet_training.objective.schedule`)."""
+    """Length penalty (lambda): start value and schedule (`duet_training.rl.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
     """Whether lambda follows the mean length, or is constant."""
@@ -164,7 +164,7 @@ class Objective(Part):
     dense_answer: Annotated[str, Field(pattern="ANSWER")] = r"\boxed{ANSWER}"
     """y* of the dense reward; `ANSWER` is the reference."""
     read: Read = Read.WHOLE
-    """What the decoder reads of a signal in training (`duet_training.objective.reads`)."""
+    """What the decoder reads of a signal in training (`duet_training.rl.objective.reads`)."""
     budget: Positive
     """B in tokens: the length that the penalty is relative to."""
     counted: Counted
@@ -182,7 +182,7 @@ class Objective(Part):
     decoder_learns_from: Literal["guided", "guided_and_alone"]
     """Answers that the decoder is trained on: those with a signal, or all."""
     loss_aggregation: LossAggregation
-    """How token losses of a mini-batch become one loss (`duet_training.objective.aggregation`)."""
+    """How token losses of a mini-batch become one loss (`duet_training.rl.objective.aggregation`)."""
     micro_batch: Each[Count]
     """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`."""
     kl: Kl

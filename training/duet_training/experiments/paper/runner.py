@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from duet_training.experiments.paper.plan import PaperStage
 from duet_training.experiments.processes import Processes
 from duet_training.experiments.results import Results
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.paper.plan import PaperStage
 
 _COMMANDS = {"data": "data prepare", "train": "run", "evaluate": "evaluate", "report": "report"}
 
