@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from duet_device.calibration.collect import DataQuestion
     from duet_device.calibration.fitting import Goal
     from duet_device.calibration.rows import Row
-    from duet_device.calibration.study import Baseline, Study
+    from duet_device.calibration.study import Study, Tradeoff
     from duet_device.pairs.pair import Pair
 
 _SHARE = Number(0, 1, min_open=True, max_open=True)
@@ -304,5 +304,5 @@ def _curve(found: "Study", decision: "Decision") -> str:
     return table(rows, bars)
 
 
-def _oracle_accuracy(oracle: "tuple[Baseline, ...]", tokens: float) -> float:
+def _oracle_accuracy(oracle: "tuple[Tradeoff, ...]", tokens: float) -> float:
     return max(each.accuracy for each in oracle if each.tokens <= tokens + 1e-9)
