@@ -241,7 +241,8 @@ def _compared(receipt: "Receipt") -> str:
         return ""
     if receipt.tokens.alone is not None:
         return f"before training: about {receipt.tokens.alone}"
-    if receipt.tokens.peer is not None:
+    # The model alone answers what a reasoner of formulas refuses.
+    if receipt.tokens.peer is not None and receipt.value is not None:
         return f"one model alone: about {receipt.tokens.peer}"
     return ""
 

@@ -43,7 +43,8 @@ def test_receipt_line() -> None:
         "42 large-model tokens (before training: about 122), 712 B, 3.1 s"
     )
     peer = {"tokens": Tokens(question=5, signal=7, answer=12, peer=44)}
-    assert receipt_line(receipt(**peer)) == (
+    assert receipt_line(receipt(**peer)) == "7 large-model tokens, 712 B, 3.1 s"
+    assert receipt_line(receipt(value="16", **peer)) == (
         "7 large-model tokens (one model alone: about 44), 712 B, 3.1 s"
     )
     assert receipt_line(receipt(finish="end+budget", **compared)) == (
@@ -74,6 +75,7 @@ def test_receipt_line_fits_a_terminal(
 ) -> None:
     line = receipt_line(
         receipt(
+            value="16",
             source=source,
             finish=finish,
             tokens=Tokens(question=5, signal=counts[0], answer=7, alone=alone, peer=peer),
