@@ -50,7 +50,7 @@ class _Share:
     """Requests that generate."""
     sending: int = 0
     """Requests that only send."""
-    waiting: "deque[Slot]" = field(default_factory=deque)
+    waiting: "deque[RequestSlot]" = field(default_factory=deque)
     """Requests that wait, the oldest first."""
 
     @property
@@ -59,7 +59,7 @@ class _Share:
         return self.running + len(self.waiting)
 
 
-class Slot:
+class RequestSlot:
     """The slot of one request: it waits for it, holds it, and gives it back."""
 
     def __init__(self, admission: "Admission", share: _Share) -> None:
@@ -128,7 +128,7 @@ class Admission:
         self.state = SERVING_STATE_FAILED
 
     @asynccontextmanager
-    async def admit(self, request_id: str, identity: str = "") -> AsyncIterator[Slot]:
+    async def admit(self, request_id: str, identity: str = "") -> AsyncIterator[RequestSlot]:
         """Give a request a slot; wait for one while the queue has room.
 
         Args:
@@ -169,12 +169,12 @@ class Admission:
             return False
         return True
 
-    def _enter(self, identity: str) -> Slot:
+    def _enter(self, identity: str) -> RequestSlot:
         share = self._shares.get(identity)
         if share is None:
             share = _Share(max(self._virtual_s, self._ahead.get(identity, 0.0)))
         self._check_unread(share, len(self._shares.keys() | {identity}))
-        slot = Slot(self, share)
+        slot = RequestSlot(self, share)
         if self.running < self.max_running:
             self._grant(slot)
         else:
@@ -218,7 +218,7 @@ class Admission:
                 )
             )
 
-    def _grant(self, slot: Slot) -> None:
+    def _grant(self, slot: RequestSlot) -> None:
         slot.phase, slot.since = _Phase.RUNNING, self._clock()
         slot.share.running += 1
         self.running += 1
@@ -227,7 +227,7 @@ class Admission:
         if not slot.granted.done():
             slot.granted.set_result(None)
 
-    def _release(self, slot: Slot) -> None:
+    def _release(self, slot: RequestSlot) -> None:
         """End the running phase of a request; give its slot to the next one."""
         if slot.phase != _Phase.RUNNING:
             return
@@ -245,7 +245,7 @@ class Admission:
             self.waiting -= 1
             self._grant(chosen.waiting.popleft())
 
-    def _leave(self, slot: Slot, identity: str) -> None:
+    def _leave(self, slot: RequestSlot, identity: str) -> None:
         share = slot.share
         if slot.phase == _Phase.WAITING:
             if slot.granted.done() and not slot.granted.cancelled():

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from duet_cloud import logs
-from duet_cloud.admission import Slot
+from duet_cloud.admission import RequestSlot
 from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
@@ -213,7 +213,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     await context.write(message)
 
     async def _generate(
-        self, route: Route, serving: Serving, job: Job, asked: _Asked, slot: Slot
+        self, route: Route, serving: Serving, job: Job, asked: _Asked, slot: RequestSlot
     ) -> AsyncGenerator[ReasonResponse]:
         """Yield the signal's messages; release the slot before the last one."""
         done, metrics = asked.done, self._metrics.of(route.name)

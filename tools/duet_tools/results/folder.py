@@ -22,7 +22,7 @@ _PROBE = "probe.json"
 _EARLIER_WINDOWS = "stretches.jsonl"
 
 
-class Window(BaseModel):
+class ConditionWindow(BaseModel):
     """A period of time in which questions of a condition were asked.
 
     Negative values correct an earlier period, some of whose questions are asked again.
@@ -66,7 +66,7 @@ class Folder:
     def __init__(self, path: Path, settings: RunSettings, *, resume: bool) -> None:
         self.path = path
         self.records: list[Record] = []
-        self.windows: list[Window] = []
+        self.windows: list[ConditionWindow] = []
         self.probe: WireProbe | None = None
         try:
             if path.exists() and not path.is_dir():
@@ -88,7 +88,7 @@ class Folder:
         self.records.append(record)
         self._append(_QUESTIONS, record)
 
-    def add_window(self, window: Window) -> None:
+    def add_window(self, window: ConditionWindow) -> None:
         """Store how long a condition was measured."""
         self.windows.append(window)
         self._append(_WINDOWS, window)
@@ -129,7 +129,9 @@ class Folder:
             if (earlier := self.path / _EARLIER_WINDOWS).exists():
                 earlier.rename(self.path / _WINDOWS)
             self.records = [Record.model_validate(row) for row in rows(self.path / _QUESTIONS)]
-            self.windows = [Window.model_validate(row) for row in rows(self.path / _WINDOWS)]
+            self.windows = [
+                ConditionWindow.model_validate(row) for row in rows(self.path / _WINDOWS)
+            ]
         except OSError as error:
             raise UsageProblem(f"{self.path} holds no run to resume: {error.strerror}") from error
         except ValidationError as error:

@@ -12,7 +12,7 @@ from duet_device.pairs.pair import Pair
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
 from duet_tools.results.conditions import Condition, Plan, sweep_between
-from duet_tools.results.folder import Folder, Window, WireProbe
+from duet_tools.results.folder import ConditionWindow, Folder, WireProbe
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import failed
 from duet_tools.split import load, probe
@@ -139,7 +139,7 @@ class Measurement:
         joules = meter.joules()
         if outcome.asked:
             self.folder.add_window(
-                Window(condition=condition, seconds=outcome.seconds, joules=joules)
+                ConditionWindow(condition=condition, seconds=outcome.seconds, joules=joules)
             )
         if outcome.interrupted:
             self.stopped = "interrupted"
@@ -151,7 +151,7 @@ class Measurement:
             share = 1 - kept / len(outcome.asked)
             back = {source: -share * spent for source, spent in joules.items()}
             self.folder.add_window(
-                Window(condition=condition, seconds=-share * outcome.seconds, joules=back)
+                ConditionWindow(condition=condition, seconds=-share * outcome.seconds, joules=back)
             )
 
     def _keep(self, condition: Condition, asked: Sequence[Reply]) -> int:
