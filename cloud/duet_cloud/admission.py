@@ -50,7 +50,7 @@ class _Share:
     """Requests that generate."""
     sending: int = 0
     """Requests that only send."""
-    waiting: "deque[Place]" = field(default_factory=deque)
+    waiting: "deque[RequestSlot]" = field(default_factory=deque)
     """Requests that wait, the oldest first."""
 
     @property
@@ -59,8 +59,8 @@ class _Share:
         return self.running + len(self.waiting)
 
 
-class Place:
-    """The place of one request."""
+class RequestSlot:
+    """The slot of one request: it waits for it, holds it, and gives it back."""
 
     def __init__(self, admission: "Admission", share: _Share) -> None:
         self._admission = admission
@@ -128,8 +128,8 @@ class Admission:
         self.state = SERVING_STATE_FAILED
 
     @asynccontextmanager
-    async def admit(self, request_id: str, identity: str = "") -> AsyncIterator[Place]:
-        """Hold a place for a request, and wait for a slot while the queue has room.
+    async def admit(self, request_id: str, identity: str = "") -> AsyncIterator[RequestSlot]:
+        """Give a request a slot; wait for one while the queue has room.
 
         Args:
             request_id: unique among requests in flight.
@@ -144,14 +144,14 @@ class Admission:
             raise unavailable(*_NOT_ADMITTED[self.state])
         if request_id in self._in_flight:
             raise duplicate(request_id)
-        place = self._enter(identity)
+        slot = self._enter(identity)
         self._in_flight.add(request_id)
         self._idle.clear()
         try:
-            await place.granted
-            yield place
+            await slot.granted
+            yield slot
         finally:
-            self._leave(place, identity)
+            self._leave(slot, identity)
             self._in_flight.discard(request_id)
             if not self._in_flight:
                 self._idle.set()
@@ -169,20 +169,20 @@ class Admission:
             return False
         return True
 
-    def _enter(self, identity: str) -> Place:
+    def _enter(self, identity: str) -> RequestSlot:
         share = self._shares.get(identity)
         if share is None:
             share = _Share(max(self._virtual_s, self._ahead.get(identity, 0.0)))
         self._check_unread(share, len(self._shares.keys() | {identity}))
-        place = Place(self, share)
+        slot = RequestSlot(self, share)
         if self.running < self.max_running:
-            self._grant(place)
+            self._grant(slot)
         else:
             self._make_room(share)
-            share.waiting.append(place)
+            share.waiting.append(slot)
             self.waiting += 1
         self._shares[identity] = share
-        return place
+        return slot
 
     def _check_unread(self, share: _Share, identities: int) -> None:
         """Refuse a request of an identity that reads too little of its signals."""
@@ -218,23 +218,23 @@ class Admission:
                 )
             )
 
-    def _grant(self, place: Place) -> None:
-        place.phase, place.since = _Phase.RUNNING, self._clock()
-        place.share.running += 1
+    def _grant(self, slot: RequestSlot) -> None:
+        slot.phase, slot.since = _Phase.RUNNING, self._clock()
+        slot.share.running += 1
         self.running += 1
-        self._virtual_s = max(self._virtual_s, place.share.used_s)
+        self._virtual_s = max(self._virtual_s, slot.share.used_s)
         # Done already where the call was cancelled a moment ago; it gives the slot back.
-        if not place.granted.done():
-            place.granted.set_result(None)
+        if not slot.granted.done():
+            slot.granted.set_result(None)
 
-    def _release(self, place: Place) -> None:
+    def _release(self, slot: RequestSlot) -> None:
         """End the running phase of a request; give its slot to the next one."""
-        if place.phase != _Phase.RUNNING:
+        if slot.phase != _Phase.RUNNING:
             return
-        held_s = self._clock() - place.since
+        held_s = self._clock() - slot.since
         self._holding_s += 0.2 * (held_s - self._holding_s)
-        share = place.share
-        place.phase = _Phase.SENDING
+        share = slot.share
+        slot.phase = _Phase.SENDING
         share.used_s += held_s
         share.running -= 1
         share.sending += 1
@@ -245,18 +245,18 @@ class Admission:
             self.waiting -= 1
             self._grant(chosen.waiting.popleft())
 
-    def _leave(self, place: Place, identity: str) -> None:
-        share = place.share
-        if place.phase == _Phase.WAITING:
-            if place.granted.done() and not place.granted.cancelled():
+    def _leave(self, slot: RequestSlot, identity: str) -> None:
+        share = slot.share
+        if slot.phase == _Phase.WAITING:
+            if slot.granted.done() and not slot.granted.cancelled():
                 # Retrieved here if the call was cancelled before it could see why it was refused.
-                place.granted.exception()
+                slot.granted.exception()
             # Not there any more, if another one took its place.
-            if place in share.waiting:
-                share.waiting.remove(place)
+            if slot in share.waiting:
+                share.waiting.remove(slot)
                 self.waiting -= 1
         else:
-            self._release(place)
+            self._release(slot)
             share.sending -= 1
         if share.load or share.sending or self._shares.get(identity) is not share:
             return

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from duet_cloud import logs
-from duet_cloud.admission import Place
+from duet_cloud.admission import RequestSlot
 from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
@@ -203,17 +203,17 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         job = replace(job, trace=asked.span.headers())
         async with (
             serving.watch.request(),
-            route.admission.admit(asked.request_id, asked.identity) as place,
+            route.admission.admit(asked.request_id, asked.identity) as slot,
         ):
             done.queue_ms = (time.monotonic() - asked.arrived) * 1000
             # A device that reads slowly holds no slot: the slot ends with generation.
-            messages = read_ahead(self._generate(route, serving, job, asked, place))
+            messages = read_ahead(self._generate(route, serving, job, asked, slot))
             async with aclosing(messages):
                 async for message in messages:
                     await context.write(message)
 
     async def _generate(
-        self, route: Route, serving: Serving, job: Job, asked: _Asked, place: Place
+        self, route: Route, serving: Serving, job: Job, asked: _Asked, slot: RequestSlot
     ) -> AsyncGenerator[ReasonResponse]:
         """Yield the signal's messages; release the slot before the last one."""
         done, metrics = asked.done, self._metrics.of(route.name)
@@ -248,7 +248,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     metrics.sent_bytes.inc(message.ByteSize())
                     yield message
             # Before the charge ends, which may wait for the database.
-            place.release()
+            slot.release()
         asked.span.ended(done)
         last = ReasonResponse(end=done)
         metrics.ended(last, route.pair.manifest.reasoner_alone_tokens)

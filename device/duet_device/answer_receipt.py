@@ -68,6 +68,7 @@ def write_receipt(
             context=prompts.context_tokens,
             spared=_spared(exchange, signals, tokens),
             alone=None if (alone := manifest.reasoner_alone_tokens) is None else round(alone),
+            peer=None if (peer := manifest.peer) is None else round(peer.tokens),
         ),
         bytes=Bytes(up=sum(each.up for each in asked), down=sum(each.down for each in asked)),
         ms=Milliseconds(

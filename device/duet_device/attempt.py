@@ -199,7 +199,7 @@ def attempt(
             exchange.question,
             signal.text if signal else None,
             answer,
-            cut=signal.cut if signal else False,
+            cut=signal.cut and not signal.missing if signal else False,
             whole=signal.whole if signal else True,
         )
         answer = computed.text

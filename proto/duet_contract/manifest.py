@@ -199,6 +199,19 @@ class Evaluation(_Model):
     """Mean tokens of the untrained reasoner alone (reasoning and answer); None if not measured."""
 
 
+class Peer(_Model):
+    """A large model that was trained to answer by itself, measured on questions that the pair got too."""
+
+    name: str
+    """Its name."""
+    questions: Positive
+    """Number of questions, over all data sets."""
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    """Its share of right answers, 0 to 1."""
+    tokens: Annotated[float, Field(gt=0)]
+    """Its mean number of tokens per question."""
+
+
 class Manifest(_Model):
     """A pair: a reasoner and a decoder built for each other."""
 
@@ -226,6 +239,8 @@ class Manifest(_Model):
     """Values that apply where a request sets none."""
     evaluation: tuple[Evaluation, ...] = ()
     """Measured figures, one entry per data set."""
+    peer: Peer | None = None
+    """What the pair is compared with if its reasoner cannot answer alone; None if nothing was measured."""
     quantities: Literal["private"] | None = None
     """"private": the device masks the question's numbers before it sends the question, and the
     models read labels (`duet_contract.quantities.mask`). None: they read the question as it is."""

@@ -47,6 +47,9 @@ class Tokens(_Model):
     alone: int | None = None
     """Mean tokens of the large model alone before joint training, reasoning and answer, as the pair's
     manifest reports them; None if it does not."""
+    peer: int | None = None
+    """Mean tokens of a large model that was trained to answer by itself, as the pair's manifest
+    reports them; None if it does not."""
 
 
 class Bytes(_Model):

@@ -10,7 +10,7 @@ from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs import formats, gguf_models
 from duet_cloud.pairs.formats import ChatTemplate
 from duet_cloud.pairs.recipe import Recipe, Source
-from duet_cloud.pairs.sources import MODEL_FILES, locate, own_calibration, place
+from duet_cloud.pairs.sources import MODEL_FILES, locate, own_calibration, own_peer, place
 from duet_cloud.pairs.target import replacing, vacant
 from duet_contract.calibration import add_calibration
 from duet_contract.errors import first_line
@@ -154,6 +154,7 @@ def _build(recipe: Recipe, root: Path, report: Report, command: str) -> Manifest
         quantities=recipe.quantities,
         answers=recipe.answers,
         alone=recipe.alone,
+        peer=own_peer(recipe),
     )
 
 

@@ -120,6 +120,8 @@ class Recipe(_Model):
     """See `duet_contract.manifest.Manifest`."""
     calibration: Source | None = None
     """Directory of the pair's `calibration.json`; None: the pair has none."""
+    figures: Source | None = None
+    """Directory of the pair's `figures.json`, for the manifest's `peer`; None: the pair has none."""
 
 
 def built_in_recipes() -> list[str]:

@@ -1,5 +1,6 @@
 """Brings the models of a recipe onto this machine."""
 
+import json
 import os
 import shutil
 from importlib.resources import files
@@ -9,7 +10,9 @@ from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_contract.calibration import CALIBRATION_NAME
 from duet_contract.errors import first_line
+from duet_contract.manifest import Peer
 
+FIGURES_NAME = "figures.json"
 # What a served model needs; repositories also hold duplicates in other formats.
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
@@ -56,6 +59,29 @@ def own_calibration(recipe: Recipe) -> Path | None:
     if recipe.calibration is None:
         return None
     return locate(recipe.calibration, CALIBRATION_NAME) / CALIBRATION_NAME
+
+
+def own_peer(recipe: Recipe) -> Peer | None:
+    """Return what the figures that a recipe names compare the pair with; None if it names none.
+
+    Raises:
+        PairBuildError: they are missing, cannot be downloaded, or compare it with nothing.
+    """
+    if recipe.figures is None:
+        return None
+    file = locate(recipe.figures, FIGURES_NAME) / FIGURES_NAME
+    try:
+        served = json.loads(file.read_text("utf-8"))["served"]
+        sets = [(each["questions"], each["peer"]) for each in served["sets"].values()]
+        questions = sum(count for count, _ in sets)
+        return Peer(
+            name=served["peer"],
+            questions=questions,
+            accuracy=round(sum(count * peer["accuracy"] for count, peer in sets) / questions, 4),
+            tokens=round(sum(count * peer["large_tokens"] for count, peer in sets) / questions, 2),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise PairBuildError(f"{file} has no figures of a peer: {first_line(error)}") from error
 
 
 def _from_hub(source: Source) -> Path:

@@ -71,9 +71,9 @@ class Fitted:
         if threshold is None or result is None:
             near = self.most_trusted
             if near is None or not near.trusted:
-                return "no threshold does what is wanted"
+                return "no threshold reaches the goal"
             return (
-                f"no threshold does what is wanted (the likeliest has {near.wrong} wrong of "
+                f"no threshold reaches the goal (the likeliest has {near.wrong} wrong of "
                 f"{near.trusted})"
             )
         said = (

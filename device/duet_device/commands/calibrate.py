@@ -144,7 +144,7 @@ def calibrate(
     show(printable_json(found.as_json()) if as_json else _report(found))
     if not any(fitted.threshold for fitted in found.fitted.values()):
         raise UsageProblem(
-            f"no threshold does what is wanted ({goal}), and nothing was stored: give more "
+            f"no threshold reaches the goal ({goal}), and nothing was stored: give more "
             "questions, or ask for less by --alpha or --target"
         )
     note(f"stored in {store(found.calibration, pair.manifest)}")

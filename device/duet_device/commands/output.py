@@ -203,7 +203,8 @@ def receipt_line(receipt: "Receipt") -> str:
     """Return what an answer cost in one line of less than 80 characters.
 
     Examples: "7 large-model tokens, 268 B, 1.2 s", "device alone, 1.2 s". A pair with a measured
-    figure adds it: "16 large-model tokens (before training: about 122), 268 B, 1.2 s".
+    figure adds it: "16 large-model tokens (before training: about 122), 268 B, 1.2 s", or
+    "7 large-model tokens (one model alone: about 44), 268 B, 1.2 s".
     """
     parts: list[str] = []
     if receipt.source == "device":
@@ -220,8 +221,8 @@ def receipt_line(receipt: "Receipt") -> str:
         parts[-1] += " (budget)"
     if receipt.finish.endswith("+enough"):
         parts[-1] += " (enough)"
-    if _is_comparable(receipt):
-        parts[-1] += f" (before training: about {receipt.tokens.alone})"
+    if compared := _compared(receipt):
+        parts[-1] += f" ({compared})"
     if len(receipt.rounds) > 1:
         parts.append(f"{len(receipt.rounds)} rounds")
     if receipt.outcome == "partial":
@@ -233,11 +234,17 @@ def receipt_line(receipt: "Receipt") -> str:
     return ", ".join([*parts, f"{receipt.ms.total / 1e3:.1f} s"])
 
 
-def _is_comparable(receipt: "Receipt") -> bool:
-    """Return whether a signal was complete, so that its tokens compare with the mean alone."""
+def _compared(receipt: "Receipt") -> str:
+    """Return what the tokens of one complete signal compare with; empty for other answers."""
     is_whole = receipt.finish == "end" and receipt.outcome != "partial"
-    has_one = len(receipt.rounds) <= 1
-    return receipt.source == "duet" and is_whole and has_one and receipt.tokens.alone is not None
+    if receipt.source != "duet" or not is_whole or len(receipt.rounds) > 1:
+        return ""
+    if receipt.tokens.alone is not None:
+        return f"before training: about {receipt.tokens.alone}"
+    # The model alone answers what a reasoner of formulas refuses.
+    if receipt.tokens.peer is not None and receipt.value is not None:
+        return f"one model alone: about {receipt.tokens.peer}"
+    return ""
 
 
 def receipt_details(receipt: "Receipt") -> str:

@@ -23,6 +23,7 @@ from duet_device.vault.vault import Vault
 # SQLite's own fields for whose file it is, and of which version.
 _APPLICATION, _VERSION = 0x44554554, 1
 _WAIT_S = 5.0
+# Columns keep their names of version 1: every earlier release reads and writes the same file.
 _SCHEMA = """
 CREATE TABLE settings (keeping INTEGER NOT NULL);
 INSERT INTO settings VALUES (1);

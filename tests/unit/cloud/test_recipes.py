@@ -1,4 +1,5 @@
 import json
+import operator
 from importlib.resources import files
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.recipe import Source, built_in_recipes, load_recipe
 from duet_cloud.pairs.released import released_manifest, released_pairs
-from duet_cloud.pairs.sources import locate
+from duet_cloud.pairs.sources import locate, own_peer
 from tests.doubles.commands import cloud_pairs as main
 
 
@@ -33,6 +34,26 @@ def test_a_decoder_answers_alone_where_that_is_worth_something():
         assert (made(home.name).alone == "useful") == is_useful, home.name
     for name in ("smollm2-135m", "qwen3-4b-0.6b"):
         assert load_recipe(name).alone == "useful"
+
+
+def test_the_peer_of_a_pair_is_that_of_its_figures(tmp_path):
+    """The mean weighs every question alike."""
+    recipe = load_recipe("private-sums-135m")
+    served = json.loads((files("duet_pairs") / recipe.id / "figures.json").read_text())["served"]
+    peer = own_peer(recipe)
+    assert peer is not None
+    counts = [each["questions"] for each in served["sets"].values()]
+    tokens = [each["peer"]["large_tokens"] for each in served["sets"].values()]
+    assert (peer.name, peer.questions) == (served["peer"], sum(counts))
+    assert peer.tokens == pytest.approx(
+        sum(map(operator.mul, counts, tokens)) / sum(counts), abs=0.005
+    )
+    assert own_peer(load_recipe("smollm2-135m")) is None
+    for content in ("{", "[]", '{"served": {"peer": "p", "sets": {}}}', '{"served": {"sets": []}}'):
+        (tmp_path / "figures.json").write_text(content)
+        broken = recipe.model_copy(update={"figures": Source(local=tmp_path)})
+        with pytest.raises(PairBuildError, match=r"figures\.json has no figures of a peer"):
+            own_peer(broken)
 
 
 def test_unknown_recipe_names_those_there_are(capsys):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from duet_contract.manifest import Evaluation
+from duet_contract.manifest import Evaluation, Peer
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,
@@ -71,6 +71,9 @@ def test_the_receipt_has_the_manifests_tokens_of_the_large_model_alone(
     )  # fmt: skip
     known = replace(pair, manifest=pair.manifest.model_copy(update={"evaluation": (measured,)}))
     assert ask(script, known, decoder)[0].receipt.tokens.alone == 122
+    peer = Peer(name="solutions@1.0.0", questions=10, accuracy=0.2, tokens=44.2)
+    known = replace(pair, manifest=pair.manifest.model_copy(update={"peer": peer}))
+    assert ask(script, known, decoder)[0].receipt.tokens.peer == 44
 
 
 def test_text_signal_gives_the_same_sequence(pair: Pair, decoder: ScriptedDecoder) -> None:

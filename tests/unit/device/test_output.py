@@ -42,6 +42,11 @@ def test_receipt_line() -> None:
     assert receipt_line(receipt(**compared)) == (
         "42 large-model tokens (before training: about 122), 712 B, 3.1 s"
     )
+    peer = {"tokens": Tokens(question=5, signal=7, answer=12, peer=44)}
+    assert receipt_line(receipt(**peer)) == "7 large-model tokens, 712 B, 3.1 s"
+    assert receipt_line(receipt(value="16", **peer)) == (
+        "7 large-model tokens (one model alone: about 44), 712 B, 3.1 s"
+    )
     assert receipt_line(receipt(finish="end+budget", **compared)) == (
         "42 large-model tokens (budget), 712 B, 3.1 s"
     )
@@ -58,15 +63,22 @@ def test_receipt_line() -> None:
     finish=st.sampled_from(["end", "limit", "limit+budget"]),
     source=st.sampled_from(["duet", "device", "history"]),
     alone=st.none() | st.integers(0, 99_999),
+    peer=st.none() | st.integers(0, 99_999),
 )
 def test_receipt_line_fits_a_terminal(
-    counts: tuple[int, int, int], total: float, finish: str, source: str, alone: int | None
+    counts: tuple[int, int, int],
+    total: float,
+    finish: str,
+    source: str,
+    alone: int | None,
+    peer: int | None,
 ) -> None:
     line = receipt_line(
         receipt(
+            value="16",
             source=source,
             finish=finish,
-            tokens=Tokens(question=5, signal=counts[0], answer=7, alone=alone),
+            tokens=Tokens(question=5, signal=counts[0], answer=7, alone=alone, peer=peer),
             bytes=Bytes(up=counts[1], down=counts[2]),
             ms=Milliseconds(
                 connect=None, first_signal=None, signal=None, first_answer=None, total=total

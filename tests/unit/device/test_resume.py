@@ -1,5 +1,6 @@
 """A signal that is cut is continued: here, elsewhere, or the answer has to do with what is held."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -280,6 +281,18 @@ def test_the_signal_so_far_has_to_do_when_the_deadline_nears(
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:becau A:")
     assert receipt.low_confidence
     assert notes(events)[-1].endswith("; answering from the signal so far")
+
+
+def test_a_formula_whose_rest_did_not_come_was_not_cut_at_its_budget(
+    pair: Pair, decoder: ScriptedDecoder, late: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SIGNAL", list(b"2*3-1"))
+    data = manifest_data(schema=2, quantities="private", answers="computed")
+    private = Pair(pair.directory, Manifest.model_validate(data))
+    with ScriptedCloud(hangs_after(3, decoder, late, 35)) as cloud:
+        receipt = answer(private, decoder, server=cloud.address, timeout=60).receipt
+    assert (receipt.outcome, receipt.value, receipt.low_confidence) == ("partial", "6", True)
+    assert not [doubt for doubt in receipt.doubts if "budget" in doubt]
 
 
 def test_the_device_answers_alone_when_nothing_came_in_time(

@@ -8,7 +8,7 @@ from duet_contract.commands import Integer, Number
 from duet_tools.errors import UsageProblem
 from duet_tools.options import Listed
 from duet_tools.results.conditions import Condition, Plan, sweep_between
-from duet_tools.results.folder import Stretch
+from duet_tools.results.folder import ConditionWindow
 from duet_tools.results.record import Record
 from duet_tools.split.load import offsets
 from tests.doubles.commands import bench_split
@@ -114,6 +114,6 @@ def test_poisson_arrivals_follow_the_seed_and_keep_the_rate() -> None:
 def test_files_of_earlier_versions_are_read() -> None:
     condition = {"mode": "device-alone", "link": "none", "streams": 1}
     assert Record.model_validate({"cell": "duet/none"}).condition == "duet/none"
-    read = Stretch.model_validate({"cell": condition, "seconds": 2})
-    assert read == Stretch(condition=Condition.model_validate(condition), seconds=2)
+    read = ConditionWindow.model_validate({"cell": condition, "seconds": 2})
+    assert read == ConditionWindow(condition=Condition.model_validate(condition), seconds=2)
     assert '"condition"' in read.model_dump_json()

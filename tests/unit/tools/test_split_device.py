@@ -21,7 +21,7 @@ from duet_contract.v1.inference_pb2 import (
 from duet_device.errors import CloudUnreachable
 from duet_tools.errors import UsageProblem
 from duet_tools.results.conditions import Condition
-from duet_tools.results.folder import Folder, Stretch
+from duet_tools.results.folder import ConditionWindow, Folder
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
 from duet_tools.split.energy import EnergyMeter
@@ -228,12 +228,16 @@ def test_a_folder_gives_back_what_was_put_in(tmp_path: Path) -> None:
         )
     )
     folder.add(Record(condition=condition.id, index=2, id="b", status="unreachable"))
-    folder.add_stretch(Stretch(condition=condition, seconds=2.0, joules={"package-0": 4.0}))
+    folder.add_window(ConditionWindow(condition=condition, seconds=2.0, joules={"package-0": 4.0}))
     again = Folder(tmp_path / "run", settings(), resume=True)
     # A question whose server was unreachable is asked again.
     assert again.asked(condition) == {1}
     assert again.records == folder.records[:1]
-    assert again.stretches == folder.stretches
+    assert again.windows == folder.windows
+    # As earlier versions named the file.
+    (tmp_path / "run" / "windows.jsonl").rename(tmp_path / "run" / "stretches.jsonl")
+    assert Folder(tmp_path / "run", settings(), resume=True).windows == folder.windows
+    assert not (tmp_path / "run" / "stretches.jsonl").exists()
 
 
 @pytest.mark.parametrize("torn", [b'{"condition": "c", "ind', '{"answer": "h\u00e4'.encode()[:-1]])

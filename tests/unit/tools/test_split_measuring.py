@@ -136,7 +136,7 @@ def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
     monkeypatch.setattr(Measurement, "_finish", interrupted)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130
-    whole, back = map(json.loads, (bench.out / "stretches.jsonl").read_text().splitlines())
+    whole, back = map(json.loads, (bench.out / "windows.jsonl").read_text().splitlines())
     assert back["seconds"] == pytest.approx(-whole["seconds"] * 4 / 6)
     condition = bench.report.conditions[0]
     assert condition.asked == 2

@@ -90,7 +90,7 @@ def test_every_form_of_the_report_is_written(
     assert main(bench, service, "--modes", "duet", *prices) == 0
     assert {path.name for path in bench.out.iterdir()} == {
         "report.json", "report.md", "report.html", "questions.csv", "questions.jsonl", "run.json",
-        "stretches.jsonl", "probe.json",
+        "windows.jsonl", "probe.json",
     }  # fmt: skip
     found = bench.report
     assert found.partial is None

@@ -20,7 +20,7 @@ from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import UNFINISHED, formula_measure, formula_pack
-from duet_training.sft.adapter import Adapter, AdapterStudent
+from duet_training.sft.adapter import Adapter, AdapterTrainer
 from duet_training.sft.formula_measure import NO_VALUE, answered, judge, summary
 from duet_training.sft.formula_pair import FormulaTeacher
 from duet_training.sft.runs import PAIR
@@ -99,7 +99,7 @@ def test_what_is_packed_is_what_a_recipe_needs(out, base, tmp_path, monkeypatch)
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
     # The released recipe names packages instead, and is else the same.
     places = {"source", "adapter", "individual_digits"}
-    left_out = {"description", "base_models", "calibration"}
+    left_out = {"description", "base_models", "calibration", "figures"}
     packed, released = (
         each.model_dump(
             exclude={**dict.fromkeys(left_out, True), "reasoner": places, "decoder": places}
@@ -295,15 +295,15 @@ def _trained(base, teacher, out, monkeypatch, stops):
     """Six steps, with a restart after each number of steps in `stops`."""
     plan = Plan(6, tokens=256, rate=1e-2, warmup=2, bfloat16=False)
     for steps in (*stops, 6):
-        student = AdapterStudent(
+        sft = AdapterTrainer(
             base, out / "adapter", out / "state.pt", plan, Adapter(2, 1, "O/M"), out / "merged"
         )
-        ticks = chain(repeat(0.0, steps - student.step + 1), repeat(100.0))
+        ticks = chain(repeat(0.0, steps - sft.step + 1), repeat(100.0))
         monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda t=ticks: next(t))
-        student.train(partial(teacher.examples, "reasoner"), until=50.0)
+        sft.train(partial(teacher.examples, "reasoner"), until=50.0)
         monkeypatch.undo()
-        assert student.step == steps
-    return student
+        assert sft.step == steps
+    return sft
 
 
 def test_an_adapter_goes_on_where_it_stopped(base, teacher, tmp_path, monkeypatch):

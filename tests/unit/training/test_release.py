@@ -362,7 +362,7 @@ def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
         "pair_sha256": sha256_of(private / "pair" / MANIFEST_NAME),
         "peer": "solutions-135m@0.1.0",
         "sets": {"problems": _set(0.94), "multiarith": _set(0.7, sent=0.5)},
-        "elsewhere": {"questions": 60, "answered": 60, "marked": 58},
+        "out_of_domain": {"questions": 60, "answered": 60, "marked": 58},
     }
     (private / "served.json").write_text(json.dumps(served))
     accuracy = {"sets": [{"set": "multiarith", "questions": 90, "auroc_checks": 0.84}]}

@@ -192,9 +192,9 @@ def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):
     assert _value(told.calls[4], "--modes") == "large-alone"
     assert "--resume" not in told.calls[3]
     # Of questions of another kind, only how many of the answers are marked counts.
-    assert Path(_value(told.calls[5], "--data")) == served.ELSEWHERE
+    assert Path(_value(told.calls[5], "--data")) == served.OUT_OF_DOMAIN
     assert _value(told.calls[5], "--modes") == "duet"
-    assert content["elsewhere"] == {"questions": 60, "answered": 60, "marked": 2}
+    assert content["out_of_domain"] == {"questions": 60, "answered": 60, "marked": 2}
 
 
 def test_a_pair_that_computes_is_compared_with_its_decoder_on_its_own_problems(scripted):
@@ -276,7 +276,7 @@ def test_figures_of_another_pair_do_not_count(scripted, tmp_path, capsys):
         ("apples", "is not NAME=FILE"),
         ("../x={}", "is not NAME=FILE"),
         ("wide={}", "another set wide"),
-        ("elsewhere={}", "another set elsewhere"),
+        ("out_of_domain={}", "another set out_of_domain"),
         ("apples=/no/file", "no such file"),
     ],
 )

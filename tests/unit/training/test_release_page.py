@@ -199,11 +199,14 @@ def test_sets_as_served_have_all_their_columns(manifest, figures):
 
 def test_what_it_marks_of_what_it_was_never_to_answer_is_said(manifest, figures):
     said = "it marks 51 of its 60 answers as low in confidence"
-    assert "elsewhere.jsonl" not in write_page(manifest, figures)
-    figures["served"]["elsewhere"] = {"questions": 60, "answered": 60, "marked": 51}
+    assert "out_of_domain.jsonl" not in write_page(manifest, figures)
+    figures["served"]["out_of_domain"] = {"questions": 60, "answered": 60, "marked": 51}
     assert said in write_page(manifest, figures).split("## Figures")[0]
+    # As earlier versions named it.
+    figures["served"]["elsewhere"] = figures["served"].pop("out_of_domain")
+    assert said in write_page(manifest, figures)
     figures["served"]["elsewhere"]["marked"] = None
-    assert "elsewhere.jsonl" not in write_page(manifest, figures)
+    assert "out_of_domain.jsonl" not in write_page(manifest, figures)
 
 
 def test_without_a_peer_there_is_no_column(manifest, figures):

@@ -22,7 +22,7 @@ from duet_training.sft import UNFINISHED, trainer
 from duet_training.sft.examples import DRILLED, Example, Teacher
 from duet_training.sft.muon import Float32Muon
 from duet_training.sft.start import make_start
-from duet_training.sft.trainer import GRAIN, IGNORED, Batch, Plan, Student, batched
+from duet_training.sft.trainer import GRAIN, IGNORED, Batch, Plan, SftTrainer, batched
 from tests.doubles.commands import train_scratch as main
 
 
@@ -121,13 +121,13 @@ def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch
         model = tmp_path / name / "model"
         if not model.is_dir():
             shutil.copytree(load_pair(start).decoder.path, model)
-        student = Student(model, tmp_path / name / "state.pt", plan)
+        sft = SftTrainer(model, tmp_path / name / "state.pt", plan)
         # The clock stops for so many steps, and then the time is up.
         ticks = chain(repeat(0.0, steps + 1), repeat(100.0))
         monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda: next(ticks))
-        done = student.train(partial(teacher.examples, "decoder"), until=50.0)
+        done = sft.train(partial(teacher.examples, "decoder"), until=50.0)
         monkeypatch.undo()
-        return done, student
+        return done, sft
 
     done, whole = train("whole", 6)
     assert done
@@ -144,18 +144,18 @@ def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch
 def test_termination_saves_after_the_step(start, teacher, tmp_path, monkeypatch):
     model, state, plan = tmp_path / "model", tmp_path / "state.pt", Plan(6, tokens=256)
     shutil.copytree(load_pair(start).decoder.path, model)
-    student = Student(model, state, plan)
-    learn = student._learn
+    sft = SftTrainer(model, state, plan)
+    learn = sft._learn
 
     def terminated(batch):
         os.kill(os.getpid(), signal.SIGTERM)
         return learn(batch)
 
-    monkeypatch.setattr(student, "_learn", terminated)
+    monkeypatch.setattr(sft, "_learn", terminated)
     before = signal.getsignal(signal.SIGTERM)
     examples = partial(teacher.examples, "decoder")
-    assert not student.train(examples, until=float("inf"))
-    assert (student.step, Student(model, state, plan).step) == (1, 1)
+    assert not sft.train(examples, until=float("inf"))
+    assert (sft.step, SftTrainer(model, state, plan).step) == (1, 1)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -164,23 +164,23 @@ def test_a_state_never_says_more_than_the_model_has(start, teacher, tmp_path, mo
     model, state, plan = tmp_path / "model", tmp_path / "state.pt", Plan(2, tokens=256)
     shutil.copytree(load_pair(start).decoder.path, model)
     began = {file.name: file.read_bytes() for file in model.iterdir()}
-    student = Student(model, state, plan)
+    sft = SftTrainer(model, state, plan)
 
     def killed(scratch, **_):
         (scratch / "model.safetensors").write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(student.model, "save_pretrained", killed)
+        patch.setattr(sft.model, "save_pretrained", killed)
         with pytest.raises(KeyboardInterrupt):
-            student.train(partial(teacher.examples, "decoder"), until=float("inf"))
+            sft.train(partial(teacher.examples, "decoder"), until=float("inf"))
     assert {file.name: file.read_bytes() for file in model.iterdir()} == began
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
-    again = Student(model, state, plan)
+    again = SftTrainer(model, state, plan)
     assert again.step == 0
     assert again.train(partial(teacher.examples, "decoder"), until=float("inf"))
     written = load_file(model / "model.safetensors")
-    assert all(torch.equal(weight, student.model.state_dict()[n]) for n, weight in written.items())
+    assert all(torch.equal(weight, sft.model.state_dict()[n]) for n, weight in written.items())
 
 
 def test_a_time_limit_stops_and_the_loss_falls(tmp_path, capsys):
@@ -198,7 +198,7 @@ def test_a_damaged_state_is_one_clear_line(start, tmp_path):
     state = tmp_path / "state.pt"
     torch.save({"step": 3}, state)
     with pytest.raises(CheckpointError, match=r"cannot continue from .*state.pt"):
-        Student(load_pair(start).decoder.path, state, Plan(5))
+        SftTrainer(load_pair(start).decoder.path, state, Plan(5))
 
 
 def test_an_unknown_size_is_named(tmp_path):
@@ -240,23 +240,23 @@ def test_a_decoder_that_has_something_to_learn_reads_only_what_is_concluded(star
     assert sum("So the answer is" in prompt for prompt in reading) > 0.7 * len(reading) > 0
 
 
-def test_other_lessons_go_on_from_where_the_first_were_stopped(start, tmp_path, monkeypatch):
+def test_other_examples_continue_where_the_first_were_stopped(start, tmp_path, monkeypatch):
     """A place in a chunk of the first may be beyond the end of the same chunk of the others."""
     monkeypatch.setattr(trainer, "CHUNK", 64)
     pair = load_pair(start)
     model = shutil.copytree(pair.decoder.path, tmp_path / "model")
-    lessons = [
+    draws = [
         partial(Teacher(pair, SCOPES["easy"], name).examples, "reasoner")
         for name in ("broad", "terse")
     ]
     broad, terse = (
-        len(batched(examples(random.Random("0/0"), 64), 512, random)) for examples in lessons
+        len(batched(examples(random.Random("0/0"), 64), 512, random)) for examples in draws
     )
     assert terse < broad - 1
-    for examples, steps in zip(lessons, (broad - 1, broad + 3), strict=True):
-        student = Student(model, tmp_path / "state.pt", Plan(steps, tokens=512))
-        assert student.train(examples, until=float("inf"))
-        assert student.step == steps
+    for examples, steps in zip(draws, (broad - 1, broad + 3), strict=True):
+        sft = SftTrainer(model, tmp_path / "state.pt", Plan(steps, tokens=512))
+        assert sft.train(examples, until=float("inf"))
+        assert sft.step == steps
 
 
 def test_of_a_drill_only_results_are_trained(start, teacher):

@@ -33,15 +33,15 @@ def build(
     """
     conditions = []
     for condition in folder.conditions():
-        stretches = [each for each in folder.stretches if each.condition == condition]
-        sources = {name for each in stretches for name in each.joules}
+        windows = [each for each in folder.windows if each.condition == condition]
+        sources = {name for each in windows for name in each.joules}
         conditions.append(
             summarise_condition(
                 condition,
                 [record for record in folder.records if record.condition == condition.id],
                 len(questions),
-                sum(each.seconds for each in stretches),
-                {name: sum(each.joules.get(name, 0.0) for each in stretches) for name in sources},
+                sum(each.seconds for each in windows),
+                {name: sum(each.joules.get(name, 0.0) for each in windows) for name in sources},
                 facts.objectives,
                 facts.prices,
             )

@@ -30,7 +30,7 @@ def policy_table(results: PolicyResults) -> str:
 
 def _cells(saved: Saved) -> tuple[str, ...]:
     if not saved.decided:
-        return ("no threshold does", "", "", "")
+        return ("no threshold reaches it", "", "", "")
     measures = ", ".join(dict.fromkeys(saved.measures))
     if saved.decided < DIVISIONS:
         measures += f" ({saved.decided} of {DIVISIONS} divisions)"

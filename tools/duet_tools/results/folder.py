@@ -1,6 +1,6 @@
 """The output folder: measurements are written per question, so that a run can resume.
 
-`run.json` holds the settings, `questions.jsonl` a record a line, `stretches.jsonl` a line for each
+`run.json` holds the settings, `questions.jsonl` a record a line, `windows.jsonl` a line for each
 period of time that a condition was measured in, `probe.json` what is measured once.
 """
 
@@ -16,11 +16,13 @@ from duet_tools.results.conditions import RENAMED, Condition
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
 
-_RUN, _QUESTIONS, _STRETCHES = "run.json", "questions.jsonl", "stretches.jsonl"
+_RUN, _QUESTIONS, _WINDOWS = "run.json", "questions.jsonl", "windows.jsonl"
 _PROBE = "probe.json"
+# Name of the file of windows in runs of earlier versions.
+_EARLIER_WINDOWS = "stretches.jsonl"
 
 
-class Stretch(BaseModel):
+class ConditionWindow(BaseModel):
     """A period of time in which questions of a condition were asked.
 
     Negative values correct an earlier period, some of whose questions are asked again.
@@ -64,7 +66,7 @@ class Folder:
     def __init__(self, path: Path, settings: RunSettings, *, resume: bool) -> None:
         self.path = path
         self.records: list[Record] = []
-        self.stretches: list[Stretch] = []
+        self.windows: list[ConditionWindow] = []
         self.probe: WireProbe | None = None
         try:
             if path.exists() and not path.is_dir():
@@ -86,10 +88,10 @@ class Folder:
         self.records.append(record)
         self._append(_QUESTIONS, record)
 
-    def add_stretch(self, stretch: Stretch) -> None:
+    def add_window(self, window: ConditionWindow) -> None:
         """Store how long a condition was measured."""
-        self.stretches.append(stretch)
-        self._append(_STRETCHES, stretch)
+        self.windows.append(window)
+        self._append(_WINDOWS, window)
 
     def keep_probe(self, probe: WireProbe) -> None:
         """Store the values that are measured once."""
@@ -102,9 +104,7 @@ class Folder:
 
     def conditions(self) -> list[Condition]:
         """Return the conditions that were measured, in order."""
-        return list(
-            {stretch.condition.id: stretch.condition for stretch in self.stretches}.values()
-        )
+        return list({window.condition.id: window.condition for window in self.windows}.values())
 
     def write(self, files: Iterable[tuple[str, str]]) -> None:
         """Write files by their names."""
@@ -126,8 +126,12 @@ class Folder:
             if (self.path / _PROBE).exists():
                 probe = (self.path / _PROBE).read_text("utf-8")
                 self.probe = WireProbe.model_validate_json(probe)
+            if (earlier := self.path / _EARLIER_WINDOWS).exists():
+                earlier.rename(self.path / _WINDOWS)
             self.records = [Record.model_validate(row) for row in rows(self.path / _QUESTIONS)]
-            self.stretches = [Stretch.model_validate(row) for row in rows(self.path / _STRETCHES)]
+            self.windows = [
+                ConditionWindow.model_validate(row) for row in rows(self.path / _WINDOWS)
+            ]
         except OSError as error:
             raise UsageProblem(f"{self.path} holds no run to resume: {error.strerror}") from error
         except ValidationError as error:

@@ -12,7 +12,7 @@ from duet_device.pairs.pair import Pair
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
 from duet_tools.results.conditions import Condition, Plan, sweep_between
-from duet_tools.results.folder import Folder, Stretch, WireProbe
+from duet_tools.results.folder import ConditionWindow, Folder, WireProbe
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import failed
 from duet_tools.split import load, probe
@@ -107,7 +107,7 @@ class Measurement:
         answered = sum(
             record.ok for record in self.folder.records if record.condition == condition.id
         )
-        seconds = sum(each.seconds for each in self.folder.stretches if each.condition == condition)
+        seconds = sum(each.seconds for each in self.folder.windows if each.condition == condition)
         return answered / seconds if seconds else 0.0
 
     def _measure(self, condition: Condition) -> None:
@@ -131,15 +131,15 @@ class Measurement:
         work.tell = lambda _: self.step(1)
         meter = EnergyMeter()
         # A run that is resumed continues the condition's clock.
-        before = sum(each.seconds for each in self.folder.stretches if each.condition == condition)
+        before = sum(each.seconds for each in self.folder.windows if each.condition == condition)
         outcome = load.run(work, missing)
         self.common.connections.close()
         for each in outcome.asked:
             each.record.at_s += before
         joules = meter.joules()
         if outcome.asked:
-            self.folder.add_stretch(
-                Stretch(condition=condition, seconds=outcome.seconds, joules=joules)
+            self.folder.add_window(
+                ConditionWindow(condition=condition, seconds=outcome.seconds, joules=joules)
             )
         if outcome.interrupted:
             self.stopped = "interrupted"
@@ -150,8 +150,8 @@ class Measurement:
             # Questions that are asked again take time again: subtract their share of this period.
             share = 1 - kept / len(outcome.asked)
             back = {source: -share * spent for source, spent in joules.items()}
-            self.folder.add_stretch(
-                Stretch(condition=condition, seconds=-share * outcome.seconds, joules=back)
+            self.folder.add_window(
+                ConditionWindow(condition=condition, seconds=-share * outcome.seconds, joules=back)
             )
 
     def _keep(self, condition: Condition, asked: Sequence[Reply]) -> int:

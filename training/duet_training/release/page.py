@@ -9,6 +9,7 @@ from duet_training.evaluation.signal_table import content_table
 from duet_training.release import tables
 from duet_training.release.stage import HELD_OUT, SET_NAMES, set_name
 from duet_training.release.targets import percent, private_target_rows, target_rows
+from duet_training.renamed import current_served
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
@@ -16,8 +17,8 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     private = manifest.answers == "computed"
     # Such as Q8_0 for `decoder/model.Q8_0.gguf`.
     kind = manifest.decoder.path.rsplit("/", 1)[-1].removeprefix("model.").removesuffix(".gguf")
-    served, parity = figures["served"] or {}, figures.get("parity")
-    sets, elsewhere = served.get("sets", {}), served.get("elsewhere")
+    served, parity = current_served(figures["served"] or {}), figures.get("parity")
+    sets, out_of_domain = served.get("sets", {}), served.get("out_of_domain")
     targets = private_target_rows(sets, figures) if private else target_rows(figures, kind)
     return render(
         "duet_training.release",
@@ -29,7 +30,9 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         # The sets that were not generated.
         real={name: one for name, one in sets.items() if name not in SET_NAMES},
         peer=served.get("peer"),
-        elsewhere=elsewhere if elsewhere and elsewhere["marked"] is not None else None,
+        out_of_domain=out_of_domain
+        if out_of_domain and out_of_domain["marked"] is not None
+        else None,
         clock=figures.get("wall_clock"),
         parity=parity,
         doubt=parity["decoder"][kind]["confidence"] if parity else None,

@@ -4,7 +4,7 @@ The bench asks the pair's service and, through vLLM's OpenAI server, the release
 every question of the generated held-out sets and of each given file. The reasoner of a pair that
 computes writes formulas instead of answers, so that the decoder alone takes its place. A
 question that is rejected or fails counts as wrong. The bench also asks out-of-domain questions
-(`elsewhere.jsonl`), to count the answers that the pair marks. `--peer` asks another pair's reasoner
+(`out_of_domain.jsonl`), to count the answers that the pair marks. `--peer` asks another pair's reasoner
 the same questions; one of many times the size, only the first of each given file. `--of` measures
 an existing pair, such as a released one: it skips sets for which the pair has figures of as many
 questions, and rewrites its figures and page.
@@ -49,7 +49,7 @@ STREAMS = 16
 # Questions of each given file for a peer that is more than LARGE times the size of the pair.
 PEER_QUESTIONS, LARGE = 50, 2
 # Questions about facts, languages and small talk, without a numeric answer.
-ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
+OUT_OF_DOMAIN = Path(__file__).with_name("out_of_domain.jsonl")
 _LIMIT_S = 6 * 3600.0
 
 
@@ -65,7 +65,7 @@ def read_sets(given: list[str]) -> dict[str, Path]:
         path = Path(file).resolve()
         if not (name.replace("_", "").replace("-", "").isalnum() and separator and file):
             raise DataError(f"--set {each!r} is not NAME=FILE")
-        if name in found or name in (*HELD_OUT, *PRIVATE_HELD_OUT, ELSEWHERE.stem):
+        if name in found or name in (*HELD_OUT, *PRIVATE_HELD_OUT, OUT_OF_DOMAIN.stem):
             raise DataError(f"--set {each!r}: there is another set {name}")
         if not path.is_file():
             raise DataError(f"--set {each!r}: there is no such file")
@@ -111,9 +111,9 @@ def measure_served(
             questions = min(count, PEER_QUESTIONS) if is_large else count
             sets[name]["peer"] = _peer(peer, file, questions, work / name, python)
         print(f"{name}: {_line(sets[name])}", flush=True)
-    elsewhere = told.get("elsewhere") if told else None
-    if elsewhere is None or elsewhere["questions"] != _count(ELSEWHERE):
-        elsewhere = _elsewhere(pair, work / ELSEWHERE.stem, python)
+    out_of_domain = told.get("out_of_domain") if told else None
+    if out_of_domain is None or out_of_domain["questions"] != _count(OUT_OF_DOMAIN):
+        out_of_domain = _out_of_domain(pair, work / OUT_OF_DOMAIN.stem, python)
     content = {
         "pair": load_manifest(pair).reference,
         "pair_sha256": sha256_of(pair / MANIFEST_NAME),
@@ -122,7 +122,7 @@ def measure_served(
         "large_limit": LARGE_LIMIT,
         "peer": next((s["peer"]["pair"] for s in sets.values() if "peer" in s), None),
         "sets": sets,
-        "elsewhere": elsewhere,
+        "out_of_domain": out_of_domain,
     }
     write_json(out / "served.json", rounded(content))
     if of:
@@ -189,13 +189,13 @@ def stated_answers(folder: Path, questions: Path) -> dict[str, int]:
     return {"signals": len(asked), "stated": stated}
 
 
-def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
+def _out_of_domain(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
     """Count the answers to out-of-domain questions that the device marks.
 
     Without a confidence threshold the device marks no answer, and the count is null (None).
     """
-    count = _count(ELSEWHERE)
-    asked = BenchRun(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
+    count = _count(OUT_OF_DOMAIN)
+    asked = BenchRun(str(pair), OUT_OF_DOMAIN, count, (SPLIT,), STREAMS, folder)
     found = condition(run_bench(asked, python, _LIMIT_S, resume=True), SPLIT)
     judged = found.get("marked_low")
     marked = judged["right_marked"] + judged["wrong_marked"] if judged else None

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from duet_training.files import replacing
 from duet_training.pair.lora import settle_config
-from duet_training.sft.trainer import IGNORED, Batch, Draw, Plan, Student
+from duet_training.sft.trainer import IGNORED, Batch, Draw, Plan, SftTrainer
 
 # Every linear layer of a Llama or Qwen3 block.
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -39,7 +39,7 @@ class Adapter:
     """Hub name of the base model, for users who load the adapter."""
 
 
-class AdapterStudent(Student):
+class AdapterTrainer(SftTrainer):
     """A model whose adapter is in training, and the whole model that training leaves."""
 
     def __init__(
@@ -61,7 +61,7 @@ class AdapterStudent(Student):
         super().__init__(model, state, plan)
 
     def train(self, draw: Draw, *, until: float, name: str = "") -> bool:
-        """See `Student`; then merge, also what an earlier call saved and did not merge."""
+        """See `SftTrainer`; then merge, also what an earlier call saved and did not merge."""
         done = super().train(draw, until=until, name=name)
         merged = self._target / "model.safetensors"
         if self._state.is_file() and (

@@ -29,7 +29,7 @@ from duet_training.sft.examples import Example, in_rounds
 from duet_training.sft.formula_pack import pack
 from duet_training.sft.runs import PAIR, adapted, begin, check_base, state_file, train_both
 from duet_training.sft.start import Shape, write_pair
-from duet_training.sft.trainer import Plan, Student
+from duet_training.sft.trainer import Plan, SftTrainer
 
 ALONE, SHORTENED = 0.2, 0.15
 """Shares of the decoder's examples without a signal, and with one that lacks its last step."""
@@ -142,16 +142,16 @@ def train(arguments: SimpleNamespace) -> int:
     shown = problems + PART_ROUNDS * read_parts(arguments.annotated)
     teacher = FormulaTeacher(pair, shown, generated=arguments.generated, seed=arguments.seed)
 
-    def student(role: str) -> Student:
+    def trainer(role: str) -> SftTrainer:
         steps, rate, tokens = (
             getattr(arguments, f"{role}_{name}") for name in ("steps", "rate", "tokens")
         )
         plan = Plan(steps, tokens=tokens, rate=rate, seed=arguments.seed, grain=GRAIN)
         if role == "reasoner":
             return adapted(arguments, pair, plan)
-        return Student(pair.decoder.path, state_file(out, role), plan)
+        return SftTrainer(pair.decoder.path, state_file(out, role), plan)
 
-    if unfinished := train_both(arguments, teacher.examples, student, until):
+    if unfinished := train_both(arguments, teacher.examples, trainer, until):
         return unfinished
     if arguments.into:
         threads = arguments.threads or torch.get_num_threads()

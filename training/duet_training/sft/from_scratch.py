@@ -15,7 +15,7 @@ from duet_training.sft.examples import Teacher
 from duet_training.sft.measure import measure
 from duet_training.sft.runs import PAIR, begin, state_file, train_both
 from duet_training.sft.start import SIZES, make_start
-from duet_training.sft.trainer import Plan, Student
+from duet_training.sft.trainer import Plan, SftTrainer
 from duet_training.verl_backend.precision import has_fast_bfloat16
 
 
@@ -35,7 +35,7 @@ def train(arguments: SimpleNamespace) -> int:
         weights = "model.safetensors"
         shutil.copyfile(arguments.reasoner_from / weights, paths.pop("reasoner") / weights)
 
-    def student(role: str) -> Student:
+    def trainer(role: str) -> SftTrainer:
         plan = Plan(
             arguments.reasoner_steps if role == "reasoner" else arguments.decoder_steps,
             tokens=arguments.tokens,
@@ -43,7 +43,7 @@ def train(arguments: SimpleNamespace) -> int:
             seed=arguments.seed,
             bfloat16=has_fast_bfloat16() and not arguments.float32,
         )
-        return Student(paths[role], state_file(out, role), plan)
+        return SftTrainer(paths[role], state_file(out, role), plan)
 
     teacher = Teacher(pair, SCOPES[scope_name], arguments.mixture)
-    return train_both(arguments, teacher.examples, student, until, paths)
+    return train_both(arguments, teacher.examples, trainer, until, paths)

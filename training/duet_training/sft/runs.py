@@ -12,9 +12,9 @@ from transformers.utils import logging as hub_logging
 from duet_training.errors import ConfigError
 from duet_training.pair.description import Pair
 from duet_training.sft import UNFINISHED
-from duet_training.sft.adapter import Adapter, AdapterStudent
+from duet_training.sft.adapter import Adapter, AdapterTrainer
 from duet_training.sft.examples import Example
-from duet_training.sft.trainer import Plan, Student
+from duet_training.sft.trainer import Plan, SftTrainer
 
 PAIR = "pair.yaml"
 
@@ -46,7 +46,7 @@ def state_file(out: Path, role: str) -> Path:
 
 def adapted(
     arguments: SimpleNamespace, pair: Pair, plan: Plan, ends: Collection[int] = ()
-) -> AdapterStudent:
+) -> AdapterTrainer:
     """Return the reasoner of a pair in `arguments.out`: a base model with an adapter.
 
     The pair's reasoner gets the merged weights; its texts end at the token ids `ends` [the base model's].
@@ -54,13 +54,13 @@ def adapted(
     adapter = Adapter(arguments.rank, arguments.first, arguments.base_name)
     out, target = arguments.out, pair.reasoner.path
     state = state_file(out, "reasoner")
-    return AdapterStudent(arguments.base, out / "adapter", state, plan, adapter, target, ends)
+    return AdapterTrainer(arguments.base, out / "adapter", state, plan, adapter, target, ends)
 
 
 def train_both(
     arguments: SimpleNamespace,
     examples: Callable[..., list[Example]],
-    student: Callable[[str], Student],
+    trainer: Callable[[str], SftTrainer],
     until: float,
     roles: Collection[str] = ("reasoner", "decoder"),
 ) -> int:
@@ -70,7 +70,7 @@ def train_both(
         Exit code: 0, or 3 if the time limit ended training.
     """
     for role in roles:
-        if arguments.role in (None, role) and not student(role).train(
+        if arguments.role in (None, role) and not trainer(role).train(
             partial(examples, role), until=until, name=role
         ):
             return UNFINISHED

@@ -89,6 +89,6 @@ def train_solutions(arguments: SimpleNamespace) -> int:
     steps, tokens, rate = arguments.steps, arguments.tokens, arguments.rate
     plan = Plan(steps, tokens=tokens, rate=rate, seed=arguments.seed, grain=GRAIN)
     # Served alone, it ends where it was taught to, which is not where the base model ends.
-    student = adapted(arguments, pair, plan, teacher.end)
-    done = student.train(teacher.examples, until=until, name="solutions")
+    trainer = adapted(arguments, pair, plan, teacher.end)
+    done = trainer.train(teacher.examples, until=until, name="solutions")
     return 0 if done else UNFINISHED

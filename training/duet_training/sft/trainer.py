@@ -77,7 +77,7 @@ def _muon(matrices: list[torch.Tensor], plan: Plan) -> torch.optim.Optimizer:
     return Float32Muon(matrices, lr=plan.rate, weight_decay=WEIGHT_DECAY)
 
 
-class Student:
+class SftTrainer:
     """A model in training. `state`: file of the resume state. `chunk`: number of the chunk."""
 
     def __init__(self, model: Path, state: Path, plan: Plan) -> None:
