@@ -1,5 +1,6 @@
 """`duet-device`: the installed command."""
 
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -35,4 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = ["status", "--next"]
         return PROGRAM.run(words, obj=started)
 
-    return console.run("duet-device", command, install=INSTALL, ends_process=arguments is None)
+    code = console.run("duet-device", command, install=INSTALL, ends_process=arguments is None)
+    if arguments is None:
+        # The process ends: Python need not look through all that was imported for what is unused.
+        gc.freeze()
+    return code

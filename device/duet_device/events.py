@@ -4,14 +4,13 @@ A stream of `duet_device.Client` yields these events; the last is the `Result`.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from duet_device.turns import Turn
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     # Not imported here, so that `ask` through a local server starts at once.
     from duet_contract.receipt import Receipt
     from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEnd
+    from duet_device.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -31,31 +30,26 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class SignalText:
-    """The next characters of the signal."""
+class TextEvent:
+    """An event with a text. Its kinds share these methods, since making some takes time at each start."""
 
     text: str
-    """Text for people to read; never empty."""
+    """The text; never empty."""
 
 
-@dataclass(frozen=True)
-class AnswerText:
-    """The next characters of the answer."""
-
-    text: str
-    """Text as in the receipt, redacted values restored; never empty."""
+class SignalText(TextEvent):
+    """The next characters of the signal, for people to read."""
 
 
-@dataclass(frozen=True)
-class Note:
-    """Something that the user should know, such as that there is no cloud."""
-
-    text: str
-    """One line."""
+class AnswerText(TextEvent):
+    """The next characters of the answer, as in the receipt: redacted values are restored."""
 
 
-@dataclass(frozen=True)
-class Timings:
+class Note(TextEvent):
+    """Something that the user should know, such as that there is no cloud; one line."""
+
+
+class Timings(NamedTuple):
     """Moments that the receipt leaves out, in milliseconds since the question's start."""
 
     prefix: float | None
@@ -92,8 +86,7 @@ class Result:
 Event = Sent | SignalText | AnswerText | Note | Result
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """What became of an answer, after its `Result` (`duet_device.asking`)."""
 
     result: Result
@@ -102,7 +95,7 @@ class Stored:
     """Id of the answer's record in history; None if it was not stored."""
     enabled: bool = False
     """Whether storing this answer was requested."""
-    turn: Turn | None = None
+    turn: "Turn | None" = None
     """The question and its answer as the decoder holds them; None outside chats."""
 
 
