@@ -4,16 +4,14 @@ A request can be sent to a local server as JSON, and importing this module is ch
 can send it before anything else is imported.
 """
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from duet_device.settings import QuestionSettings
+    from duet_device.setting_types import QuestionSettings
     from duet_device.turns import Past
 
 
-@dataclass(frozen=True)
-class AskRequest:
+class AskRequest(NamedTuple):
     """A question and its options."""
 
     question: str
@@ -53,7 +51,7 @@ class AskRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON data."""
-        return asdict(self)
+        return {**self._asdict(), "earlier": [past.to_json() for past in self.earlier]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

@@ -1,9 +1,9 @@
 """Define the events of a question, in their order, and its result.
 
-A stream of `duet_device.Client` yields these events; the last is the `Result`.
+A stream of `duet_device.Client` yields these events; the last is the `Result`. Named tuples are made
+in a fifth of a dataclass's time, which each `ask` would wait for: tell them apart by their types.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from duet_device.turns import Turn
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """A request that left the device, before any other event that follows from it."""
 
     request: "ReasonRequest"
@@ -29,24 +28,25 @@ class Sent:
         )
 
 
-@dataclass(frozen=True)
-class TextEvent:
-    """An event with a text. Its kinds share these methods, since making some takes time at each start."""
+class SignalText(NamedTuple):
+    """The next characters of the signal."""
 
     text: str
-    """The text; never empty."""
+    """Text for people to read; never empty."""
 
 
-class SignalText(TextEvent):
-    """The next characters of the signal, for people to read."""
+class AnswerText(NamedTuple):
+    """The next characters of the answer."""
+
+    text: str
+    """Text as in the receipt, redacted values restored; never empty."""
 
 
-class AnswerText(TextEvent):
-    """The next characters of the answer, as in the receipt: redacted values are restored."""
+class Note(NamedTuple):
+    """Something that the user should know, such as that there is no cloud."""
 
-
-class Note(TextEvent):
-    """Something that the user should know, such as that there is no cloud; one line."""
+    text: str
+    """One line."""
 
 
 class Timings(NamedTuple):
@@ -64,8 +64,7 @@ class Timings(NamedTuple):
     """Predicted tokens that were right."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The answer and what it cost; the last event of a question but for notes."""
 
     receipt: "Receipt"

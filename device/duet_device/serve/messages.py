@@ -9,7 +9,6 @@ questions. Imports nothing that is slow.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
@@ -110,7 +109,7 @@ def message_of(event: AskEvent) -> Message:
         case Result(receipt):
             return {"result": receipt.model_dump_json()}
         case Stored(_, id_, enabled, turn):
-            return {"stored": id_, "enabled": enabled, "turn": turn and asdict(turn)}
+            return {"stored": id_, "enabled": enabled, "turn": turn and turn.to_json()}
 
 
 def error_message(error: DeviceError) -> Message:
@@ -165,8 +164,9 @@ class EventReader:
 class _ReceivedSent(Sent):
     """A request that left the device, as JSON; parsed where it is looked at."""
 
-    def __init__(self, text: str) -> None:
-        object.__setattr__(self, "_text", text)
+    def __new__(cls, text: str) -> Self:
+        """Hold the JSON in the place of the request."""
+        return super().__new__(cls, cast("ReasonRequest", text))
 
     @property
     def request(self) -> "ReasonRequest":
@@ -179,8 +179,7 @@ class _ReceivedSent(Sent):
 
     def as_json(self) -> str:
         """Return the request as one JSON object in a line."""
-        text: str = vars(self)["_text"]
-        return text
+        return cast("str", self[0])
 
 
 class _Receipt(SimpleNamespace):
