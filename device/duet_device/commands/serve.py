@@ -15,7 +15,7 @@ from duet_device.commands.options import (
     request_of,
 )
 from duet_device.commands.output import note
-from duet_device.settings import MOST_TIMEOUT
+from duet_device.setting_types import MOST_TIMEOUT
 
 DEFAULT_PORT = 50153
 
