@@ -76,6 +76,7 @@ def test_signal_is_reasoning_and_the_receipt_is_the_json(model: llm.Model) -> No
         "context": 0,
         "spared": None,
         "alone": None,
+        "peer": None,
     }
     assert receipt["source"] == "duet"
 
