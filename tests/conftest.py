@@ -67,9 +67,9 @@ def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def traces() -> Iterator["SpanCollector"]:
     """What receives the spans of `service`."""
-    from duet_tools.fleet.collector import collector
+    from duet_tools.fleet.collector import SpanCollector
 
-    with collector(keeps=True) as found:
+    with SpanCollector(keeps=True) as found:
         yield found
 
 

@@ -45,6 +45,7 @@ def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, 
     defaults: dict[str, Any] = {}
     flags: list[str] = []
     spelled: dict[str, str] = {}
+    unknown: list[str] = []
     for key, value in _mapping(file).items():
         name = key.replace("_", "-")
         if name in spelled:
@@ -57,9 +58,11 @@ def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, 
         if option := own.get(name):
             defaults[str(option.name)] = _value(file, key, option, value)
         elif near := get_close_matches(name, own, 1, _NEAR):
-            raise UsageError(f"{file}: {key} is unknown; did you mean {near[0]}?")
+            unknown.append(f"{key} is unknown; did you mean {near[0]}?")
         else:
             flags += _flags(name, value)
+    if unknown:
+        raise UsageError(f"{file}: {' '.join(unknown)}")
     return defaults, flags
 
 

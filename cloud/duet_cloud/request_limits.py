@@ -6,7 +6,7 @@ from duet_cloud.errors import UsageError
 from duet_cloud.status import invalid
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
-from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
+from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_question
 from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 from duet_contract.v1.inference_pb2 import ReasonRequest
 
@@ -65,7 +65,7 @@ class RequestLimits:
         if size > self.question_bytes:
             raise invalid("question", f"{size} bytes, the limit is {self.question_bytes}")
         try:
-            check_text(request.question, "question")
+            check_question(request.question)
         except PromptError as error:
             raise invalid("question", str(error)) from error
         if request.HasField("budget") and not 1 <= request.budget <= self.budget:

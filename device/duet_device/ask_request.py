@@ -4,15 +4,14 @@ A request can be sent to a local server as JSON, and importing this module is ch
 can send it before anything else is imported.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from duet_device.settings import QuestionSettings
-from duet_device.turns import Past
+if TYPE_CHECKING:
+    from duet_device.setting_types import QuestionSettings
+    from duet_device.turns import Past
 
 
-@dataclass(frozen=True)
-class AskRequest:
+class AskRequest(NamedTuple):
     """A question and its options."""
 
     question: str
@@ -21,7 +20,7 @@ class AskRequest:
     """Name of an installed pair, or directory of a pair; None is the default pair."""
     server: str
     """HOST:PORT of the cloud."""
-    settings: QuestionSettings
+    settings: "QuestionSettings"
     """The question's settings."""
     threads: int | None = None
     """Processors used for decoding; None is the default."""
@@ -33,7 +32,7 @@ class AskRequest:
     """Documents with quantities, of which lines are sent without numbers, each a name and a text."""
     context_optional: bool = False
     """Leave out the context, with a note, if the pair reads none."""
-    earlier: tuple[Past, ...] = ()
+    earlier: "tuple[Past, ...]" = ()
     """Earlier turns of a conversation, for the decoder."""
     share: int = 0
     """Most earlier turns that are sent to the cloud as well."""
@@ -52,7 +51,7 @@ class AskRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON data."""
-        return asdict(self)
+        return {**self._asdict(), "earlier": [past.to_json() for past in self.earlier]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -60,10 +59,13 @@ class AskRequest:
 
         Examples:
             >>> import json
+            >>> from duet_device.turns import Past
             >>> request = AskRequest("why?", "toy", "127.0.0.1:1", {}, earlier=(Past("a?", "b"),))
             >>> AskRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
             True
         """
+        from duet_device.turns import Past
+
         pairs = {
             name: tuple(map(tuple, data[name])) for name in ("context", "notes", "redact_words")
         }

@@ -16,7 +16,8 @@ from duet_device.errors import Interrupted, UsageProblem
 from duet_device.events import Event, Note, Result
 from duet_device.pairs.pair import Pair
 from duet_device.question import Question
-from duet_device.settings import ClientSettings, QuestionSettings, Settings
+from duet_device.setting_types import ClientSettings, QuestionSettings
+from duet_device.settings import Settings
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder

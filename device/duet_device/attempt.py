@@ -27,7 +27,7 @@ from duet_device.policy.measures import (
 )
 from duet_device.policy.rounds import Candidate
 from duet_device.question import Question
-from duet_device.settings import MOST_ROUNDS
+from duet_device.setting_types import MOST_ROUNDS
 from duet_device.signal_stream import Signal
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from duet_device.events import Event, Note, Result
 from duet_device.pairs.pair import Pair, open_pair
 from duet_device.question import Question
 from duet_device.session import Session, fit
-from duet_device.settings import (
+from duet_device.setting_types import (
     DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
     ClientSettings,
     QuestionSettings,
-    Settings,
 )
+from duet_device.settings import Settings
 from duet_device.turn_lock import TurnLock
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 Those of an output that fails are `duet_contract.console`'s.
 """
 
-from copy import copy
 from enum import IntEnum
 from typing import TypeVar
 
@@ -135,6 +134,8 @@ _Error = TypeVar("_Error", bound=DeviceError)
 
 def saying(error: _Error, text: str) -> _Error:
     """Return an error like another one with a text of its own."""
+    from copy import copy  # Only a question that fails needs it.
+
     again = copy(error)
     again.args = (text,)
     return again

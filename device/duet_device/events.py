@@ -1,21 +1,19 @@
 """Define the events of a question, in their order, and its result.
 
-A stream of `duet_device.Client` yields these events; the last is the `Result`.
+A stream of `duet_device.Client` yields these events; the last is the `Result`. Named tuples are made
+in a fifth of a dataclass's time, which each `ask` would wait for: tell them apart by their types.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from duet_device.turns import Turn
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     # Not imported here, so that `ask` through a local server starts at once.
     from duet_contract.receipt import Receipt
     from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEnd
+    from duet_device.turns import Turn
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """A request that left the device, before any other event that follows from it."""
 
     request: "ReasonRequest"
@@ -30,32 +28,28 @@ class Sent:
         )
 
 
-@dataclass(frozen=True)
-class SignalText:
+class SignalText(NamedTuple):
     """The next characters of the signal."""
 
     text: str
     """Text for people to read; never empty."""
 
 
-@dataclass(frozen=True)
-class AnswerText:
+class AnswerText(NamedTuple):
     """The next characters of the answer."""
 
     text: str
     """Text as in the receipt, redacted values restored; never empty."""
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """Something that the user should know, such as that there is no cloud."""
 
     text: str
     """One line."""
 
 
-@dataclass(frozen=True)
-class Timings:
+class Timings(NamedTuple):
     """Moments that the receipt leaves out, in milliseconds since the question's start."""
 
     prefix: float | None
@@ -70,8 +64,7 @@ class Timings:
     """Predicted tokens that were right."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The answer and what it cost; the last event of a question but for notes."""
 
     receipt: "Receipt"
@@ -92,8 +85,7 @@ class Result:
 Event = Sent | SignalText | AnswerText | Note | Result
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """What became of an answer, after its `Result` (`duet_device.asking`)."""
 
     result: Result
@@ -102,7 +94,7 @@ class Stored:
     """Id of the answer's record in history; None if it was not stored."""
     enabled: bool = False
     """Whether storing this answer was requested."""
-    turn: Turn | None = None
+    turn: "Turn | None" = None
     """The question and its answer as the decoder holds them; None outside chats."""
 
 

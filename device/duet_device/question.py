@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
-from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
+from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_question
 from duet_contract.quantities import Masked, mask
 from duet_contract.quantities.notes import facts, needed, with_facts
 from duet_contract.v1.inference_pb2 import (
@@ -60,7 +60,7 @@ class Question:
 
     def __post_init__(self) -> None:
         try:
-            check_text(self.text, "question")
+            check_question(self.text)
         except PromptError as error:
             raise UsageProblem(str(error)) from error
         size = sum(len(note.text.encode("utf-8")) for note in self.notes)

@@ -1,6 +1,6 @@
 """Earlier turns of a conversation, as plain data. Importing this is cheap, as for `ask_request`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 
@@ -15,9 +15,13 @@ class Turn:
     answer: tuple[int, ...] | str
     """The answer in the decoder's tokens, or its text."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the turn as JSON data."""
+        return asdict(self)
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return the turn that `dataclasses.asdict` described, perhaps by way of JSON."""
+        """Return the turn that `to_json` described, perhaps by way of JSON."""
         signal, answer = data["signal"], data["answer"]
         return cls(
             data["question"],
@@ -37,8 +41,12 @@ class Past:
     turn: Turn | None = None
     """The turn as the decoder holds it; None makes one of the texts."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the turn as JSON data."""
+        return asdict(self)
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return the turn that `dataclasses.asdict` described, perhaps by way of JSON."""
+        """Return the turn that `to_json` described."""
         turn = data["turn"]
         return cls(data["question"], data["answer"], turn and Turn.from_json(turn))

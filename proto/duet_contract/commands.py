@@ -9,11 +9,9 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
 
 from duet_contract.console import (
     EXIT_INTERRUPTED,
@@ -25,6 +23,9 @@ from duet_contract.console import (
 )
 from duet_contract.errors import ContractError
 from duet_contract.terminal import one_line
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXIT_USAGE = 2
 SHELLS = ("bash", "zsh", "fish")
@@ -175,8 +176,10 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(self._short_helps())
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """See `click.Group`."""
+        from click.shell_completion import CompletionItem
+
         found = [
             CompletionItem(name, help=short_help)
             for name, short_help in self._short_helps()
@@ -189,8 +192,7 @@ class LazyGroup(click.Group):
         return [*((name, text) for name, (_, text) in self.lazy.items()), *own.items()]
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """An installed command: its subcommands, and how its errors end.
 
     Examples:
@@ -337,6 +339,8 @@ def _completion(group: click.Group, name: str) -> click.Command:
     @click.argument("shell", type=click.Choice(SHELLS))
     def completion(shell: str) -> None:
         """Print the script that completes this command in SHELL."""
+        from click.shell_completion import get_completion_class
+
         kind = get_completion_class(shell)
         assert kind, shell
         click.echo(kind(group, {}, name, f"_{name}_COMPLETE".replace("-", "_").upper()).source())

@@ -1,6 +1,5 @@
 """Files for their owner alone: keys, and records that decide what is trusted."""
 
-import glob
 import os
 import time
 from contextlib import suppress
@@ -85,6 +84,8 @@ def drop_scratch(path: Path, older_s: float = 0.0) -> None:
         path: the file that was being written.
         older_s: least age in seconds of what is deleted.
     """
+    import glob  # Slow to import, as tempfile is above.
+
     with suppress(OSError):
         for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
             if time.time() - left.stat().st_mtime >= older_s:

@@ -40,15 +40,15 @@ def _cuts(reserved: tuple[str, ...]) -> re.Pattern[str] | None:
     return re.compile("(?=" + "|".join(re.escape(string) for string in reserved) + ")")
 
 
-def check_text(text: str, what: str) -> str:
-    """Return `text` if it can be sent and tokenised.
+def check_question(text: str) -> str:
+    """Return a question's text if it can be sent and tokenised.
 
     Raises:
         PromptError: it is empty or only white space, holds a NUL, or is not valid Unicode.
     """
     if not text.strip():
-        raise PromptError(f"the {what} is empty")
-    return check_characters(text, what)
+        raise PromptError("the question is empty")
+    return check_characters(text, "question")
 
 
 def check_characters(text: str, what: str) -> str:

@@ -1,7 +1,6 @@
 """Subcommands of the installed commands, called as functions of their arguments."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -72,6 +71,6 @@ def run_as(
     global it
     given = click.Argument(["number"], type=int, default=0)
     it = kind("it", callback=lambda number: work(), params=[given])
-    only = replace(program, commands={"it": (f"{__name__}:it", "Do it.")})
+    only = program._replace(commands={"it": (f"{__name__}:it", "Do it.")})
     run = lambda: only.run(["it", *arguments])  # noqa: E731
     return console.run(program.name, run, install="pip install it")

@@ -28,7 +28,7 @@ from duet_device.decoder.llama import Decoder
 from duet_device.decoder.lookahead import Lookahead
 from duet_device.errors import Interrupted, ModelProblem
 from duet_device.pairs.pair import load_decoder, open_pair
-from duet_device.settings import QuestionSettings
+from duet_device.setting_types import QuestionSettings
 
 TEXT = "The quick brown fox jumps over the lazy dog. It counts 3 apples, then 12 more. " * 3
 # Two log-probabilities closer than this may swap with the size of the batch.

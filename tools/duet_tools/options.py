@@ -49,8 +49,8 @@ MOST_PRICE = 1e9
 """Largest price in any currency: products of prices and counts stay finite."""
 
 
-def flags(text: str, option: str) -> tuple[str, ...]:
-    """Split an option's value into flags, as a shell does.
+def flags(text: str) -> tuple[str, ...]:
+    """Split the value of `service_flags` into flags, as a shell does.
 
     Raises:
         UsageProblem: a quotation does not end.
@@ -58,7 +58,7 @@ def flags(text: str, option: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageProblem(f"{option}: {error}") from error
+        raise UsageProblem(f"--service-flags: {error}") from error
 
 
 class Listed(ParamType):

@@ -1,4 +1,4 @@
-"""Errors of the training room. A message is one line that says what is wrong and what to do."""
+"""Errors of training. A message is one line that says what is wrong and what to do."""
 
 
 class TrainingError(Exception):

@@ -15,7 +15,7 @@ from duet_cloud.admin.options import (
 )
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
-from duet_cloud.identity import certificates
+from duet_cloud.identity import authority_directory, certificates
 from duet_cloud.identity.certificates import der, is_host
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_contract.commands import Number, option
@@ -90,8 +90,8 @@ def init(
 @directory_option
 def show(directory: Path) -> None:
     """Show the authority, the server's names, and until when both are valid."""
-    certificate = authorities.load_certificate(directory, even_ended=True)
-    server = authorities.load_server_certificate(directory)
+    certificate = authority_directory.load_certificate(directory, even_ended=True)
+    server = authority_directory.load_server_certificate(directory)
     click.echo(f"authority   {directory}")
     click.echo(f"fingerprint {fingerprint(der(certificate)).hex()}")
     click.echo(f"until       {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")

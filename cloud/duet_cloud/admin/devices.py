@@ -15,6 +15,7 @@ from duet_cloud.admin.options import (
 )
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import authority_directory
 from duet_cloud.identity.roles import Role
 from duet_contract.commands import Number, option
 from duet_contract.terminal import counted
@@ -49,8 +50,8 @@ def invite(
     given = [role.strip() for role in roles.split(",")]
     if not set(given) <= set(Role):
         raise UsageError(f"--role {roles}: roles are {_ROLES}")
-    certificate = authorities.load_certificate(directory)
-    registry = authorities.open_registry(directory, database)
+    certificate = authority_directory.load_certificate(directory)
+    registry = authority_directory.open_registry(directory, database)
     known = {entry.name: entry for entry in registry.devices(_now())}
     if name in known and known[name].state == "enrolled" and not again:
         raise UsageError(f"{name} is enrolled: give another name, or --again to replace it")
@@ -70,7 +71,7 @@ def invite(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def devices(directory: Path, database: str | None, as_json: bool) -> None:
     """List devices: enrolled, invited, expired or revoked."""
-    entries = authorities.open_registry(directory, database).devices(_now())
+    entries = authority_directory.open_registry(directory, database).devices(_now())
     if not as_json:
         click.echo(f"{'NAME':24} {'ROLES':18} {'STATE':16} {'CERTIFICATE UNTIL':20} SERIAL")
     for entry in entries:
@@ -103,7 +104,7 @@ def revoke(name: str, directory: Path, database: str | None) -> None:
 
     Running servers refuse its next call and end running calls within a second.
     """
-    count = authorities.open_registry(directory, database).revoke(name, _now())
+    count = authority_directory.open_registry(directory, database).revoke(name, _now())
     click.echo(f"{name}: {counted(count, 'certificate or code', 'certificates and codes')} revoked")
 
 

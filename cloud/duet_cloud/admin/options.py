@@ -7,7 +7,7 @@ import click
 from cryptography import x509
 
 from duet_cloud.errors import UsageError
-from duet_cloud.identity.authority import near_end
+from duet_cloud.identity.authority_directory import near_end
 from duet_cloud.options import DATABASE_VARIABLE
 from duet_contract.commands import option
 from duet_contract.directories import data_directory

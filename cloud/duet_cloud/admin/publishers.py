@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from duet_cloud.admin.options import check_name, database_option, directory_option
-from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import authority_directory
 
 
 @click.group()
@@ -25,7 +25,7 @@ def add(key: Path, name: str | None, directory: Path, database: str | None) -> N
 
     raw = load_public_key(key)
     given = check_name(name or key.stem)
-    registry = authorities.open_registry(directory, database)
+    registry = authority_directory.open_registry(directory, database)
     with registry.database.transaction():
         registry.add_publisher(given, raw, int(time.time()))
         click.echo(f"{given}  {fingerprint(raw)}")
@@ -37,7 +37,7 @@ def add(key: Path, name: str | None, directory: Path, database: str | None) -> N
 @database_option
 def remove(name: str, directory: Path, database: str | None) -> None:
     """Remove a key; devices that pinned it keep it."""
-    authorities.open_registry(directory, database).remove_publisher(name)
+    authority_directory.open_registry(directory, database).remove_publisher(name)
 
 
 @publisher.command("list")
@@ -47,5 +47,5 @@ def list_(directory: Path, database: str | None) -> None:
     """List publishers' names and fingerprints."""
     from duet_contract.keys import fingerprint
 
-    for name, raw in authorities.open_registry(directory, database).publishers().items():
+    for name, raw in authority_directory.open_registry(directory, database).publishers().items():
         click.echo(f"{name:24} {fingerprint(raw)}")

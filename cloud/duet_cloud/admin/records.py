@@ -7,7 +7,7 @@ from sqlalchemy import MetaData
 
 from duet_cloud.admin.options import database_option, directory_option
 from duet_cloud.errors import CredentialsError, UsageError
-from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import authority_directory
 from duet_cloud.identity.counts import COUNTS_NAME, lock_counts, open_counts
 from duet_cloud.identity.database import Database
 from duet_cloud.identity.migrations import VERSIONS
@@ -31,8 +31,10 @@ def move(directory: Path, database: str | None) -> None:
     lock = lock_counts(counts_path)
     target = Database.postgresql(database)
     target.migrate()
-    registry = authorities.open_registry(directory)
-    authorities.set_owner(registry, authorities.load_certificate(directory, even_ended=True))
+    registry = authority_directory.open_registry(directory)
+    authority_directory.set_owner(
+        registry, authority_directory.load_certificate(directory, even_ended=True)
+    )
     counts = open_counts(counts_path, None)
     with target.transaction():
         if _rows(target):
@@ -41,8 +43,8 @@ def move(directory: Path, database: str | None) -> None:
     registry.database.close()
     counts.close()
     target.close()
-    for path in (directory / authorities.REGISTRY_NAME, counts_path):
-        path.rename(path.with_name(f"{path.name}{authorities.MOVED}"))
+    for path in (directory / authority_directory.REGISTRY_NAME, counts_path):
+        path.rename(path.with_name(f"{path.name}{authority_directory.MOVED}"))
     lock.close()
     click.echo(f"{counted(rows, 'record')} moved to {target.name}")
     click.echo("next: serve and administer with --database, or DUET_DATABASE", err=True)

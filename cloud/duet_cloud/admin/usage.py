@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from duet_cloud.admin.options import database_option, directory_option
-from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import authority_directory
 from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.counts import COUNTS_NAME, Usage, counts_beside, open_counts
 from duet_cloud.identity.security import ACCESS_NAME
@@ -55,7 +55,7 @@ def _counts(directory: Path, database: str | None, access: Path | None) -> Path 
         return counts_beside(access)  # your own PKI: there is no authority's directory
     path = directory / COUNTS_NAME
     if database is None:
-        authorities.open_registry(directory).database.close()
+        authority_directory.open_registry(directory).database.close()
         return path if path.is_file() else None
     return path
 

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from duet_cloud import logs
 from duet_cloud.errors import CredentialsError
 from duet_cloud.identity import certificates
-from duet_cloud.identity.authority import CERTIFICATE_NAME, SERVER_NAME
+from duet_cloud.identity.authority_directory import CERTIFICATE_NAME, SERVER_NAME
 from duet_contract.errors import TransportError
 from duet_contract.transport import require_tls13
 

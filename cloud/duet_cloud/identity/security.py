@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from duet_cloud import logs
 from duet_cloud.errors import CloudError, CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import authority_directory
 from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.authorizer import WATCH_S, CallAuthorizer
 from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
@@ -71,7 +72,7 @@ def check_security(options: ServeOptions) -> bool:
     if files is None:
         return False
     if options.tls_dir is not None:
-        authorities.load_certificate(options.tls_dir)
+        authority_directory.load_certificate(options.tls_dir)
     _access(options)
     replicas = Replicas.parse(options.replicas, options.replica_name)
     replicas.check(ServerCredentials(files).certificate)
@@ -88,11 +89,11 @@ def check_database(options: ServeOptions) -> str | None:
     """
     if options.database is not None:
         if options.tls_dir is not None:
-            return authorities.check_registry(options.tls_dir, options.database)
+            return authority_directory.check_registry(options.tls_dir, options.database)
         with closing(Database.postgresql(options.database)) as database:
             return database.check()
     if options.tls_dir is not None:
-        described = authorities.check_registry(options.tls_dir)
+        described = authority_directory.check_registry(options.tls_dir)
         counts = options.tls_dir / COUNTS_NAME
     elif options.access is not None:
         described, counts = None, counts_beside(options.access)
@@ -184,7 +185,7 @@ class Security:
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
         """Return security by an authority that `duet-cloud admin` created."""
         authority = None
-        root = authorities.load_certificate(directory)
+        root = authority_directory.load_certificate(directory)
         # Before anything is changed.
         counts = begin_counts(directory / COUNTS_NAME, options.database)
         if options.enrollment_port is not None or options.passphrase_file is not None:
@@ -193,7 +194,7 @@ class Security:
             _replace_if_ended(authority)
             registry = authority.registry
         else:
-            registry = authorities.open_registry(directory, options.database)
+            registry = authority_directory.open_registry(directory, options.database)
         access = _access(options)
         return cls(
             ServerCredentials(ServerFiles.of_authority(directory)),
@@ -322,7 +323,11 @@ class Security:
     def _warn_expiry(self) -> None:
         """Warn once a day while the authority's certificate expires soon."""
         today = datetime.datetime.now(datetime.UTC).date()
-        if self._root and today != self._warned and (line := authorities.near_end(self._root)):
+        if (
+            self._root
+            and today != self._warned
+            and (line := authority_directory.near_end(self._root))
+        ):
             self._warned = today
             logs.get().warning("authority expires", reason=line)
 
@@ -335,7 +340,7 @@ def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
 def _replace_if_ended(authority: authorities.Authority) -> None:
     """A server that was off for long would otherwise not start, although all that it needs exists."""
     with suppress(CredentialsError):  # reported by ServerCredentials
-        server = authorities.load_server_certificate(authority.directory)
+        server = authority_directory.load_server_certificate(authority.directory)
         if _replaceable(server, authority.certificate):
             authority.issue_server()
 

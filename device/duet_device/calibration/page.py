@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from duet_device.calibration.study import Baseline, Study
+from duet_device.calibration.study import Study, Tradeoff
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 400, 60, 50
 _PAGE = """<!doctype html>
@@ -50,20 +50,20 @@ def _chart(study: Study) -> str:
     gate = study.fitted.get("gate")
     stop = study.fitted.get("stop")
     never, always = study.baselines["never"], study.baselines["always"]
-    lines: list[tuple[str, str, Sequence[Baseline]]] = [
+    lines: list[tuple[str, str, Sequence[Tradeoff]]] = [
         ("oracle", "#1a7f37", study.oracle),
         ("random", "#6e7781", (never, always)),
     ]
     for name, color, fitted in (("gate", "#0969da", gate), ("stop", "#bc4c00", stop)):
         if fitted:
-            curve = [Baseline(each.accuracy, each.tokens) for each in fitted.curve]
+            curve = [Tradeoff(each.accuracy, each.tokens) for each in fitted.curve]
             lines.append((name, color, [always, *curve]))
     most = max(1e-9, *(point.tokens for _, _, points in lines for point in points))
     accuracies = [point.accuracy for _, _, points in lines for point in points]
     low, high = min(accuracies), max(accuracies)
     span = max(1e-9, high - low)
 
-    def place(point: Baseline) -> tuple[float, float]:
+    def place(point: Tradeoff) -> tuple[float, float]:
         x = _LEFT + (_WIDTH - _LEFT - 20) * point.tokens / most
         return x, 20 + (_HEIGHT - _BELOW - 20) * (high - point.accuracy) / span
 
@@ -90,7 +90,7 @@ def _chart(study: Study) -> str:
     parts += [
         f'<path d="M{_LEFT} 10V{bottom}H{_WIDTH - 10}" fill="none" stroke="currentColor"/>',
         *(
-            f'<text x="{_LEFT - 6}" y="{place(Baseline(value, 0))[1] + 4:.1f}" '
+            f'<text x="{_LEFT - 6}" y="{place(Tradeoff(value, 0))[1] + 4:.1f}" '
             f'text-anchor="end">{value:.0%}</text>'
             for value in (low, high)
         ),

@@ -28,8 +28,8 @@ _COMPARED: Mapping[Decision, frozenset[str]] = {
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """A policy without a calibration, on the test questions."""
+class Tradeoff:
+    """What a policy reaches on the test questions, and for how many signal tokens."""
 
     accuracy: float
     """Share of right answers."""
@@ -47,11 +47,11 @@ class Study:
     """Each decision."""
     tested: int
     """Test questions."""
-    baselines: Mapping[str, Baseline]
+    baselines: Mapping[str, Tradeoff]
     """`never` and `always` ask the cloud."""
-    oracle: tuple[Baseline, ...]
+    oracle: tuple[Tradeoff, ...]
     """What a gate that knows every answer would do, from never to always."""
-    together: Baseline
+    together: Tradeoff
     """The gate and the stop that were fitted, one after the other."""
 
     def as_json(self) -> dict[str, Any]:
@@ -237,15 +237,15 @@ def _linear(
     return probe, values
 
 
-def _baselines(cases: Sequence[Case]) -> dict[str, Baseline]:
+def _baselines(cases: Sequence[Case]) -> dict[str, Tradeoff]:
     count = len(cases)
     never = sum(case.points[0].right for case in cases) / count
     always = sum(case.otherwise.right for case in cases) / count
     tokens = sum(case.otherwise.tokens for case in cases) / count
-    return {"never": Baseline(never, 0.0), "always": Baseline(always, tokens)}
+    return {"never": Tradeoff(never, 0.0), "always": Tradeoff(always, tokens)}
 
 
-def _oracle(cases: Sequence[Case]) -> tuple[Baseline, ...]:
+def _oracle(cases: Sequence[Case]) -> tuple[Tradeoff, ...]:
     """Ask first where the cloud alone makes the answer right, last where it makes it wrong."""
 
     def gain(case: Case) -> tuple[int, float]:
@@ -253,26 +253,26 @@ def _oracle(cases: Sequence[Case]) -> tuple[Baseline, ...]:
 
     count = len(cases)
     right, tokens = sum(case.points[0].right for case in cases), 0.0
-    found = [Baseline(right / count, 0.0)]
+    found = [Tradeoff(right / count, 0.0)]
     for case in sorted(cases, key=gain):
         right += int(case.otherwise.right) - int(case.points[0].right)
         tokens += case.otherwise.tokens
-        found.append(Baseline(right / count, tokens / count))
+        found.append(Tradeoff(right / count, tokens / count))
     return tuple(found)
 
 
-def _together(cases: Mapping[Decision, Sequence[Case]], calibration: Calibration) -> Baseline:
+def _together(cases: Mapping[Decision, Sequence[Case]], calibration: Calibration) -> Tradeoff:
     ended = [
         gate.kept_by(calibration.gate) or stop.kept_by(calibration.stop) or gate.otherwise
         for gate, stop in zip(cases["gate"], cases["stop"], strict=True)
     ]
     count = len(ended)
-    return Baseline(
+    return Tradeoff(
         sum(point.right for point in ended) / count, sum(point.tokens for point in ended) / count
     )
 
 
-def random_accuracy(baselines: Mapping[str, Baseline], tokens: float) -> float:
+def random_accuracy(baselines: Mapping[str, Tradeoff], tokens: float) -> float:
     """Return the accuracy of asking at random with so many mean signal tokens."""
     never, always = baselines["never"], baselines["always"]
     share = min(1.0, tokens / always.tokens) if always.tokens else 1.0

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -32,11 +31,7 @@ from duet_device.errors import (
     ModelProblem,
     UsageProblem,
 )
-from duet_device.settings import (
-    DEFAULT_CONTEXT_TIMEOUT,
-    DEFAULT_IN_FLIGHT,
-    MOST_TIMEOUT,
-)
+from duet_device.setting_types import DEFAULT_CONTEXT_TIMEOUT, DEFAULT_IN_FLIGHT, MOST_TIMEOUT
 
 if TYPE_CHECKING:
     from duet_device.commands.output import Output
@@ -132,7 +127,6 @@ class _Ask(ConfiguredCommand):
     "--context-timeout",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
-    show_default=True,
     metavar="SECONDS",
     help="Time limit for reading the documents of --context and --notes.",
 )
@@ -162,7 +156,6 @@ class _Ask(ConfiguredCommand):
     "--in-flight",
     type=Integer(1, 64),
     default=DEFAULT_IN_FLIGHT,
-    show_default=True,
     metavar="N",
     help="Questions of --in that the cloud may work on at once.",
 )
@@ -246,8 +239,7 @@ def ask(
         with deadline.waiting():
             documents = read_context(sources, output.note, context_timeout)
             notes = read_context(note_sources, output.note, context_timeout, "--notes")
-    request = replace(
-        request_of(pair_name, options),
+    request = request_of(pair_name, options)._replace(
         question=text,
         context=tuple((document.name, document.text) for document in documents),
         notes=tuple((document.name, document.text) for document in notes),
@@ -264,7 +256,7 @@ def ask(
                 return served
             from duet_device.asking import answer_all_here
 
-            here = replace(request, pair=installed())
+            here = request._replace(pair=installed())
             return answer_all_here(here, texts, in_flight, deadline)
 
         BatchRun(questions, answers, ask_all).run()
@@ -291,7 +283,7 @@ def _answer(
 
         # An empty one fetches no pair.
         Question(request.question)
-        request = replace(request, pair=installed())
+        request = request._replace(pair=installed())
         events = answer_here(request, deadline)
     try:
         with closing(events):

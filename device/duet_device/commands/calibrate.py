@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from duet_device.calibration.collect import DataQuestion
     from duet_device.calibration.fitting import Goal
     from duet_device.calibration.rows import Row
-    from duet_device.calibration.study import Baseline, Study
+    from duet_device.calibration.study import Study, Tradeoff
     from duet_device.pairs.pair import Pair
 
 _SHARE = Number(0, 1, min_open=True, max_open=True)
@@ -59,7 +59,6 @@ _MOST_FAILURES = 5
     "D",
     "Probability that the guarantee does not hold.",
     _DELTA,
-    show_default=True,
 )
 @click.option(
     "--against-cloud",
@@ -79,7 +78,6 @@ _MOST_FAILURES = 5
     "N",
     "Further signals to sample for each question, to compare their agreement.",
     2,
-    show_default=True,
 )
 @option(
     "--split-seed",
@@ -87,7 +85,6 @@ _MOST_FAILURES = 5
     "N",
     "Seed of the division into halves for fit and test.",
     0,
-    show_default=True,
 )
 @option("--html", click.Path(path_type=Path), "FILE", "Write the curve as a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
@@ -307,5 +304,5 @@ def _curve(found: "Study", decision: "Decision") -> str:
     return table(rows, bars)
 
 
-def _oracle_accuracy(oracle: "tuple[Baseline, ...]", tokens: float) -> float:
+def _oracle_accuracy(oracle: "tuple[Tradeoff, ...]", tokens: float) -> float:
     return max(each.accuracy for each in oracle if each.tokens <= tokens + 1e-9)

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -32,7 +31,7 @@ from duet_device.errors import (
     UsageProblem,
 )
 from duet_device.serve.connect import connect
-from duet_device.settings import client_settings
+from duet_device.setting_types import client_settings
 from duet_device.turns import Past, Turn
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ _COMMANDS = {
     "--share-history",
     type=Integer(0),
     default=0,
-    show_default=True,
     metavar="N",
     help="Earlier turns that are sent to the cloud with a question.",
 )
@@ -100,7 +98,7 @@ def chat(
     id_ = secrets.token_hex(4)
     if continued is not None:
         past, id_ = _stored(client.pair.manifest, continued)
-    request = replace(request_of(pair, options), share=share_history, chat=id_)
+    request = request_of(pair, options)._replace(share=share_history, chat=id_)
     with client:
         styles = {"show_signal": show_signal, "quiet": quiet, "verbose": verbose}
         _Chat(client, request, past, stop, styles).run()
@@ -222,7 +220,7 @@ class _Chat:
 
     def _events(self, text: str, deadline: Deadline) -> "Generator[AskEvent]":
         """Answer a turn by the local server if one runs, else here."""
-        request = replace(self._request, question=text, earlier=tuple(self._past))
+        request = self._request._replace(question=text, earlier=tuple(self._past))
         served = connect(request, deadline, self._note)
         if served is not None:
             return served
@@ -266,7 +264,7 @@ class _Chat:
     def _share(self, arguments: Sequence[str]) -> None:
         if len(arguments) != 1 or not arguments[0].isdecimal():
             raise UsageProblem("give a number: /share N")
-        self._request = replace(self._request, share=int(arguments[0]))
+        self._request = self._request._replace(share=int(arguments[0]))
         note(f"up to {self._request.share} earlier turns are sent with a question")
 
     def _stats(self, _: Sequence[str]) -> None:
@@ -298,7 +296,7 @@ class _Chat:
 
     def _reset(self, _: Sequence[str]) -> None:
         self._past.clear()
-        self._request = replace(self._request, chat=secrets.token_hex(4))
+        self._request = self._request._replace(chat=secrets.token_hex(4))
         note("the turns so far are forgotten; stored answers stay")
 
 

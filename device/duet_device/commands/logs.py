@@ -26,7 +26,6 @@ _WHAT = (
     "--count",
     type=Integer(0),
     default=3,
-    show_default=True,
     metavar="N",
     help="Number of newest answers; 0 shows all.",
 )

@@ -10,15 +10,17 @@ from duet_contract.commands import Integer, Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_device.ask_request import AskRequest
 from duet_device.commands.output import note
-from duet_device.settings import (
+from duet_device.setting_types import (
     CHOICES,
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
     MOST_ROUNDS,
     MOST_TIMEOUT,
     MOST_TOKENS,
     STOPS,
     ClientSettings,
-    Settings,
     question_settings,
 )
 
@@ -44,7 +46,7 @@ class Temperature(click.types.FloatParamType):
 SETTINGS = (
     click.Option(
         ["--server"],
-        default=Settings.server,
+        default=DEFAULT_SERVER,
         metavar="HOST[:PORT],...",
         help="Address of the cloud, or several: another one answers where one fails.",
     ),
@@ -68,14 +70,14 @@ SETTINGS = (
     click.Option(
         ["--timeout"],
         type=Number(0, MOST_TIMEOUT, min_open=True),
-        default=Settings.timeout,
+        default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
         help="Total time limit in seconds, from when the question is read.",
     ),
     click.Option(
         ["--connect-timeout"],
         type=Number(0, MOST_TIMEOUT, min_open=True),
-        default=Settings.connect_timeout,
+        default=DEFAULT_CONNECT_TIMEOUT,
         metavar="SECONDS",
         help="Connection timeout in seconds.",
     ),
@@ -94,7 +96,7 @@ SETTINGS = (
     click.Option(
         ["--route"],
         type=click.Choice(CHOICES),
-        default=Settings.route,
+        default="cloud",
         help="Who answers: the device where its calibration trusts it, the cloud, or the device.",
     ),
     click.Option(
@@ -118,19 +120,19 @@ SETTINGS = (
     click.Option(
         ["--stop"],
         type=click.Choice(STOPS),
-        default=Settings.stop,
+        default="auto",
         help="End a signal once it is enough, if the pair is calibrated for it, or never.",
     ),
     click.Option(
         ["--rounds"],
         type=Integer(1, MOST_ROUNDS),
-        default=Settings.rounds,
+        default=1,
         metavar="N",
         help="Most signals of a question: ask for more while the answer is doubtful.",
     ),
     click.Option(
         ["--prompt-lookup/--no-prompt-lookup"],
-        default=Settings.prompt_lookup,
+        default=True,
         help="Speculative decoding by prompt lookup, while that is faster.",
     ),
 )

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duet_contract.terminal import counted, json_escaped, one_line, printable, printable_json
-from duet_device.commands.plain_answer import PlainAnswer
 from duet_device.errors import DeviceError
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt, Round
+    from duet_device.commands.plain_answer import PlainAnswer
     from duet_device.events import Event, Sent
 
 _DIM, _PLAIN = "\033[2m", "\033[0m"
@@ -81,7 +81,7 @@ class Output:
         self._signal_shown = False
         self._last = "\n"
         self._on_terminal = sys.stdout.isatty()
-        self._plain = PlainAnswer() if self._on_terminal else None
+        self._plain = _plain_answer() if self._on_terminal else None
         self._dim = sys.stderr.isatty() and _styled()
 
     def show(self, event: "Event") -> None:
@@ -288,6 +288,12 @@ def _round(one: "Round") -> str:
     """Return a round in words: "12 tokens for 9 (least_probability 0.41)"."""
     value = "" if one.value is None else f" ({one.measure} {one.value:.2f})"
     return f"{one.tokens} tokens for {one.answer or 'nothing'}{value}"
+
+
+def _plain_answer() -> "PlainAnswer":
+    from duet_device.commands.plain_answer import PlainAnswer
+
+    return PlainAnswer()
 
 
 def _doubt(receipt: "Receipt") -> str:

@@ -13,7 +13,7 @@ import click
 from duet_device.commands.options import ConfiguredCommand
 from duet_device.commands.output import note, show
 from duet_device.errors import DeviceError
-from duet_device.settings import Settings
+from duet_device.setting_types import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from duet_device.pairs.pulling.install import Offer
@@ -39,8 +39,7 @@ Exit codes:
 @click.argument("pair", required=False, default="")
 @click.option(
     "--server",
-    default=Settings.server,
-    show_default=True,
+    default=DEFAULT_SERVER,
     metavar="HOST[:PORT],...",
     help="Address of the cloud that serves the pair, or several.",
 )

@@ -15,7 +15,7 @@ from duet_device.commands.options import (
     request_of,
 )
 from duet_device.commands.output import note
-from duet_device.settings import MOST_TIMEOUT
+from duet_device.setting_types import MOST_TIMEOUT
 
 DEFAULT_PORT = 50153
 
@@ -34,7 +34,6 @@ Exit codes:
     "--port",
     type=Integer(0, 65535),
     default=DEFAULT_PORT,
-    show_default=True,
     metavar="N",
     help="Port of API and page on 127.0.0.1; 0 for any free one.",
 )

@@ -26,7 +26,7 @@ from duet_device.errors import (
     VaultLocked,
 )
 from duet_device.home import home
-from duet_device.settings import DEFAULT_PORT, ENROLLMENT_PORT
+from duet_device.setting_types import DEFAULT_PORT, ENROLLMENT_PORT
 
 if TYPE_CHECKING:
     import grpc

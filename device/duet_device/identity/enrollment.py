@@ -22,7 +22,7 @@ from duet_device.errors import CloudUnreachable, DeviceError, IdentityProblem, U
 from duet_device.identity.credentials import Identity, parse_address, save_identity
 from duet_device.identity.pending import PendingEnrollment
 from duet_device.link_errors import device_error
-from duet_device.settings import ENROLLMENT_PORT
+from duet_device.setting_types import ENROLLMENT_PORT
 from duet_device.trust.publishers import pin, pinned
 
 _TIMEOUT_S = 10.0

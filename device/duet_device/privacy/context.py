@@ -12,7 +12,7 @@ from pathlib import Path
 
 from duet_device.errors import UsageProblem
 from duet_device.privacy.documents import HTML_NAMES, Converter, kind_of
-from duet_device.settings import DEFAULT_CONTEXT_TIMEOUT
+from duet_device.setting_types import DEFAULT_CONTEXT_TIMEOUT
 from duet_device.text import decode_text, encoding_of
 
 # No decoder's window holds more; files are read no further than this.

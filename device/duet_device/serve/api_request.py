@@ -6,14 +6,14 @@ supported is refused; what would not is ignored.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from duet_contract.errors import PromptError
 from duet_contract.prompts import check_characters
 from duet_device.ask_request import AskRequest
 from duet_device.serve.api_errors import ApiError
-from duet_device.settings import QuestionSettings
+from duet_device.setting_types import QuestionSettings
 from duet_device.turns import Past
 
 _ROLES = ("system", "developer", "user", "assistant")
@@ -100,12 +100,12 @@ def read_request(
     )
     if effort == "none":
         settings["device_only"] = True
-    ask = replace(
-        base, question=question, context=instructions, context_optional=True, earlier=earlier
+    ask = base._replace(
+        question=question, context=instructions, context_optional=True, earlier=earlier
     )
     ask = _with_options(ask, settings, _of(body, "duet", dict) or {})
     if _of(body, "store", bool) is False:
-        ask = replace(ask, store=False)
+        ask = ask._replace(store=False)
     options = _of(body, "stream_options", dict) or {}
     return ApiRequest(
         ask=ask,
@@ -249,7 +249,7 @@ def _with_options(
     changes: Any = {name: value for name, value in options.items() if name not in own}
     # A program does not switch off what the server was started with.
     own = {name: value or getattr(ask, name) for name, value in own.items()}
-    return replace(ask, settings={**settings, **changes}, **own)
+    return ask._replace(settings={**settings, **changes}, **own)
 
 
 def _of(body: Mapping[str, Any], name: str, kind: Any) -> Any:

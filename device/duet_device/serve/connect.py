@@ -7,7 +7,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from duet_contract.private_files import is_private
@@ -136,7 +135,7 @@ def _accepted(
 def _from_anywhere(request: AskRequest) -> AskRequest:
     """Return a request that means the same in another working directory."""
     if request.pair and os.path.isdir(request.pair):  # noqa: PTH112 (False for too long a name)
-        return replace(request, pair=str(Path(request.pair).absolute()))
+        return request._replace(pair=str(Path(request.pair).absolute()))
     return request
 
 

@@ -137,7 +137,7 @@ class HttpInterface:
     def _with_pair(self, asked: ApiRequest) -> ApiRequest:
         if not asked.model:
             raise ApiError("model is missing", parameter="model")
-        return replace(asked, ask=replace(asked.ask, pair=self._find(asked.model)))
+        return replace(asked, ask=asked.ask._replace(pair=self._find(asked.model)))
 
     async def _answer(
         self, request: Request, asked: ApiRequest, renderer: Renderer, *, named: bool
@@ -169,7 +169,7 @@ class HttpInterface:
         question = body.pop("question", None)
         turns = [{"role": "user", "content": question}]
         asked = read_request({**body, "model": body.get("model")}, turns, self._base)
-        ask = replace(asked.ask, pair=self._find(asked.model)) if asked.model else asked.ask
+        ask = asked.ask._replace(pair=self._find(asked.model)) if asked.model else asked.ask
         lines = _lines(await _unless_disconnected(request, _begun(self._events(ask), object)))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=_NO_STORE)
 

@@ -9,26 +9,24 @@ questions. Imports nothing that is slow.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import duet_device.errors as errors
 from duet_device.ask_request import AskRequest
 from duet_device.errors import DeviceError, ModelProblem
 from duet_device.events import AnswerText, AskEvent, Note, Result, Sent, SignalText, Stored, Timings
-from duet_device.turns import Turn
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
     from duet_contract.v1.inference_pb2 import ReasonRequest
+    from duet_device.turns import Turn
 
 Message = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Several questions that are answered with the options of one request."""
 
     questions: list[str]
@@ -38,7 +36,7 @@ class Batch:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return the batch that `dataclasses.asdict` described.
+        """Return the batch that `_asdict` described.
 
         Raises:
             TypeError: a part of it has another type.
@@ -88,7 +86,7 @@ def opening(
         "elapsed": elapsed,
         "seconds": seconds,
         "request": request.to_json(),
-        "batch": batch and asdict(batch),
+        "batch": batch and batch._asdict(),
     }
 
 
@@ -111,7 +109,7 @@ def message_of(event: AskEvent) -> Message:
         case Result(receipt):
             return {"result": receipt.model_dump_json()}
         case Stored(_, id_, enabled, turn):
-            return {"stored": id_, "enabled": enabled, "turn": turn and asdict(turn)}
+            return {"stored": id_, "enabled": enabled, "turn": turn and turn.to_json()}
 
 
 def error_message(error: DeviceError) -> Message:
@@ -157,7 +155,7 @@ class EventReader:
                 return self._result
             case {"stored": id_, "enabled": enabled, "turn": turn}:
                 assert self._result
-                return Stored(self._result, id_, enabled, turn and Turn.from_json(turn))
+                return Stored(self._result, id_, enabled, turn and _turn(turn))
             case {"error": _}:
                 raise read_error(message)
         raise ModelProblem("the local server sent an unknown message")
@@ -166,8 +164,9 @@ class EventReader:
 class _ReceivedSent(Sent):
     """A request that left the device, as JSON; parsed where it is looked at."""
 
-    def __init__(self, text: str) -> None:
-        object.__setattr__(self, "_text", text)
+    def __new__(cls, text: str) -> Self:
+        """Hold the JSON in the place of the request."""
+        return super().__new__(cls, cast("ReasonRequest", text))
 
     @property
     def request(self) -> "ReasonRequest":
@@ -180,8 +179,7 @@ class _ReceivedSent(Sent):
 
     def as_json(self) -> str:
         """Return the request as one JSON object in a line."""
-        text: str = vars(self)["_text"]
-        return text
+        return cast("str", self[0])
 
 
 class _Receipt(SimpleNamespace):
@@ -192,6 +190,12 @@ class _Receipt(SimpleNamespace):
     def model_dump_json(self) -> str:
         """See `pydantic.BaseModel`."""
         return self.text
+
+
+def _turn(data: dict[str, Any]) -> "Turn":
+    from duet_device.turns import Turn
+
+    return Turn.from_json(data)
 
 
 def _receipt(text: str) -> "Receipt":

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME
@@ -74,7 +74,7 @@ class WarmClients:
                 self._warm[key] = warm
                 warm = None
             if warm is None:
-                client = open_client(replace(request, pair=directory))
+                client = open_client(request._replace(pair=directory))
                 warm = _Warm(client, _stamp(client.pair))
             if not alone:
                 self._warm[key] = warm

@@ -16,7 +16,7 @@ from llm_duet import PREFIX
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
     from duet_device import AsyncClient, Client, Event, Question
-    from duet_device.settings import QuestionSettings
+    from duet_device.setting_types import QuestionSettings
     from duet_device.turns import Past
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A few stages of the evidence run in minutes: directions with a margin, no figures.
+"""A few stages of the experiments run in minutes: directions with a margin, no figures.
 
 The tiny pair learns the form of its answers and nothing of the problems, so what is shown is that
 the start learns, that its signals shorten under the length penalty, and that the report tells of both.
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    root = tmp_path_factory.mktemp("evidence")
+    root = tmp_path_factory.mktemp("experiments")
     done = Results(root / "results", root / "work")
     arguments = {stage.name: stage.arguments for stage in make_plan(REDUCED)}
     for rate in RATES:

@@ -58,6 +58,10 @@ def test_one_pair_needs_no_list_and_an_empty_file_nothing(config):
     ("text", "told"),
     [
         ("chunk-token: 3", "chunk-token is unknown; did you mean chunk-tokens?"),
+        (
+            "prot: 1\nhots: x",
+            "prot is unknown; did you mean port? hots is unknown; did you mean host?",
+        ),
         ("no-such-key-anywhere: 2", "--no-such-key-anywhere"),
         ("port: 70000", "serve.yaml: 70000 is not in the range"),
         ("port: true", "port cannot be true"),

@@ -11,7 +11,7 @@ from duet_cloud.metrics import Metrics
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_tools.fleet import collector as reading
-from duet_tools.fleet.collector import collector, scraping
+from duet_tools.fleet.collector import SpanCollector, scraping
 from duet_tools.fleet.scaling import carried
 from tests.doubles.commands import bench
 
@@ -48,7 +48,7 @@ async def test_tokens_of_what_is_carried_and_the_share_that_is_refused(cloud):
 
 
 def test_spans_are_received():
-    with collector() as found:
+    with SpanCollector() as found:
         provider = TracerProvider()
         exporter = OTLPSpanExporter(found.address, insecure=True)
         provider.add_span_processor(SimpleSpanProcessor(exporter))

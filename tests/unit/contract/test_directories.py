@@ -5,10 +5,17 @@ import pwd
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from duet_contract.builder import builder_public
-from duet_contract.directories import cache_directory, data_directory, expand, state_directory
+from duet_contract.directories import (
+    cache_directory,
+    config_directory,
+    data_directory,
+    expand,
+    state_directory,
+)
 from duet_contract.errors import NoDirectoryError, PairNotFoundError
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair, pairs_home, pairs_in
@@ -43,6 +50,32 @@ def test_what_is_named_needs_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in XDG:
         monkeypatch.setenv(name, str(tmp_path))
     assert data_directory() == cache_directory() == state_directory() == tmp_path / "duet"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HOME": "/home/kate"},
+        {"HOME": "/home/kate/"},
+        {"HOME": "/home/kate", **dict.fromkeys((*XDG, "XDG_CONFIG_HOME"), "/srv/its own")},
+        {"HOME": "/home/kate", **dict.fromkeys((*XDG, "XDG_CONFIG_HOME"), "relative")},
+        {"HOME": "relative"},
+        {"HOME": ""},
+        {},
+    ],
+    ids=str,
+)
+def test_directories_are_where_platformdirs_has_them(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", *XDG):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert cache_directory() == platformdirs.user_cache_path("duet")
+    assert config_directory() == platformdirs.user_config_path("duet")
+    assert data_directory() == platformdirs.user_data_path("duet")
+    assert state_directory() == platformdirs.user_state_path("duet")
 
 
 @pytest.mark.usefixtures("homeless")

@@ -9,7 +9,7 @@ from duet_contract.errors import PromptError
 from duet_contract.manifest import SlotPart, TemplatePart
 from duet_contract.prompts import (
     MOST_WORD,
-    check_text,
+    check_question,
     encode_text,
     prompt_ids,
     split_at_signal,
@@ -86,7 +86,7 @@ def test_split_at_signal():
 @pytest.mark.parametrize("text", ["", "  \n\t", "a\0b", "\ud800"])
 def test_bad_text(text):
     with pytest.raises(PromptError, match="question"):
-        check_text(text, "question")
+        check_question(text)
 
 
 def test_characters_without_tokens_are_told_not_dropped(vocabulary):

@@ -22,7 +22,7 @@ MOST = {
     "autoscaling": {"enabled": True},
     "inferencePool": {"enabled": True},
     "env": [{"name": "HF_HOME", "value": "/tmp"}],
-    "database": {"secret": "duet-database"},  # pragma: allowlist secret
+    "database": {"secret": "duet-database", "ca": "ca.crt"},  # pragma: allowlist secret
     "podAnnotations": {"a": "b"},
     "nodeSelector": {"gpu": "h100"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
@@ -136,8 +136,21 @@ def test_the_database_is_a_reference_to_a_secret(helm):
     reference = {"name": "duet-database", "key": "url"}
     assert found[DATABASE_VARIABLE]["valueFrom"] == {"secretKeyRef": reference}
     assert "HF_HOME" in found
+    assert _of_the_database(_pod(_rendered(helm, MOST))) == (["ca.crt"], ["/etc/duet/database"])
     (container,) = _pod(_rendered(helm, LEAST))["containers"]
     assert "env" not in container
+    assert _of_the_database(_pod(_rendered(helm, LEAST))) == ([], [])
+
+
+def _of_the_database(pod):
+    """Keys of the Secret that are mounted, and where."""
+    secrets = [each["secret"] for each in pod["volumes"] if each["name"] == "database"]
+    mounts = [
+        each["mountPath"]
+        for each in pod["containers"][0]["volumeMounts"]
+        if each["name"] == "database"
+    ]
+    return [item["key"] for each in secrets for item in each["items"]], mounts
 
 
 def test_selectors_select_the_pods(helm):

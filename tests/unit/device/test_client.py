@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
 import grpc
@@ -21,6 +21,7 @@ from duet_device import known_servers
 from duet_device import session as session_module
 from duet_device.async_client import AsyncClient
 from duet_device.client import Client
+from duet_device.commands.options import SETTINGS
 from duet_device.deadline import Deadline
 from duet_device.errors import (
     CloudUnreachable,
@@ -32,7 +33,8 @@ from duet_device.errors import (
 from duet_device.events import AnswerText, Event, Note, Result, Sent, SignalText
 from duet_device.identity.channel import open_channel
 from duet_device.pairs.pair import Pair
-from duet_device.settings import ClientSettings, QuestionSettings, Settings
+from duet_device.setting_types import ClientSettings, QuestionSettings
+from duet_device.settings import Settings
 from duet_device.turn_lock import TurnLock
 from tests.doubles.asking import QUESTION, notes
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
@@ -368,6 +370,16 @@ def test_keyword_arguments_are_the_settings() -> None:
     assert get_type_hints(ClientSettings) == types
     only_client = {"server", "threads"}
     assert get_type_hints(QuestionSettings).keys() == types.keys() - only_client
+
+
+def test_the_defaults_are_those_of_the_command() -> None:
+    given = {
+        option.name: option.default
+        for option in SETTINGS
+        if isinstance(option.default, str | int | float)
+    }
+    assert len(given) > 5
+    assert given.items() <= asdict(Settings()).items()
 
 
 async def test_tasks_take_turns_and_one_connection(

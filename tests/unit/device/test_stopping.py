@@ -16,7 +16,7 @@ from duet_device import known_servers
 from duet_device.deadline import Deadline
 from duet_device.errors import DeadlineExceeded, ExitCode, Interrupted, UsageProblem
 from duet_device.pairs.pair import Pair
-from duet_device.settings import MOST_TIMEOUT
+from duet_device.setting_types import MOST_TIMEOUT
 from tests.doubles.asking import answer
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import (

@@ -69,7 +69,7 @@ def test_a_pattern_that_is_taken_can_be_drawn_from(
 @given(st.text())
 def test_flags_are_split_or_refused(text: str) -> None:
     try:
-        found = flags(text, "--service-flags")
+        found = flags(text)
     except UsageProblem:
         return
     assert isinstance(found, tuple)
@@ -77,7 +77,7 @@ def test_flags_are_split_or_refused(text: str) -> None:
 
 def test_a_quotation_without_an_end_is_refused() -> None:
     with pytest.raises(UsageProblem, match="--service-flags: No closing quotation"):
-        flags("'", "--service-flags")
+        flags("'")
 
 
 @given(st.text())

@@ -29,7 +29,7 @@ from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import MOST_TOGETHER
 from duet_training.experiments.stopping_policy import measured as compared
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
-from duet_training.objective.rewards import UtilityBaseline
+from duet_training.rl.objective.rewards import UtilityBaseline
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import Settings
 from tests.doubles.commands import train_experiments as main

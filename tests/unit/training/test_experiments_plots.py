@@ -1,4 +1,4 @@
-"""The evidence's plots: what is drawn is what results say, and nothing else."""
+"""Plots of the experiments: what is drawn is what results say, and nothing else."""
 
 from xml.etree import ElementTree
 

@@ -1,4 +1,4 @@
-"""What the evidence run was to reach, judged from results that are made up here."""
+"""What the experiments were to reach, judged from results that are made up here."""
 
 import pytest
 

@@ -13,11 +13,17 @@ from duet_training.errors import CommandError
 from duet_training.evaluation.batch_run import read_batch
 from duet_training.evaluation.report.results import Result, Training, variant_of
 from duet_training.evaluation.report.tables import attribute, matches, paper
+from duet_training.experiments.paper.estimate import (
+    QWEN,
+    Assumed,
+    Estimates,
+    response_tokens,
+    totals,
+)
+from duet_training.experiments.paper.plan import AGGREGATION, PaperRecipe, make_plan
+from duet_training.experiments.paper.runner import PaperRunner
+from duet_training.experiments.paper.trainings import TRAININGS
 from duet_training.experiments.processes import Processes
-from duet_training.paper.estimate import QWEN, Assumed, Estimates, response_tokens, totals
-from duet_training.paper.plan import AGGREGATION, PaperRecipe, make_plan
-from duet_training.paper.runner import PaperRunner
-from duet_training.paper.trainings import TRAININGS
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import Settings
 from tests.doubles.commands import train_data

@@ -7,8 +7,8 @@ from duet_contract.json_data import parse_json
 from duet_training.evaluation.report.results import read_run
 from duet_training.experiments.plan import FULL, make_plan
 from duet_training.experiments.results import LAMBDA, Results
-from duet_training.renamed import current_settings
 from duet_training.rl.checkpoints import Checkpoints, State
+from duet_training.rl.renamed import current_settings
 from duet_training.settings.run import CheckpointSettings
 
 COMMITTED = Path(__file__).parents[3] / "training/experiments/results"

@@ -11,7 +11,8 @@ from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import response_to_nested
 
 from duet_training.errors import ConfigError
-from duet_training.objective.aggregation import LossAggregation, micro_batch_weights
+from duet_training.rl.objective.aggregation import LossAggregation, micro_batch_weights
+from duet_training.settings.binding import binding
 from duet_training.settings.run import settings_from
 from duet_training.verl_backend.config import policy_config
 from duet_training.verl_backend.generation import Response
@@ -138,12 +139,12 @@ def test_micro_batches_divide_a_mini_batch():
 
 
 def test_a_checkpoint_is_bound_to_the_rule_unless_it_is_verls_default():
-    plain = settings_from(NEEDED).binding()
+    plain = binding(settings_from(NEEDED))
     assert "loss_aggregation" not in plain["objective"]
     assert "verl" not in plain
-    other = settings_from([*NEEDED, "objective.loss_aggregation=micro-batch-token-mean"]).binding()
+    other = binding(settings_from([*NEEDED, "objective.loss_aggregation=micro-batch-token-mean"]))
     assert other["objective"]["loss_aggregation"] == "micro-batch-token-mean"
     assert other["objective"]["micro_batch"] == {"reasoner": 2, "decoder": 4}
     clip = settings_from([*NEEDED, "verl=['actor_rollout_ref.actor.clip_ratio=0.3']"])
-    assert clip.binding()["verl"] == ["actor_rollout_ref.actor.clip_ratio=0.3"]
+    assert binding(clip)["verl"] == ["actor_rollout_ref.actor.clip_ratio=0.3"]
     assert policy_config(clip, "decoder", "m").actor_rollout_ref.actor.clip_ratio == 0.3

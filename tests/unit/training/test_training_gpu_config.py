@@ -153,7 +153,7 @@ TEMPLATE = (
 )
 
 
-def test_the_shipped_pair_has_the_prompts_of_serving():
+def test_the_built_in_pair_has_the_prompts_of_serving():
     """Those that the cloud's builder derives from such a template and its recipe's instruction."""
     pair = read_pair(Path("qwen3-4b-0.6b"))
     recipe = tomllib.loads(

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duet_training.objective.advantages import (
+from duet_training.rl.objective.advantages import (
     advantages,
     decoder_groups,
     reasoner_groups,
     tied_groups,
 )
-from duet_training.objective.kl import kl_of_responses
-from duet_training.objective.rewards import (
+from duet_training.rl.objective.kl import kl_of_responses
+from duet_training.rl.objective.rewards import (
     Counted,
     UtilityBaseline,
     alone_reward,
@@ -24,7 +24,7 @@ from duet_training.objective.rewards import (
     reasoner_reward,
     signal_lengths,
 )
-from duet_training.objective.schedule import dual_ascent
+from duet_training.rl.objective.schedule import dual_ascent
 
 # One question, two signals, two answers each.
 GUIDED = np.array([[[1.0, 1.0], [1.0, 0.0]]])

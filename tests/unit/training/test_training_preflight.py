@@ -11,6 +11,7 @@ from duet_training.data.rows import Problem, write_rows
 from duet_training.preflight import host
 from duet_training.preflight.memory import GIB, ModelShape
 from duet_training.rl.checkpoints import Checkpoints, State
+from duet_training.settings.binding import binding
 from duet_training.settings.run import settings_from
 from tests.doubles.commands import train_preflight as main
 
@@ -154,7 +155,7 @@ def test_settings_that_are_none_are_one_line(capsys):
 
 def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
     settings = settings_from(run)
-    run_of = Checkpoints(tmp_path / "run/checkpoints", settings.binding(), settings.checkpoint)
+    run_of = Checkpoints(tmp_path / "run/checkpoints", binding(settings), settings.checkpoint)
     run_of.save(State(3, 0.1), {})
     assert main(run) == 1
     assert "holds a run" in capsys.readouterr().out
@@ -163,7 +164,7 @@ def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
     assert main([*run, "resume=true", "objective.budget=7"]) == 1
     assert "belongs to another configuration" in capsys.readouterr().out
     Checkpoints(
-        tmp_path / "run/checkpoints", settings.binding(), settings.checkpoint, "of other data"
+        tmp_path / "run/checkpoints", binding(settings), settings.checkpoint, "of other data"
     ).save(State(3, 0.1), {})
     assert main([*run, "resume=true"]) == 1
     assert "belongs to other training data" in capsys.readouterr().out

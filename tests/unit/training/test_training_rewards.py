@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError, DataError
 from duet_training.evaluation.scoring import Verifiers
-from duet_training.objective.advantages import advantages, reasoner_groups
-from duet_training.objective.reads import Read, prefix_lengths, without_last_result
-from duet_training.objective.rewards import UtilityBaseline, reasoner_reward
 from duet_training.rl.dense import DenseScores, dense_scores, log_likelihoods
+from duet_training.rl.objective.advantages import advantages, reasoner_groups
+from duet_training.rl.objective.reads import Read, prefix_lengths, without_last_result
+from duet_training.rl.objective.rewards import UtilityBaseline, reasoner_reward
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
+from duet_training.settings.binding import binding
 from duet_training.settings.run import settings_from
 from duet_training.verl_backend.generation import Sampling
 from tests.doubles.policies import ScriptedPolicy
@@ -218,10 +219,10 @@ NEEDED = ["pair=p", "out=o", "data.train=t"]
 
 
 def test_the_reward_is_part_of_the_runs_identity():
-    plain = settings_from(NEEDED).binding()["objective"]
+    plain = binding(settings_from(NEEDED))["objective"]
     assert not {"reward", "read", "dense_answer"} & plain.keys()
     dense = settings_from([*NEEDED, "objective.reward=dense", "objective.read=prefix"])
-    bound = dense.binding()["objective"]
+    bound = binding(dense)["objective"]
     assert (bound["reward"], bound["read"], bound["dense_answer"]) == ("dense", "prefix", WRITTEN)
 
 

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, GPT2Config
 from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.pair.lora import check_adapter
+from duet_training.settings.binding import binding
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import AdapterSettings, settings_from
 from duet_training.verl_backend.config import policy_config
@@ -81,7 +82,7 @@ ABLATIONS = [
 def test_every_ablation_is_a_documented_switch(overrides, what):
     """It changes the run, so that checkpoints are not compatible; the README has it."""
     changed = settings_from([*NEEDED, *overrides.split()])
-    assert changed.binding() != settings_from(NEEDED).binding()
+    assert binding(changed) != binding(settings_from(NEEDED))
     page = (Path(__file__).parents[3] / "training/README.md").read_text()
     for override in overrides.split():
         key, _, value = override.partition("=")
@@ -133,18 +134,18 @@ def test_missing_pair_is_one_line(capsys):
 
 def test_one_file_is_trained_on_or_several():
     assert settings_from(NEEDED).data.train == Path("t.parquet")
-    assert settings_from(NEEDED).binding()["data"]["train"] == "t.parquet"
+    assert binding(settings_from(NEEDED))["data"]["train"] == "t.parquet"
     both = settings_from([*NEEDED[:2], "data.train=[a.parquet,b.parquet]"])
     assert both.data.train == (Path("a.parquet"), Path("b.parquet"))
-    assert both.binding()["data"]["train"] == ["a.parquet", "b.parquet"]
+    assert binding(both)["data"]["train"] == ["a.parquet", "b.parquet"]
     with pytest.raises(ConfigError, match=r"data\.train"):
         settings_from([*NEEDED[:2], "data.train=[]"])
 
 
 def test_binding_leaves_out_what_may_change():
-    bound = settings_from([*NEEDED, "steps=5"]).binding()
-    assert bound == settings_from([*NEEDED, "steps=9", "resume=true", "samples=0"]).binding()
-    assert bound != settings_from([*NEEDED, "steps=5", "seed=1"]).binding()
+    bound = binding(settings_from([*NEEDED, "steps=5"]))
+    assert bound == binding(settings_from([*NEEDED, "steps=9", "resume=true", "samples=0"]))
+    assert bound != binding(settings_from([*NEEDED, "steps=5", "seed=1"]))
 
 
 ROLLOUT, ACTOR = "actor_rollout_ref.rollout", "actor_rollout_ref.actor"
@@ -162,7 +163,7 @@ ROLLOUT, ACTOR = "actor_rollout_ref.rollout", "actor_rollout_ref.actor"
     ],
 )
 def test_what_the_hardware_changes_in_the_results_is_bound(override):
-    assert settings_from([*NEEDED, override]).binding() != settings_from(NEEDED).binding()
+    assert binding(settings_from([*NEEDED, override])) != binding(settings_from(NEEDED))
 
 
 def test_a_resumed_run_may_be_placed_elsewhere_in_memory():
@@ -172,25 +173,25 @@ def test_a_resumed_run_may_be_placed_elsewhere_in_memory():
         "+hardware.micro_batch_tokens=20480",
         "hardware.threads=2",
     ]
-    assert settings_from([*h100, *less]).binding() == settings_from(h100).binding()
+    assert binding(settings_from([*h100, *less])) == binding(settings_from(h100))
     # Of two overrides of one setting VERL takes the last.
     bound = settings_from(
         [*NEEDED, f"+hardware.decoder=['+{ACTOR}.clip_ratio=0.1','{ACTOR}.clip_ratio=0.3']"]
     )
-    assert bound.binding()["hardware"]["decoder"] == {f"{ACTOR}.clip_ratio": "0.3"}
+    assert binding(bound)["hardware"]["decoder"] == {f"{ACTOR}.clip_ratio": "0.3"}
 
 
 def test_a_run_without_an_adapter_binds_as_one_before_there_were_any():
-    assert "lora" not in settings_from(NEEDED).binding()
+    assert "lora" not in binding(settings_from(NEEDED))
     # What is off says nothing, and neither does the adapter of a model that takes no part.
     off = ["lora.reasoner.alpha=32", "method=single", "lora.decoder.rank=4"]
     alone = settings_from([*NEEDED, "method=single"])
-    assert settings_from([*NEEDED, *off]).binding() == alone.binding()
+    assert binding(settings_from([*NEEDED, *off])) == binding(alone)
     adapted = settings_from([*NEEDED, "lora.reasoner.rank=4"])
-    assert adapted.binding()["lora"] == {
+    assert binding(adapted)["lora"] == {
         "reasoner": {"rank": 4, "alpha": 16, "first_layer": 0, "path": None}
     }
-    assert adapted.binding() != settings_from([*NEEDED, "lora.reasoner.rank=8"]).binding()
+    assert binding(adapted) != binding(settings_from([*NEEDED, "lora.reasoner.rank=8"]))
 
 
 def test_verl_is_told_of_an_adapter():

@@ -16,6 +16,7 @@ from duet_training.evaluation.verifiers.math import MathVerifier
 from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
 from duet_training.evaluation.verifiers.strings import BoxedVerifier
 from duet_training.evaluation.verifiers.timed import TimedPool
+from duet_training.settings.binding import binding
 from duet_training.settings.run import settings_from
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 
@@ -201,14 +202,14 @@ def test_one_verifier_may_judge_all_rows():
     assert judged_by(problems, "rows") == problems
     assert [p.verifier for p in judged_by(problems, "released")] == ["released"] * 2
     needed = ["pair=p", "out=o", "data.train=t"]
-    assert "verifier" not in settings_from(needed).binding()["data"]
-    bound = settings_from([*needed, "data.verifier=released"]).binding()["data"]
+    assert "verifier" not in binding(settings_from(needed))["data"]
+    bound = binding(settings_from([*needed, "data.verifier=released"]))["data"]
     assert bound["verifier"] == "released"
 
 
 @pytest.mark.parametrize("name", list(VERIFIERS))
-def test_a_shipped_verifier_is_checked_when_it_is_made(name, monkeypatch):
-    """As shipped it passes; one that scores everything alike, or wrong, never reaches a run."""
+def test_a_built_in_verifier_is_checked_when_it_is_made(name, monkeypatch):
+    """As it comes it passes; one that scores everything alike, or wrong, never reaches a run."""
     verifier = make_verifier(name)
     kind = type(verifier)
     try:

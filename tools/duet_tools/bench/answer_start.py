@@ -16,7 +16,7 @@ from duet_contract.receipt import Milliseconds
 from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.pairs.pair import Pair
-from duet_device.settings import ClientSettings
+from duet_device.setting_types import ClientSettings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import Recording, ReplayServer, chunk_sizes, record
 from duet_tools.bench.stats import compared, in_turns, ratios

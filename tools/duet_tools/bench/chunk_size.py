@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
-from duet_device.settings import ClientSettings
+from duet_device.setting_types import ClientSettings
 from duet_tools.bench.answer_start import (
     TARGET,
     TOKENS_PER_S,

@@ -62,7 +62,7 @@ def figures(
                 budget=budget,
                 threads=threads or default_threads(),
                 engine=engine_flags,
-                service_flags=options.flags(service_flags, "--service-flags"),
+                service_flags=options.flags(service_flags),
                 step=step,
             )
         ) as bench:

@@ -7,9 +7,7 @@ be, and every repeat gets the same signal at the same pace.
 import queue
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
 
 import grpc
 
@@ -24,6 +22,7 @@ from duet_contract.v1.inference_pb2 import (
     SignalEnd,
     TokenIds,
 )
+from duet_tools.subjects.loopback import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,23 @@ def record(address: str, request: ReasonRequest) -> Recording:
     )
 
 
-class _Cloud(inference_pb2_grpc.InferenceServiceServicer):
+class ReplayServer(LoopbackServer, inference_pb2_grpc.InferenceServiceServicer):
+    """Replays what `play` gives it; refuses until then."""
+
     def __init__(self) -> None:
-        self.recording: Recording | None = None
-        self.tokens_per_s = 1.0
-        self.asked: queue.SimpleQueue[float] = queue.SimpleQueue()
+        super().__init__(2)
+        self._recording: Recording | None = None
+        self._tokens_per_s = 1.0
+        self._asked: queue.SimpleQueue[float] = queue.SimpleQueue()
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(self, self.server)
 
     def Reason(  # noqa: N802 (gRPC's name)
         self, request: ReasonRequest, context: grpc.ServicerContext
     ) -> Iterator[ReasonResponse]:
+        """See inference.proto."""
         began = time.perf_counter()
-        self.asked.put(began)
-        recording = self.recording
+        self._asked.put(began)
+        recording = self._recording
         if recording is None:
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "only the time of asking matters here")
             return
@@ -70,7 +74,7 @@ class _Cloud(inference_pb2_grpc.InferenceServiceServicer):
         for ids in recording.chunks:
             sent += len(ids)
             # A chunk leaves when its last token is there.
-            time.sleep(max(0.0, began + sent / self.tokens_per_s - time.perf_counter()))
+            time.sleep(max(0.0, began + sent / self._tokens_per_s - time.perf_counter()))
             yield ReasonResponse(chunk=SignalChunk(tokens=TokenIds(ids=ids)))
         yield ReasonResponse(
             end=SignalEnd(
@@ -80,26 +84,9 @@ class _Cloud(inference_pb2_grpc.InferenceServiceServicer):
             )
         )
 
-
-class ReplayServer:
-    """Listens on a free loopback port; use as a context manager."""
-
-    def __init__(self) -> None:
-        self._cloud = _Cloud()
-        self._server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)])
-        inference_pb2_grpc.add_InferenceServiceServicer_to_server(self._cloud, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop(None).wait()
-
     def play(self, recording: Recording, tokens_per_s: float) -> None:
         """Answer from now on with this signal, at this pace."""
-        self._cloud.recording, self._cloud.tokens_per_s = recording, tokens_per_s
+        self._recording, self._tokens_per_s = recording, tokens_per_s
 
     def asked_at(self, timeout_s: float) -> float:
         """Return when the next request arrived (`time.perf_counter()`); waits for it.
@@ -107,7 +94,7 @@ class ReplayServer:
         Raises:
             queue.Empty: none came.
         """
-        return self._cloud.asked.get(timeout=timeout_s)
+        return self._asked.get(timeout=timeout_s)
 
 
 def chunk_sizes(recording: Recording) -> Sequence[int]:

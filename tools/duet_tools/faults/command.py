@@ -18,7 +18,7 @@ _PAIR = "stories-5m"
 @click.command(epilog=options.EXIT_CODES)
 @click.option("--rows", default="", metavar="WORD,...", help="Run rows whose name has a WORD.")
 @click.option("--quick", is_flag=True, help="Run few trials of each row, without vLLM.")
-@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
+@click.option("--seed", type=options.SEED, default=0, help="Random seed.")
 @options.pair(_PAIR)
 @click.option(
     "--out",

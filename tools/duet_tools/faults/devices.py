@@ -13,7 +13,7 @@ from duet_device.client import Client
 from duet_device.errors import DeviceError
 from duet_device.events import Note, Result
 from duet_device.pairs.pair import load_decoder
-from duet_device.settings import QuestionSettings
+from duet_device.setting_types import QuestionSettings
 from duet_tools.faults.trials import Setting, Unheld
 
 QUESTION = "Nina had 40 euros. She bought 3 books for 8 euros each. How much is left?"

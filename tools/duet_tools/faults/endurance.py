@@ -12,7 +12,7 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.garbage import check_flat
 from duet_tools.faults.homes import Home
-from duet_tools.faults.services import Held, Service, settled
+from duet_tools.faults.services import Held, Service, comes_true
 from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.subjects.asking import reason, run, stubs
 from duet_tools.subjects.children import Child
@@ -69,7 +69,7 @@ def _many(setting: Setting, trials: Trials) -> None:
 def _check_held(trials: Trials, service: Service, before: Held) -> None:
     with trials.trial():
         service.check_sound()
-        if not settled(lambda: service.capacity().running == 0, _FREE_S):
+        if not comes_true(lambda: service.capacity().running == 0, _FREE_S):
             raise Unheld("requests are still in the engine")
         after = service.held()
         trials.figures["growth, MiB"] = after.memory_mib - before.memory_mib
@@ -78,7 +78,7 @@ def _check_held(trials: Trials, service: Service, before: Held) -> None:
             raise Unheld("threads grow")
         # Connections of the last requests may just be closing.
         most = before.handles + _POOL_THREADS
-        if not settled(lambda: service.held().handles <= most, _CLOSED_S):
+        if not comes_true(lambda: service.held().handles <= most, _CLOSED_S):
             raise Unheld("file descriptors grow")
 
 
@@ -102,16 +102,16 @@ def _unread(setting: Setting, trials: Trials) -> None:
         clients.append(str(slots))
         for number in range(1, setting.count(10, 1) + 1):
             with trials.trial(), Child("clients that read nothing", clients):
-                if not settled(lambda: service.capacity().running == slots, 5):
+                if not comes_true(lambda: service.capacity().running == slots, 5):
                     raise Unheld("the calls do not arrive")
                 began = time.monotonic()
-                if not settled(lambda: service.capacity().running == 0, 30):
+                if not comes_true(lambda: service.capacity().running == 0, 30):
                     raise Unheld("a client that reads nothing keeps its slot")
                 longest = max(longest, time.monotonic() - began)
                 if longest > _WRITE_S + _FREE_S:
                     raise Unheld("slots are free too late")
                 due = number * slots
-                if not settled(partial(_ended, service, due), _WRITE_S + _FREE_S):
+                if not comes_true(partial(_ended, service, due), _WRITE_S + _FREE_S):
                     raise Unheld("the calls do not end")
                 device.ask(service.address, budget=8).check_split()
         trials.figures["slots free, longest, s"] = longest
@@ -146,13 +146,13 @@ def _killed_device(setting: Setting, trials: Trials) -> None:
         for _ in range(setting.count(20, 2)):
             with trials.trial():
                 command = home.start(*ask)
-                if not settled(lambda: service.capacity().running == 1, 20):
+                if not comes_true(lambda: service.capacity().running == 1, 20):
                     command.kill()
                     raise Unheld("the question does not arrive")
                 time.sleep(setting.draws.uniform(0.0, 0.3))
                 command.process.kill()
                 killed = time.monotonic()
-                if not settled(lambda: service.capacity().running == 0, 30):
+                if not comes_true(lambda: service.capacity().running == 0, 30):
                     raise Unheld("the slot stays taken")
                 seconds = time.monotonic() - killed
                 longest = max(longest, seconds)

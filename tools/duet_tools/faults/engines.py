@@ -9,7 +9,7 @@ import psutil
 
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY
 from duet_tools.faults.devices import Asked, devices, keep_asking
-from duet_tools.faults.services import Service, settled
+from duet_tools.faults.services import Service, comes_true
 from duet_tools.faults.trials import Setting, Trials, Unheld, row
 from duet_tools.subjects.service import Script
 
@@ -53,11 +53,11 @@ def _fail(setting: Setting, trials: Trials, number: signal.Signals) -> None:
             with trials.trial():
                 before = [child for child in service.children() if not _is_tracker(child)]
                 with keep_asking(asking, servers, asked):
-                    if not settled(lambda: service.capacity().running > 0, 5):
+                    if not comes_true(lambda: service.capacity().running > 0, 5):
                         raise Unheld("no question arrives")
                     failed = time.monotonic()
                     _core(before).send_signal(number)
-                    if not settled(lambda: _state_is(service, False), _MOST_S):
+                    if not comes_true(lambda: _state_is(service, False), _MOST_S):
                         raise Unheld("the failure is not noticed")
                     noticed.append(time.monotonic() - failed)
                     service.wait_for("ready again", _MOST_S, count)

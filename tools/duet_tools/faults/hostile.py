@@ -25,6 +25,7 @@ from duet_tools.faults.devices import QUESTION, SPLIT, UNREACHED, Asked, Device
 from duet_tools.faults.garbage import check_flat, frame, mutated
 from duet_tools.faults.homes import Home
 from duet_tools.faults.trials import Setting, Trials, Unheld, row
+from duet_tools.subjects.loopback import LoopbackServer
 
 # What a terminal would obey, or show as something else.
 _ESCAPES = (
@@ -112,22 +113,14 @@ def messages(draws: random.Random) -> Iterator[bytes]:
             yield _chunk(draws).SerializeToString()
 
 
-class _Cloud(grpc.GenericRpcHandler):
+class _Cloud(LoopbackServer, grpc.GenericRpcHandler):
     """Serves streams of `messages` under every name, and ends some with a status."""
 
     def __init__(self, draws: random.Random) -> None:
+        super().__init__(32)
         self._draws = draws
         self._lock = threading.Lock()
-        self._server = grpc.server(ThreadPoolExecutor(32))
-        self._server.add_generic_rpc_handlers((self,))
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-
-    def __enter__(self) -> "_Cloud":
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop(0).wait()
+        self.server.add_generic_rpc_handlers((self,))
 
     def service(self, _: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         """See grpc.GenericRpcHandler."""

@@ -131,7 +131,7 @@ class Service(ServiceProcess):
             raise Unheld("the service does not answer") from error
 
 
-def settled(condition: Callable[[], bool], seconds: float) -> bool:
+def comes_true(condition: Callable[[], bool], seconds: float) -> bool:
     """Wait for a condition; return whether it came true within that time."""
     end = time.monotonic() + seconds
     while not condition():

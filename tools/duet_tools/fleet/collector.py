@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import grpc
 import httpx
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from duet_tools.subjects.loopback import LoopbackServer
 
 # Four times as often as Prometheus' example configuration.
 _EVERY_S = 4.0
@@ -43,7 +44,7 @@ def scraping(port: int) -> Iterator[Scraped]:
         thread.join()
 
 
-class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
+class SpanCollector(LoopbackServer, trace_service_pb2_grpc.TraceServiceServicer):
     """Receives spans over OTLP, and counts them.
 
     Args:
@@ -51,11 +52,13 @@ class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
     """
 
     def __init__(self, *, keeps: bool = False) -> None:
+        super().__init__(1)
         self.spans = 0
         self.kept: list[trace_service_pb2.ExportTraceServiceRequest] = []
         """What was received."""
         self._keeps = keeps
-        self.address = ""
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)  # type: ignore[no-untyped-call]
+        self.address = f"http://{self.address}"
 
     def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """See trace_service.proto."""
@@ -65,17 +68,3 @@ class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
         if self._keeps:
             self.kept.append(request)
         return trace_service_pb2.ExportTraceServiceResponse()
-
-
-@contextmanager
-def collector(*, keeps: bool = False) -> Iterator[SpanCollector]:
-    """Receive spans on a port of this machine; see `SpanCollector`."""
-    server = grpc.server(ThreadPoolExecutor(1))
-    found = SpanCollector(keeps=keeps)
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(found, server)  # type: ignore[no-untyped-call]
-    found.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    try:
-        yield found
-    finally:
-        server.stop(None).wait()

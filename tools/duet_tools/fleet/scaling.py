@@ -17,7 +17,7 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_tools import options
 from duet_tools.bench.run import record
 from duet_tools.bench.stats import compared, in_turns, summarise
-from duet_tools.fleet.collector import collector, scraping
+from duet_tools.fleet.collector import SpanCollector, scraping
 from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.asking import Window, reason, run, stubs
 from duet_tools.subjects.children import free_port
@@ -88,7 +88,7 @@ def _observed_figure(
     pause = 0.0 if name == "saturated" else 1 / _PACE
     engine = Script(_TOKENS, pause)
     port = free_port()
-    with collector() as traces:
+    with SpanCollector() as traces:
         plain = Start(replace(engine, unobserved=1))
         observed = Start(replace(engine, traces=traces.address), ("--metrics-port", str(port)))
         with started(pair, plain, observed) as sides, scraping(port) as scraped:

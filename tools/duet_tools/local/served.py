@@ -15,7 +15,7 @@ import psutil
 from duet_contract.json_data import parse_json
 from duet_contract.receipt import Receipt
 from duet_device import Client
-from duet_device.settings import QuestionSettings
+from duet_device.setting_types import QuestionSettings
 from duet_tools.errors import BenchError
 from duet_tools.subjects.children import Child
 

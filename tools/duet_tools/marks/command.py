@@ -43,7 +43,6 @@ from duet_tools.results.questions import have_answers, read_questions
     "N",
     "Sampled signals for each of the first --further questions of a real set.",
     0,
-    show_default=True,
 )
 @option(
     "--further",
@@ -51,9 +50,8 @@ from duet_tools.results.questions import have_answers, read_questions
     "N",
     "Questions of a set that further signals are asked for.",
     300,
-    show_default=True,
 )
-@option("--streams", Integer(1, 1024), "N", "Requests at a time.", 16, show_default=True)
+@option("--streams", Integer(1, 1024), "N", "Requests at a time.", 16)
 @option("--generated", None, "NAME", "Set that is generated.", multiple=True)
 @option("--out", options.NEW_FILE, None, "Write the figures to this file.", required=True)
 def marks(

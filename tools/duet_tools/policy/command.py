@@ -34,7 +34,6 @@ _SHARE = Number(0, 1, min_open=True, max_open=True)
     "A,...",
     "Shares of wrong answers allowed among the trusted ones.",
     _RISKS,
-    show_default=True,
 )
 @option(
     "--saving",
@@ -49,7 +48,6 @@ _SHARE = Number(0, 1, min_open=True, max_open=True)
     "D",
     "Probability that the guarantee does not hold.",
     _FAILURE,
-    show_default=True,
 )
 @click.option(
     "--against-cloud",

@@ -18,7 +18,7 @@ from duet_device.privacy.context import Document
 from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.redaction import redact
 from duet_device.question import Question
-from duet_device.settings import QuestionSettings
+from duet_device.setting_types import QuestionSettings
 from duet_device.turns import Past
 from duet_tools.errors import BenchError
 from duet_tools.privacy.cloud import FORMULA, FormulaCloud

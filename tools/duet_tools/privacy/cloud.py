@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Self
 
 import grpc
 
@@ -19,13 +17,14 @@ from duet_contract.v1.inference_pb2_grpc import (
     InferenceServiceServicer,
     add_InferenceServiceServicer_to_server,
 )
+from duet_tools.subjects.loopback import LoopbackServer
 
 FORMULA = ("a", "-b")
 """Text of the signal, in chunks. Its sign depends on the numbers."""
 
 
-class FormulaCloud(InferenceServiceServicer):
-    """Serves on a free port, as a context manager.
+class FormulaCloud(LoopbackServer, InferenceServiceServicer):
+    """Answers every question alike.
 
     Args:
         refuses: whether every other call for a question is refused as unavailable.
@@ -33,18 +32,10 @@ class FormulaCloud(InferenceServiceServicer):
     """
 
     def __init__(self, *, refuses: bool = False, cuts: bool = False) -> None:
+        super().__init__(4)
         self._refuses, self._cuts = refuses, cuts
         self._calls: Counter[str] = Counter()
-        self._server = grpc.server(ThreadPoolExecutor(4))
-        add_InferenceServiceServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop(grace=None).wait()
+        add_InferenceServiceServicer_to_server(self, self.server)
 
     def Reason(  # noqa: N802 (gRPC's name)
         self, request: ReasonRequest, context: grpc.ServicerContext

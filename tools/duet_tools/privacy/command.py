@@ -25,9 +25,7 @@ _OTHER_WAYS = 50
 
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(DEFAULT_PAIR)
-@option(
-    "--questions", Integer(2, 10**6), "N", "Number of random questions.", 10_000, show_default=True
-)
+@option("--questions", Integer(2, 10**6), "N", "Number of random questions.", 10_000)
 @option(
     "--data",
     options.FILE,
@@ -35,12 +33,11 @@ _OTHER_WAYS = 50
     "JSONL file of questions that are asked as well. Repeatable.",
     multiple=True,
 )
-@option("--seed", options.SEED, "N", "Random seed.", 0, show_default=True)
+@option("--seed", options.SEED, "N", "Random seed.", 0)
 @click.option(
     "--cloud/--no-cloud",
     default=True,
     help="Also search a service's log, metrics and traces.",
-    show_default=True,
 )
 @option("--out", options.NEW_FILE, "FILE", "Results file; written after each set of questions.")
 def privacy(

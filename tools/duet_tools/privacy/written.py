@@ -13,7 +13,7 @@ from duet_device.errors import DeviceError
 from duet_device.pairs.pair import Pair
 from duet_tools.faults.services import Service
 from duet_tools.faults.trials import Setting
-from duet_tools.fleet.collector import collector
+from duet_tools.fleet.collector import SpanCollector
 from duet_tools.results.privacy import Written
 from duet_tools.subjects.authority import variables
 from duet_tools.subjects.children import free_port
@@ -33,7 +33,7 @@ def search_service(pair: Pair, seed: int) -> list[Written]:
     port = free_port()
     with (
         tempfile.TemporaryDirectory(prefix="duet-privacy-") as scratch,
-        collector(keeps=True) as traces,
+        SpanCollector(keeps=True) as traces,
     ):
         setting = Setting(Workload(pair.directory, pair.manifest), True, False, Path(scratch), rng)
         script = Script(tokens=4, pause_s=0.0, traces=traces.address)

@@ -1,17 +1,9 @@
 """The figures as a table: for a README, and for the terminal."""
 
-from functools import reduce
-
 from duet_contract.terminal import printable
 from duet_report import tables
 from duet_tools.results.figures import Figure, Results, Summary
 
-# Titles in results of earlier versions, and today's words.
-_WORDS = (
-    ("guessed ahead (--anticipate)", "--speculative-prefill"),
-    ("Decoder, drafting,", "Decoder, prompt lookup,"),
-    ("kept connection", "reused connection"),
-)
 _HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")
 
 
@@ -30,15 +22,10 @@ def terminal(results: Results) -> str:
     return printable(f"{title}\n\n{tables.aligned(_HEADINGS, [*map(_row, results.figures)])}")
 
 
-def title_of(figure: Figure) -> str:
-    """Return a figure's title in today's words; results keep the title they were written with."""
-    return reduce(lambda title, words: title.replace(*words), _WORDS, figure.title)
-
-
 def _row(figure: Figure) -> tuple[str, ...]:
     target = figure.target
     return (
-        title_of(figure),
+        figure.title,
         _cell(figure.subject.summary, figure.unit),
         f"{_cell(figure.peer.summary, figure.unit)}, {figure.peer.name}" if figure.peer else "",
         _cell(figure.judged, figure.judged_unit),

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from duet_report.numbers import number
 from duet_report.page import Page, Section, StyledCell, Table, html
 from duet_tools.report.columns import EFFICIENCY, MAIN, METRICS, MODES, Column, facts, mode, table
-from duet_tools.report.figures import title_of
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record
@@ -141,7 +140,7 @@ def _metrics(measured: ConditionReport) -> Table:
 def _figures(report: Report) -> Table:
     rows = [
         [
-            title_of(figure),
+            figure.title,
             f"{number(figure.subject.summary.median)} {figure.unit}",
             f"{number(figure.peer.summary.median)} {figure.unit}, {figure.peer.name}"
             if figure.peer

@@ -11,7 +11,7 @@ from typing import Any
 from duet_contract.answers.worked import reference_text
 from duet_contract.errors import PromptError
 from duet_contract.json_data import keys_text, parse_json
-from duet_contract.prompts import check_text
+from duet_contract.prompts import check_question
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 
@@ -68,7 +68,7 @@ def _question(where: str, number: int, line: str) -> QuestionRow:
     if not isinstance(text, str):
         raise UsageProblem(f"{where} has no text 'question': {keys_text(row)}")
     try:
-        check_text(text, "question")
+        check_question(text)
     except PromptError as error:
         raise UsageProblem(f"{where}: {error}") from error
     answer, metadata = row.get("answer"), row.get("metadata", {})

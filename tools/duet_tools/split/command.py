@@ -199,7 +199,7 @@ def split(
             "data": data,
             "out": out,
             "plan": plan,
-            "service_flags": options.flags(service_flags, "--service-flags"),
+            "service_flags": options.flags(service_flags),
             "engine_flags": engine_flags,
         }
     )

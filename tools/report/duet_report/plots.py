@@ -145,10 +145,8 @@ class Plot:
     """Panels in a row."""
     size: tuple[float, float] = (5.0, 3.2)
     """Of each panel, in inches."""
-    legends: Literal["shared", "each", "none"] = "shared"
+    legends: Literal["shared", "each"] = "shared"
     """One legend below all panels, or one to the right of each row's last panel."""
-    shared_x: bool = False
-    """Whether all panels have the same x axis."""
 
     @property
     def file(self) -> str:
@@ -171,7 +169,7 @@ def draw(plot: Plot) -> Figure:
     rows = -(-len(plot.panels) // plot.columns)
     width, height = plot.size
     figure = Figure(figsize=(width * plot.columns, height * rows), dpi=72, layout="constrained")
-    grid = figure.subplots(rows, plot.columns, squeeze=False, sharex=plot.shared_x).flat
+    grid = figure.subplots(rows, plot.columns, squeeze=False).flat
     places: list[Any] = list(grid)
     for axes, panel in zip(places, plot.panels, strict=False):
         _draw_panel(axes, panel)
@@ -179,7 +177,7 @@ def draw(plot: Plot) -> Figure:
         unused.remove()
     if plot.legends == "shared":
         _legend_below(figure, places[: len(plot.panels)])
-    elif plot.legends == "each":
+    else:
         for axes in places[plot.columns - 1 : len(plot.panels) : plot.columns]:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return figure

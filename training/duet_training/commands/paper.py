@@ -34,6 +34,6 @@ def paper(**given: Any) -> None:
     Stages with a record in OUT are done; the same command continues. KEY=VALUE settings apply to
     every training and evaluation.
     """
-    from duet_training.paper.command import run_paper
+    from duet_training.experiments.paper.command import run_paper
 
     run_paper(SimpleNamespace(**given))

@@ -16,7 +16,11 @@ from duet_training.errors import CommandError, CommandTimeout
 
 ROOT = Path(__file__).parents[3]
 _PROJECTS = ("proto", "device", "cloud", "cloud/pairs", "training", "tools", "tools/report")
-_PATH = os.pathsep.join(str(path) for path in (ROOT, *(ROOT / name for name in _PROJECTS)))
+# The last line of a log says why a command failed: no warning may follow it.
+_ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join(str(path) for path in (ROOT, *map(ROOT.joinpath, _PROJECTS))),
+    "PYTHONWARNINGS": "ignore",
+}
 # The bench ends two servers, 15 s each. Who waits for a command that waits for the bench has more.
 PATIENCE_S = 60.0
 
@@ -65,7 +69,7 @@ class Processes:
                 process = subprocess.Popen(
                     command,
                     cwd=ROOT,
-                    env={**os.environ, "PYTHONPATH": _PATH, **(environment or {})},
+                    env={**os.environ, **_ENVIRONMENT, **(environment or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=opened,
                     stderr=opened,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from duet_report.plots import write_plots
+from duet_report.text_page import render
 from duet_training.experiments import aggregations, rewards, tables
 from duet_training.experiments.drawing import plots
 from duet_training.experiments.methods import BUDGET
@@ -14,7 +15,6 @@ from duet_training.experiments.results import Results
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.targets import targets_table
 from duet_training.files import write_text
-from duet_training.pages import render
 
 # Relative to the report's directory.
 PLOTS = "experiments/plots"

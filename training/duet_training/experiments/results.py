@@ -8,8 +8,8 @@ from typing import Any
 from duet_contract.json_data import json_text, read_json
 from duet_training.errors import DataError
 from duet_training.files import write_text
-from duet_training.renamed import current_argument
 from duet_training.rl.metrics_log import read_metrics_log
+from duet_training.rl.renamed import current_argument
 
 SAMPLES = 3
 # Alternative names of one metric; a run has the first or the next. "price": of an earlier version.

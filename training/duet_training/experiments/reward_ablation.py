@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from duet_training.objective.advantages import advantages, reasoner_groups
-from duet_training.objective.rewards import (
+from duet_training.rl.objective.advantages import advantages, reasoner_groups
+from duet_training.rl.objective.rewards import (
     Array,
     UtilityBaseline,
     alone_reward,

@@ -195,7 +195,7 @@ class ExperimentRunner:
                 [sys.executable, "-m", *module.split(), *arguments],
                 log,
                 limit_s=60 * (limit or stage.limit),
-                environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},
+                environment={"OMP_NUM_THREADS": str(threads)},
             )
         except CommandTimeout:
             return False

@@ -14,15 +14,15 @@ import torch
 from verl.trainer.ppo.core_algos import agg_loss
 
 from duet_report.intervals import bounds, mean_of_runs
-from duet_training.objective.advantages import advantages, reasoner_groups
-from duet_training.objective.aggregation import LossAggregation, micro_batch_weights, verl_mode
-from duet_training.objective.rewards import (
+from duet_training.rl.objective.advantages import advantages, reasoner_groups
+from duet_training.rl.objective.aggregation import LossAggregation, micro_batch_weights, verl_mode
+from duet_training.rl.objective.rewards import (
     UtilityBaseline,
     alone_reward,
     guided_reward,
     reasoner_reward,
 )
-from duet_training.objective.schedule import dual_ascent
+from duet_training.rl.objective.schedule import dual_ascent
 
 LIMIT, BUDGET = 256, 24.0
 QUESTIONS, SIGNALS, ANSWERS, MICRO_BATCH = 8, 4, 4, 2

@@ -9,13 +9,13 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from duet_contract.encodings import encode_signal_text
 from duet_contract.manifest import PromptFormat, SlotPart
-from duet_contract.prompts import check_text, encode_text, prompt_ids
+from duet_contract.prompts import check_question, encode_text, prompt_ids
 from duet_contract.quantities import ComputedAnswer, Masked, answer_of, mask
 from duet_contract.vocabulary import HubTokenizer, vocabulary_of
 from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError
-from duet_training.objective.reads import without_last_result
 from duet_training.pair.description import Pair
+from duet_training.rl.objective.reads import without_last_result
 
 
 class PairPrompts:
@@ -86,7 +86,7 @@ class PairPrompts:
 
     def reasoner(self, question: str) -> list[int]:
         """Build the reasoner's prompt."""
-        check_text(question, "question")
+        check_question(question)
         question = self._shown(question)
         if self._pair.tokenized == "whole":
             return _whole(self._reasoner_text, self._pair.reasoner.prompt, question=question)

@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 
 from duet_training.preflight.findings import Finding, Status
 from duet_training.preflight.memory import GIB, ModelShape, adapter_sizes
-from duet_training.settings.run import Hardware, Settings
+from duet_training.settings.hardware import Hardware
+from duet_training.settings.run import Settings
 
 # VERL's extras whose pins a platform needs.
 _EXTRAS = {"cpu": (), "cuda": ("vllm", "flash-attn-cu130torch211")}

@@ -30,6 +30,7 @@ from duet_training.preflight.memory import (
 )
 from duet_training.rl.checkpoints import Checkpoints
 from duet_training.rl.dense import check_references
+from duet_training.settings.binding import binding
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.config import policy_config
 
@@ -213,7 +214,7 @@ def earlier_run(settings: Settings, digest: str | None) -> Iterator[Finding]:
     `digest`: of the training data; None: not compared.
     """
     checkpoints = Checkpoints(
-        settings.out / "checkpoints", settings.binding(), settings.checkpoint, digest
+        settings.out / "checkpoints", binding(settings), settings.checkpoint, digest
     )
     if checkpoints.steps() and not settings.resume:
         yield Finding("fail", "out", f"{settings.out} holds a run: resume=true, or another `out`")

@@ -13,7 +13,6 @@ from duet_training.errors import DataError
 from duet_training.files import write_json, write_text
 from duet_training.release.page import write_page
 from duet_training.release.stage import HELD_OUT, SIGNAL
-from duet_training.renamed import current_served
 from duet_training.rl.metrics_log import read_metrics_log
 
 FIGURES, PAGE = "figures.json", "README.md"
@@ -70,7 +69,7 @@ def served_of(pair: Path) -> dict[str, Any] | None:
     found = (_read(pair / FIGURES) or {}).get("served")
     if found and found["pair_sha256"] != sha256_of(pair / MANIFEST_NAME):
         raise DataError(f"{pair / FIGURES} was measured of another pair")
-    return current_served(found) if found else None
+    return found or None
 
 
 def renew(pair: Path, measured: dict[str, Any]) -> None:

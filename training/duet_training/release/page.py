@@ -4,12 +4,11 @@ from typing import Any
 
 from duet_contract.manifest import Manifest
 from duet_report.tables import markdown
+from duet_report.text_page import render
 from duet_training.evaluation.signal_table import content_table
-from duet_training.pages import render
 from duet_training.release import tables
 from duet_training.release.stage import HELD_OUT, SET_NAMES, set_name
 from duet_training.release.targets import percent, private_target_rows, target_rows
-from duet_training.renamed import current_served
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
@@ -17,7 +16,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     private = manifest.answers == "computed"
     # Such as Q8_0 for `decoder/model.Q8_0.gguf`.
     kind = manifest.decoder.path.rsplit("/", 1)[-1].removeprefix("model.").removesuffix(".gguf")
-    served, parity = current_served(figures["served"] or {}), figures.get("parity")
+    served, parity = figures["served"] or {}, figures.get("parity")
     sets, out_of_domain = served.get("sets", {}), served.get("out_of_domain")
     targets = private_target_rows(sets, figures) if private else target_rows(figures, kind)
     return render(

@@ -35,7 +35,6 @@ def _run(stage: ReleaseStage, logs: Path, processes: Processes) -> None:
         stage.name,
         [str(stage.python or sys.executable), "-m", *stage.module.split(), *words],
         logs / f"{stage.name.replace(' ', '-')}.log",
-        environment={"PYTHONWARNINGS": "ignore"},
     )
     if stage.output.suffix == ".done":
         stage.output.touch()

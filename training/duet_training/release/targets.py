@@ -1,9 +1,8 @@
 """The targets of released pairs, their measured figures, and whether they meet the targets."""
 
-from math import hypot
 from typing import Any
 
-from duet_report.intervals import Interval
+from duet_report.intervals import Interval, difference_of_estimates
 from duet_report.numbers import share
 from duet_training.release.stage import PRIVATE_HELD_OUT, set_name
 
@@ -65,8 +64,12 @@ def verdict(met: bool) -> str:
 
 def percent(found: dict[str, Any]) -> str:
     """Format an accuracy with its 95% interval."""
+    return share(_accuracy(found), 1)
+
+
+def _accuracy(found: dict[str, Any]) -> Interval:
     low, high = found["accuracy_95"]
-    return share(Interval(value=found["accuracy"], low=low, high=high), 1)
+    return Interval(value=found["accuracy"], low=low, high=high)
 
 
 def _reasoner(before: dict[str, Any], served: dict[str, Any] | None) -> tuple[str, bool]:
@@ -77,16 +80,13 @@ def _reasoner(before: dict[str, Any], served: dict[str, Any] | None) -> tuple[st
 
 
 def _split(before: dict[str, Any], split: dict[str, Any]) -> tuple[str, bool]:
-    lost = before["accuracy"] - split["accuracy"]
-    half = hypot(
-        *((each["accuracy_95"][1] - each["accuracy_95"][0]) / 2 for each in (before, split))
-    )
-    words = "fewer" if lost >= 0 else "more"
+    lost = difference_of_estimates(_accuracy(before), _accuracy(split))
+    value, low, high = (100 * each for each in (lost.value, lost.low, lost.high))
     text = (
-        f"{abs(lost) * 100:.1f} points {words} ({(lost - half) * 100:.1f} to "
-        f"{(lost + half) * 100:.1f} fewer, as of independent samples): {percent(split)}"
+        f"{abs(value):.1f} points {'fewer' if value >= 0 else 'more'} ({low:.1f} to {high:.1f} "
+        f"fewer, as of independent samples): {percent(split)}"
     )
-    return text, round(lost, 6) <= POINTS
+    return text, round(lost.value, 6) <= POINTS
 
 
 def _tokens(

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 from duet_training.data.rows import Problem
 from duet_training.evaluation.scoring import Verifiers
-from duet_training.objective.reads import Read
-from duet_training.objective.rewards import Array
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.baselines import Baseline
 from duet_training.rl.dense import dense_scores
+from duet_training.rl.objective.reads import Read
+from duet_training.rl.objective.rewards import Array
 from duet_training.rl.sampling import (
     OwnAnswers,
     Sampler,

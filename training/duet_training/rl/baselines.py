@@ -2,7 +2,7 @@
 
 The trainer, GRPO groups, KL term, checkpoints and evaluation are those of the joint method; no
 decoder is started. Symbols: r in [0, 1] is the verifier's score of a response, |z| its length in
-tokens (`duet_training.objective.rewards`), Q questions a step, S responses a question.
+tokens (`duet_training.rl.objective.rewards`), Q questions a step, S responses a question.
 
 `BASELINES` is the one table of them. Training, evaluation, settings and their messages read it, so
 a new baseline is a class here and a line there.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from duet_training.objective.rewards import Array, length_penalty
+from duet_training.rl.objective.rewards import Array, length_penalty
 from duet_training.settings.types import Count, NotNegative, Part, Whole
 
 
@@ -26,7 +26,7 @@ class SingleModel:
 
     "The same reward function as in DUET, but without the two-stage collaboration": r is the score
     of M's own answer, there is no r_m to subtract, and lambda moves by the same dual ascent
-    (`duet_training.objective.schedule`). The released code's switch for it is
+    (`duet_training.rl.objective.schedule`). The released code's switch for it is
     `translator.enable=False`.
 
     """

@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from duet_contract.json_data import json_text, parse_json, read_json
 from duet_training.errors import CheckpointError, last_line
 from duet_training.files import steps_saved, write_json
-from duet_training.renamed import current_metrics, current_settings
+from duet_training.rl.renamed import current_metrics, current_settings
 from duet_training.settings.run import CheckpointSettings
 from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.policy import Policy
@@ -38,7 +38,7 @@ class Checkpoints:
     directory: Path
     """Directory of the run."""
     binding: dict[str, Any]
-    """`Settings.binding()` of the run."""
+    """`duet_training.settings.binding.binding` of the run."""
     settings: CheckpointSettings
     """When checkpoints are saved, and how many are kept."""
     data: str | None = None

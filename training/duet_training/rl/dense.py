@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
-from duet_training.objective.rewards import Array, UtilityBaseline
 from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.objective.rewards import Array, UtilityBaseline
 from duet_training.rl.sampling import Samples
 from duet_training.verl_backend.generation import Response
 from duet_training.verl_backend.policy import Policy

@@ -10,7 +10,7 @@ from typing import Any
 from duet_contract.json_data import json_text, parse_json, without_infinities
 from duet_training.errors import ConfigError, DataError, one_line
 from duet_training.files import write_text
-from duet_training.renamed import current_metrics
+from duet_training.rl.renamed import current_metrics
 
 
 class MetricsLog:

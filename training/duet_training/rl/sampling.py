@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
 from duet_training.evaluation.scoring import Verifiers
-from duet_training.objective.reads import Read, prefix_lengths
 from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.objective.reads import Read, prefix_lengths
 from duet_training.rl.timing import Clock
 from duet_training.verl_backend.generation import Response, Sampling
 from duet_training.verl_backend.policy import Policy

@@ -32,6 +32,7 @@ from duet_training.rl.metrics_log import MetricsLog, warn
 from duet_training.rl.monitors import agree, finite, nothing_to_learn
 from duet_training.rl.timing import Clock
 from duet_training.rl.validation import validate
+from duet_training.settings.binding import binding
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.cluster import worker_failed
 from duet_training.verl_backend.policies import start_policies
@@ -90,7 +91,7 @@ class Trainer:
         settings.out.mkdir(parents=True, exist_ok=True)
         self._checkpoints = Checkpoints(
             settings.out / "checkpoints",
-            settings.binding(),
+            binding(settings),
             settings.checkpoint,
             content_digest(self.problems),
         )

@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from duet_training.objective.advantages import (
+from duet_training.rl.baselines import Baseline
+from duet_training.rl.dense import DenseScores
+from duet_training.rl.monitors import log_prob_differences
+from duet_training.rl.objective.advantages import (
     advantages,
     decoder_groups,
     reasoner_groups,
     tied_groups,
 )
-from duet_training.objective.aggregation import micro_batch_weights
-from duet_training.objective.kl import kl_of_responses
-from duet_training.objective.rewards import (
+from duet_training.rl.objective.aggregation import micro_batch_weights
+from duet_training.rl.objective.kl import kl_of_responses
+from duet_training.rl.objective.rewards import (
     Array,
     alone_reward,
     guided_reward,
     reasoner_reward,
     signal_lengths,
 )
-from duet_training.rl.baselines import Baseline
-from duet_training.rl.dense import DenseScores
-from duet_training.rl.monitors import log_prob_differences
 from duet_training.rl.sampling import OwnAnswers, Samples
 from duet_training.rl.timing import Clock
 from duet_training.settings.run import Objective, Settings

@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from duet_training.objective.aggregation import LossAggregation
-from duet_training.objective.reads import Read
-from duet_training.objective.rewards import Counted, UtilityBaseline
-from duet_training.objective.schedule import dual_ascent
 from duet_training.rl.baselines import BASELINES, LengthGrpo, ThinkPrune
+from duet_training.rl.objective.aggregation import LossAggregation
+from duet_training.rl.objective.reads import Read
+from duet_training.rl.objective.rewards import Counted, UtilityBaseline
+from duet_training.rl.objective.schedule import dual_ascent
 from duet_training.settings.compose import compose_settings
+from duet_training.settings.hardware import Hardware
 from duet_training.settings.types import (
     Count,
     NotNegative,
@@ -139,7 +140,7 @@ class Kl(Part):
 
 
 class LengthPenalty(Part):
-    """Length penalty (lambda): start value and schedule (`duet_training.objective.schedule`)."""
+    """Length penalty (lambda): start value and schedule (`duet_training.rl.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
     """Whether lambda follows the mean length, or is constant."""
@@ -163,7 +164,7 @@ class Objective(Part):
     dense_answer: Annotated[str, Field(pattern="ANSWER")] = r"\boxed{ANSWER}"
     """y* of the dense reward; `ANSWER` is the reference."""
     read: Read = Read.WHOLE
-    """What the decoder reads of a signal in training (`duet_training.objective.reads`)."""
+    """What the decoder reads of a signal in training (`duet_training.rl.objective.reads`)."""
     budget: Positive
     """B in tokens: the length that the penalty is relative to."""
     counted: Counted
@@ -181,7 +182,7 @@ class Objective(Part):
     decoder_learns_from: Literal["guided", "guided_and_alone"]
     """Answers that the decoder is trained on: those with a signal, or all."""
     loss_aggregation: LossAggregation
-    """How token losses of a mini-batch become one loss (`duet_training.objective.aggregation`)."""
+    """How token losses of a mini-batch become one loss (`duet_training.rl.objective.aggregation`)."""
     micro_batch: Each[Count]
     """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`."""
     kl: Kl
@@ -253,105 +254,6 @@ class LogProbChecks(Part):
     """Largest difference in nats."""
     on_disagreement: Literal["stop", "warn"]
     """What happens if the difference is larger."""
-
-
-class Hardware(Part):
-    """Devices, processes and engine settings."""
-
-    name: str
-    """Name of the settings file."""
-    platform: Literal["cpu", "cuda"]
-    """Kind of the devices."""
-    devices: Count
-    """On each node; both models share them unless `shared_pool` is false."""
-    nodes: Count
-    """Number of nodes."""
-    threads: Count
-    """CPU threads per process."""
-    shared_pool: bool
-    """Whether both models share the devices."""
-    decoder_devices: Count | None = None
-    """The decoder's devices per node without a shared pool; None: as many as the reasoner's."""
-    seeded_requests: bool = True
-    """Each response has its own seed, so a resumed run samples what an uninterrupted one would."""
-    device_memory: NotNegative = 0.0
-    """Memory of a device in GiB, for the memory estimate."""
-    micro_batch_tokens: Count = 16384
-    """Maximum tokens of a forward and backward pass; at least the longest sequence."""
-    empty_cache: bool
-    """Trainers free their cached device memory after log-probs and updates, for other servers."""
-    log_prob_of: Literal["largest", "mean"]
-    """The default of `checks.log_prob_of`."""
-    log_prob_tolerance: Positive
-    """The default of `checks.log_prob_tolerance`."""
-    verifier_processes: Count
-    """The default of `data.verifier_processes`."""
-    environment: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of every process."""
-    verl: tuple[str, ...]
-    """Overrides of VERL's settings."""
-    reasoner: tuple[str, ...] = ()
-    """Overrides for the reasoner alone."""
-    decoder: tuple[str, ...] = ()
-    """Overrides for the decoder alone."""
-
-    def binding(self) -> dict[str, Any]:
-        """Return what a run's results depend on, overrides of VERL by their key.
-
-        Threads, devices' memory and the tokens of a pass change no more than the rounding: VERL
-        divides losses by the whole mini-batch, and micro-batches of
-        `objective.loss_aggregation` are the objective's. Ranks are bound by `Settings.binding`.
-        """
-        overrides = {"verl": self.verl, "reasoner": self.reasoner, "decoder": self.decoder}
-        bound: dict[str, Any] = {name: _bound(each) for name, each in overrides.items()}
-        bound |= {"platform": self.platform, "seeded_requests": self.seeded_requests}
-        return bound
-
-    def devices_of(self, policy: str) -> int:
-        """Return the devices per node for a policy, "reasoner" or "decoder"."""
-        if policy == "decoder" and not self.shared_pool:
-            return self.decoder_devices or self.devices
-        return self.devices
-
-    def ranks_of(self, policy: str) -> int:
-        """Return the workers of a policy on all nodes, one per device."""
-        return self.devices_of(policy) * self.nodes
-
-
-# Last parts of VERL's settings that place a run on its devices, and may change as it resumes: what
-# is in memory, how much of it, and how much a pass holds.
-_PLACING = {
-    "device",
-    "disable_log_stats",
-    "enable_chunked_prefill",
-    "enable_gradient_checkpointing",
-    "enable_prefix_caching",
-    "enable_sleep_mode",
-    "enforce_eager",
-    "forward_only",
-    "free_cache_engine",
-    "gpu_memory_utilization",
-    "load_format",
-    "log_prob_max_token_len_per_gpu",
-    "max_num_batched_tokens",
-    "max_num_seqs",
-    "optimizer_offload",
-    "param_offload",
-    "ppo_max_token_len_per_gpu",
-    "reshard_after_forward",
-    "update_weights_bucket_megabytes",
-    "use_torch_compile",
-}
-
-
-def _bound(overrides: Sequence[str]) -> dict[str, str]:
-    """Return overrides that change results, by their key; of two with one key, the last."""
-    pairs = (override.lstrip("+").partition("=") for override in overrides)
-    return {key: value for key, _, value in pairs if key.rpartition(".")[2] not in _PLACING}
-
-
-# Settings of the objective that checkpoints leave out at these values.
-_LATER = {"reward": "sampled", "read": "whole", "loss_aggregation": "token-mean"}
 
 
 class Settings(Part):
@@ -470,34 +372,6 @@ class Settings(Part):
     def sampling(self, tokens: int, stops: Sequence[int]) -> Sampling:
         """Make the sampling parameters of a response of at most `tokens` that ends at `stops`."""
         return Sampling(tokens, self.temperature, tuple(stops), self.top_p, self.top_k)
-
-    def binding(self) -> dict[str, Any]:
-        """Return the settings that a checkpoint is bound to: a change makes another run."""
-        kept = {"method", "pair", "seed", "temperature", "top_p", "top_k", "data", "batch"}
-        kept |= {"tokens", "learning_rate", "objective", self.method}
-        values = self.model_dump(mode="json", by_alias=True)
-        bound = {key: values[key] for key in sorted(kept & values.keys())}
-        del bound["data"]["validation"]
-        if bound["data"]["verifier"] == "rows":
-            del bound["data"]["verifier"]
-        # Runs with the released code's choices have checkpoints without the later keys.
-        for key, usual in _LATER.items():
-            if bound["objective"][key] == usual:
-                del bound["objective"][key]
-        if bound["objective"].get("reward", "sampled") == "sampled":
-            bound["objective"].pop("dense_answer", None)
-        if bound["objective"].get("loss_aggregation") != "micro-batch-token-mean":
-            del bound["objective"]["micro_batch"]
-        if self.verl:
-            bound["verl"] = list(self.verl)
-        # Omitted if all weights are trained: checkpoints of such runs do not have this key.
-        trained = [name for name in self.policies if self.lora.of(name).rank]
-        if adapters := {name: values["lora"][name] for name in trained}:
-            bound["lora"] = adapters
-        for policy in self.policies:
-            bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
-        bound["hardware"] = self.hardware.binding()
-        return bound
 
 
 def settings_from(overrides: list[str]) -> Settings:

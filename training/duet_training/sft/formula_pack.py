@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from duet_contract.json_data import json_text
+from duet_report.text_page import render
 from duet_training.errors import DataError
 from duet_training.export.converter import converter_directory
 from duet_training.export.gguf_files import write_gguf
-from duet_training.pages import render
 from duet_training.pair.description import Pair
 from duet_training.sft import PRIVATE_PAIR, PRIVATE_VERSION
 

@@ -11,7 +11,7 @@ import ray
 from verl.single_controller.ray import RayResourcePool
 
 from duet_training.errors import ClusterError, ConfigError, one_line
-from duet_training.settings.run import Hardware
+from duet_training.settings.hardware import Hardware
 from duet_training.verl_backend.cpu.platform import ENVIRONMENT
 
 # Where Ray writes its logs; until Ray has started, its own link to those of the latest start.

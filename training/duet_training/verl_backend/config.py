@@ -12,8 +12,8 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from duet_training.errors import ConfigError
-from duet_training.objective.aggregation import LossAggregation, verl_mode
 from duet_training.pair.lora import excluded_modules
+from duet_training.rl.objective.aggregation import LossAggregation, verl_mode
 from duet_training.settings.run import AdapterSettings, Settings
 
 # Replicas of the second policy count from here, so that no name is taken twice.

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from duet_cloud.errors import Exit
 from duet_cloud.identity import authority as authorities
-from duet_cloud.identity import certificates
+from duet_cloud.identity import authority_directory, certificates
 from duet_cloud.identity.counts import counts_beside, open_counts
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import EnrollmentCode
@@ -138,7 +138,7 @@ def test_show(run, made):
 def test_an_authority_near_its_end_says_so(run, tmp_path, monkeypatch):
     _life(monkeypatch, days=100)
     assert run("init")[0] == Exit.OK
-    ends = authorities.load_certificate(tmp_path / "made").not_valid_after_utc
+    ends = authority_directory.load_certificate(tmp_path / "made").not_valid_after_utc
     for command in (["show"], ["invite", "x"], ["rotate"]):
         code, _, err = run(*command)
         assert code == Exit.OK
@@ -192,7 +192,7 @@ def test_publishers(run, made, tmp_path):
         )
     )
     assert run("publisher", "add", str(file))[0] == Exit.OK
-    assert authorities.open_registry(made).publishers() == {"us": key.public_bytes_raw()}
+    assert authority_directory.open_registry(made).publishers() == {"us": key.public_bytes_raw()}
     assert run("publisher", "add", str(file), "--name", "twice")[0] == Exit.CREDENTIALS
     assert run("publisher", "list")[1].startswith("us ")
     assert run("publisher", "remove", "us")[0] == Exit.OK

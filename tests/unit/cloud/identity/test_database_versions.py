@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from duet_cloud.errors import CredentialsError, Exit, UsageError
 from duet_cloud.identity import authority as authorities
-from duet_cloud.identity import migrations
+from duet_cloud.identity import authority_directory, migrations
 from duet_cloud.identity.counts import open_counts
 from duet_cloud.identity.database import Database, DatabaseError
 from duet_cloud.identity.registry import Registry
@@ -93,7 +93,7 @@ def test_a_registry_of_before_versions_keeps_its_records(
     new = columns(path)
     script(path, OLD_REGISTRY if column else OLD_REGISTRY.replace(", certificate BLOB", ""))
     for _ in range(2):
-        registry = authorities.open_registry(authority.directory)
+        registry = authority_directory.open_registry(authority.directory)
         issued = registry.certificate("0a")
         assert issued
         assert (issued.device, issued.not_after) == ("laptop", 99999999999)
@@ -191,7 +191,10 @@ def test_a_later_version_of_a_file_is_refused_and_unchanged(
     authority.registry.database.close()
     later(directory / "registry.db")
     before = files(directory)
-    for use in (authorities.open_registry, lambda it: check_database(ServeOptions(tls_dir=it))):
+    for use in (
+        authority_directory.open_registry,
+        lambda it: check_database(ServeOptions(tls_dir=it)),
+    ):
         with pytest.raises(CredentialsError, match=LATER):
             use(directory)
     assert cloud_admin(["devices", "--dir", str(directory)]) == Exit.CREDENTIALS
@@ -210,7 +213,7 @@ def test_a_later_version_of_a_shared_database(postgres, tmp_path, options) -> No
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
     served = ServeOptions(tls_dir=authority.directory, database=url)
     for use in (
-        lambda: authorities.open_registry(authority.directory, url),
+        lambda: authority_directory.open_registry(authority.directory, url),
         lambda: check_database(served),
         lambda: open_security(served, Metrics().refused),
     ):
@@ -312,13 +315,13 @@ def test_a_database_of_another_authority(postgres, tmp_path) -> None:  # type: i
     assert not (tmp_path / "two").exists()
     identities.make_authority(tmp_path / "three").registry.database.close()
     with pytest.raises(CredentialsError, match="has the records of another authority"):
-        authorities.open_registry(tmp_path / "three", url)
+        authority_directory.open_registry(tmp_path / "three", url)
 
 
 def test_an_empty_database_has_no_registry(postgres, authority) -> None:  # type: ignore[no-untyped-def]
     url = postgres.database()
     with pytest.raises(CredentialsError, match="has no registry of an authority"):
-        authorities.open_registry(authority.directory, url)
+        authority_directory.open_registry(authority.directory, url)
     database = Database.postgresql(url)
     assert not database.has("settings")
     database.close()
@@ -344,7 +347,7 @@ def test_records_move_to_a_shared_database(  # type: ignore[no-untyped-def]
     monkeypatch.setenv("DUET_DATABASE", url)
     assert cloud_admin(["move", "--dir", str(directory)]) == Exit.OK
     assert "moved to postgresql://" in capsys.readouterr().out
-    registry = authorities.open_registry(directory, url)
+    registry = authority_directory.open_registry(directory, url)
     assert registry.devices(0) == before
     assert registry.publishers() == {"us": b"k" * 32}
     registry.database.close()

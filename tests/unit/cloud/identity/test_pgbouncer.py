@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import authority_directory
 from duet_cloud.identity.access import IdentityLimits
 from duet_cloud.identity.counts import Counts
 from duet_cloud.identity.database import Database
@@ -42,7 +42,7 @@ def test_an_authority_is_made_and_opened_through_it(pooled: str, tmp_path: Path)
     made.registry.database.close()
     # More calls than connections, and each statement more often than what prepares it waits for.
     for _ in range(3):
-        registry = authorities.open_registry(tmp_path / "authority", pooled)
+        registry = authority_directory.open_registry(tmp_path / "authority", pooled)
         for _ in range(10):
             assert [each.name for each in registry.devices(0)] == ["laptop"]
         registry.database.close()

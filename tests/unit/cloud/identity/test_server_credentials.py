@@ -326,7 +326,7 @@ async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, cap
 
 async def test_past_the_authoritys_end(toy_pair, secure_options, authority, monkeypatch):
     later = authority.certificate.not_valid_after_utc + datetime.timedelta(seconds=1)
-    monkeypatch.setattr("duet_cloud.identity.authority._now", lambda: later)
+    monkeypatch.setattr("duet_cloud.identity.authority_directory._now", lambda: later)
     with pytest.raises(CredentialsError, match="authority in .* ended on"):
         start(toy_pair, secure_options)
 

@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -78,6 +80,26 @@ def test_output_and_exit_code_are_the_same(
         assert asked(arguments, capsys) == without
         assert asked(arguments, capsys) == without
     assert len(loads) <= 1
+
+
+# What a question to a local server needs nothing of; each takes a millisecond or more to import.
+SLOW = {
+    "asyncio", "click.shell_completion", "dataclasses", "duet_device.settings", "duet_device.turns",
+    "glob", "google.protobuf", "grpc", "importlib.metadata", "llama_cpp", "logging", "numpy",
+    "platformdirs", "pydantic", "random", "shutil", "subprocess", "tempfile", "tomllib",
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("served")
+def test_a_question_to_the_server_imports_nothing_slow() -> None:
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from duet_device.serve import connect; connect._ACCEPT_S = 60\n"
+        "from duet_device.cli import main; code = main(['ask', 'why?'])\n"
+        f"print(code, *sorted({SLOW!r} & set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"
 
 
 def test_a_refusal_keeps_its_exit_code(

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -275,7 +274,7 @@ def test_errors_of_a_batch_keep_their_kind(
     errors = {number: type(each) for number, each in batch if isinstance(each, Exception)}
     assert errors == {0: UsageProblem, 1: CloudRefused}
     # Of all questions: there is no such pair, and the command does what it does without a server.
-    assert connect_all(replace(strict, pair="no"), ["why?"], 1, Deadline(60), print) is None
+    assert connect_all(strict._replace(pair="no"), ["why?"], 1, Deadline(60), print) is None
 
 
 def test_a_batch_is_no_answer_where_the_server_breaks_off(

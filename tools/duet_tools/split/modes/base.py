@@ -10,7 +10,7 @@ import grpc
 from duet_contract.connections import wait_until_connected
 from duet_contract.manifest import Manifest
 from duet_device.errors import CloudUnreachable
-from duet_device.settings import ClientSettings
+from duet_device.setting_types import ClientSettings
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record
 from duet_tools.split.connections import Connections

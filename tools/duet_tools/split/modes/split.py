@@ -28,7 +28,8 @@ from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import calibration_of
 from duet_device.question import build_request
 from duet_device.servers import Server
-from duet_device.settings import ClientSettings, Settings
+from duet_device.setting_types import ClientSettings
+from duet_device.settings import Settings
 from duet_tools.results.questions import QuestionRow
 from duet_tools.results.record import Record, per_step
 from duet_tools.split.modes.base import ModeSettings, Reply

@@ -12,7 +12,7 @@ from typing import Literal
 
 from duet_contract.json_data import json_text
 from duet_training.data.rows import Problem
-from duet_training.data.story_problems import families
+from duet_training.data.story_problems import families, wide_families
 from duet_training.data.story_problems.chains import chain
 from duet_training.data.story_problems.story import Story
 from duet_training.data.story_problems.words import Dice
@@ -31,12 +31,12 @@ TRAINED: dict[Callable[[Dice], Story], int] = {
     families.difference: 2,
 }
 WIDE: tuple[Callable[[Dice], Story], ...] = (
-    families.goal,
-    families.two_kinds,
-    families.teams,
-    families.boxes_left,
+    wide_families.goal,
+    wide_families.two_kinds,
+    wide_families.teams,
+    wide_families.boxes_left,
 )
-TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (families.bus, families.rows)
+TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (wide_families.bus, wide_families.rows)
 
 Split = Literal["train", "validation", "test"]
 VERIFIER = "number"

@@ -9,13 +9,13 @@ from typing import Any
 from duet_contract.json_data import rounded, without_infinities
 from duet_report.plots import Plot, write_plots
 from duet_report.tables import markdown
+from duet_report.text_page import render
 from duet_training.evaluation.report.curves import curves
 from duet_training.evaluation.report.figures import plots
 from duet_training.evaluation.report.results import Result, read
 from duet_training.evaluation.report.tables import NOT_RUN, build_tables, everything, paper
 from duet_training.evaluation.signal_table import content_table
 from duet_training.files import write_json, write_text
-from duet_training.pages import render
 
 
 def report(places: list[Path], out: Path) -> None:

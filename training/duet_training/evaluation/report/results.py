@@ -10,8 +10,8 @@ from duet_training.data.rows import paths_of, read_rows
 from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
 from duet_training.files import steps_saved
-from duet_training.renamed import current_settings
 from duet_training.rl.metrics_log import read_metrics_log
+from duet_training.rl.renamed import current_settings
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
 

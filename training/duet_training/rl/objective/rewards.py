@@ -3,7 +3,7 @@
     R(z) = r_Mm(z) - [marginal] * r_m - lambda * |z| / B            (arXiv 2605.01111, M step)
 
 r_Mm is the mean reward of m's answers with the signal, r_m that of m's answers without one; the KL
-term is subtracted apart (`duet_training.objective.kl`), because it is known only after the log-probs.
+term is subtracted apart (`duet_training.rl.objective.kl`), because it is known only after the log-probs.
 """
 
 from collections.abc import Sequence

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from duet_training.evaluation.report.tables import paper
-from duet_training.paper.plan import PaperStage
-from duet_training.paper.trainings import SAMPLES, PaperTraining
+from duet_training.experiments.paper.plan import PaperStage
+from duet_training.experiments.paper.trainings import SAMPLES, PaperTraining
 from duet_training.preflight.host import checkpoint_gib
 from duet_training.preflight.memory import ModelShape
 from duet_training.settings.run import Settings

@@ -1,4 +1,4 @@
-"""Names of earlier versions in what runs have left: arguments, settings, metrics and figures."""
+"""Names of earlier versions in what runs have left: arguments, settings and metrics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,13 +41,3 @@ def current_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
         {'step': 1, 'lambda': 0.1}
     """
     return {"lambda" if name == "price" else name: value for name, value in row.items()}
-
-
-def current_served(served: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a served pair as this version names them.
-
-    Examples:
-        >>> current_served({"pair": "p@1.0.0", "elsewhere": {"marked": 51}})
-        {'pair': 'p@1.0.0', 'out_of_domain': {'marked': 51}}
-    """
-    return {"out_of_domain" if name == "elsewhere" else name: each for name, each in served.items()}

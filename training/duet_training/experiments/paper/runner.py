@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from duet_training.experiments.paper.plan import PaperStage
 from duet_training.experiments.processes import Processes
 from duet_training.experiments.results import Results
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.paper.plan import PaperStage
 
 _COMMANDS = {"data": "data prepare", "train": "run", "evaluate": "evaluate", "report": "report"}
 
@@ -52,18 +52,9 @@ class PaperRunner:
     def _run(self, together: Sequence[PaperStage], _alone: bool) -> None:
         (stage,) = together
         began = time.monotonic()
-        self._processes.run(
-            stage.name,
-            [
-                sys.executable,
-                "-m",
-                "duet_training",
-                *_COMMANDS[stage.kind].split(),
-                *self._words(stage),
-            ],
-            self._out / "logs" / f"{stage.name}.log",
-            environment={"PYTHONWARNINGS": "ignore"},
-        )
+        command = [sys.executable, "-m", "duet_training", *_COMMANDS[stage.kind].split()]
+        log = self._out / "logs" / f"{stage.name}.log"
+        self._processes.run(stage.name, [*command, *self._words(stage)], log)
         minutes = round((time.monotonic() - began) / 60, 2)
         content = {"stage": stage.name, "kind": stage.kind, "arguments": list(stage.arguments)}
         self._records.write(stage.name, {**content, "minutes": minutes})

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from duet_training.paper.trainings import SAMPLES, SETS, TRAININGS, UNTRAINED, PaperTraining
+from duet_training.experiments.paper.trainings import (
+    SAMPLES,
+    SETS,
+    TRAININGS,
+    UNTRAINED,
+    PaperTraining,
+)
 
 # The released code's, which is not the trainer's default.
 AGGREGATION = "objective.loss_aggregation=micro-batch-token-mean"

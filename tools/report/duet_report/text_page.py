@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 def render(package: str, name: str, **given: object) -> str:
     """Render a template of a package; several blank lines become one."""
     # Neither Markdown nor TOML is HTML.
-    environment = Environment(  # noqa: S701 # nosec B701
+    environment = Environment(  # nosec B701
         loader=PackageLoader(package),
         undefined=StrictUndefined,
         trim_blocks=True,

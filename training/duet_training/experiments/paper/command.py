@@ -8,11 +8,11 @@ from typing import Any
 
 from duet_report.tables import markdown
 from duet_training.errors import ConfigError, TrainingError
+from duet_training.experiments.paper.estimate import QWEN, Assumed, Cost, Estimates, totals
+from duet_training.experiments.paper.plan import PaperRecipe, PaperStage, make_plan
+from duet_training.experiments.paper.runner import PaperRunner
+from duet_training.experiments.paper.trainings import TRAININGS, UNTRAINED
 from duet_training.pair.description import hub_id, pair_file, read_pair
-from duet_training.paper.estimate import QWEN, Assumed, Cost, Estimates, totals
-from duet_training.paper.plan import PaperRecipe, PaperStage, make_plan
-from duet_training.paper.runner import PaperRunner
-from duet_training.paper.trainings import TRAININGS, UNTRAINED
 from duet_training.preflight import run as preflight
 from duet_training.preflight.findings import Finding
 from duet_training.preflight.memory import ModelShape, shape_of
@@ -108,8 +108,9 @@ def _table(
         f"{markdown(head, rows)}\n"
         "All figures are estimates; none was measured on a GPU. Hours: mean lengths from the paper "
         "(its tables 1, 2, 3 and 7), its step counts, and these assumptions "
-        f"(duet_training/paper/estimate.py): {assumed}. Disk: checkpoints of a run until they are "
-        "evaluated. GPU memory: the fullest phase by the memory model of duet-train preflight."
+        f"(duet_training/experiments/paper/estimate.py): {assumed}. Disk: checkpoints of a run "
+        "until they are evaluated. GPU memory: the fullest phase by the memory model of "
+        "duet-train preflight."
     )
 
 
