@@ -168,13 +168,14 @@ def test_figures_in_sentences_are_the_committed_ones() -> None:
     assert f"**{1 - split['large_tokens'] / alone['large_tokens']:.0%} fewer large-model" in readme
     assert f"at {(alone['accuracy'] - split['accuracy']) * 100:.0f} point less accuracy" in readme
     assert private.held_out["numbers_sent"] == 0
-    own, peer = (
-        sum(
-            each[one]["large_tokens"] * each["questions"]
-            for each in private.figures["served"]["sets"].values()
-        )
-        for one in ("split", "peer")
-    )
+    sets = private.figures["served"]["sets"].values()
+    questions = sum(each["questions"] for each in sets)
+
+    def mean(one: str, figure: str) -> float:
+        total = sum(each[one][figure] * each["questions"] for each in sets)
+        return float(total / questions)
+
+    own, peer = mean("split", "large_tokens"), mean("peer", "large_tokens")
     assert f"takes {1 - own / peer:.0%} fewer tokens" in readme
     measured = json.loads((ROOT / "tools/duet_tools/results/split_cpu.json").read_text("utf-8"))
     (wire,) = (each for each in measured["figures"] if each["id"] == "bytes.ids-cold")
@@ -185,6 +186,12 @@ def test_figures_in_sentences_are_the_committed_ones() -> None:
         stories.figures["evaluations"]["wide"]["alone"]["accuracy"],
     ]
     device = (ROOT / "docs/device.md").read_text("utf-8")
+    own_right, peer_right = mean("split", "accuracy"), mean("peer", "accuracy")
+    assert (
+        f"right in {own_right:.0%} of these questions, the other one in {peer_right:.0%}" in device
+    )
+    for shown in re.findall(r"one model alone: about (\d+)", device):
+        assert shown == f"{peer:.0f}"
     assert (
         "`private-sums-135m` and `stories-5m` get {:.0%} and {:.0%} of".format(*alone_right)
         in device

@@ -83,7 +83,7 @@ def test_a_kept_connection_is_open_before_the_first_question(
     assert "kept its connection" in (bench.out / "report.md").read_text("utf-8")
 
 
-def test_energy_is_summed_over_the_stretches_of_a_condition(
+def test_energy_is_summed_over_the_windows_of_a_condition(
     bench: Bench, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Meter:
