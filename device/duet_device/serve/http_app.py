@@ -114,6 +114,10 @@ class HttpInterface:
         return JSONResponse(_model(name))
 
     def _find(self, name: str) -> str:
+        own = chosen_pair(self._base.pair)
+        if name == own:
+            # The usual one, for which no directory is listed.
+            return own
         known = self.models()
         if name not in known:
             raise ApiError(

@@ -1,6 +1,7 @@
 """`duet-bench local`: what the figures of the local server are computed from."""
 
 import json
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -186,6 +187,19 @@ def test_a_command_is_measured_with_its_processor_time(device: DeviceCommands) -
     assert took.wall_ms > 0
     with pytest.raises(BenchError, match="duet-device ask failed: duet-device: no cloud"):
         device.ask("why?", "fails")
+
+
+def test_another_environment_has_its_own_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    finds = ["-c", "import elsewhere"]
+    own, other = run.interpreter(Path(sys.executable)), run.interpreter(python)
+    assert subprocess.run([*own, *finds], check=False).returncode == 0
+    assert subprocess.run([*other, *finds], check=False, stderr=subprocess.DEVNULL).returncode == 1
 
 
 def test_figures_are_written_and_chosen(

@@ -5,6 +5,7 @@ The cloud replays a signal, so that what is left is the device's own.
 
 import itertools
 import subprocess
+import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ def measure(
     signal = Recording(tuple(tuple(workload.tokenizer.encode_text(text)) for text in asked.SIGNAL))
     with ReplayServer() as cloud, tempfile.TemporaryDirectory(prefix="duet-") as scratch:
         homes = (Path(scratch, str(number)) for number in itertools.count())
-        program = [str(python), "-m", "duet_device"]
+        program = [*interpreter(python), "-m", "duet_device"]
 
         def device() -> DeviceCommands:
             return DeviceCommands(program, next(homes), workload.directory, cloud.address, threads)
@@ -54,8 +55,17 @@ def measure(
                 yield from chat.measure(repeats, own, workload.manifest)
 
 
+def interpreter(python: Path) -> list[str]:
+    """Return the command line of a Python with the packages of its own environment.
+
+    `PYTHONPATH` names packages of the environment that runs the bench.
+    """
+    return [str(python)] if python == Path(sys.executable) else [str(python), "-E"]
+
+
 def _spacy_model(python: Path) -> str | None:
     """Return the spaCy model that redaction finds in the device's environment; None without one."""
     program = "from duet_device.privacy.identifiers import spacy_model as it; print(it() or '')"
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    command = [*interpreter(python), "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip() or None
