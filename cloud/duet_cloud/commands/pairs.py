@@ -11,8 +11,10 @@ from duet_cloud.pairs.released import install_released, released_manifest, relea
 from duet_cloud.pairs.sources import own_calibration
 from duet_contract.commands import option
 from duet_contract.integrity import sha256_of, verify_files
-from duet_contract.manifest import SIGNATURE_NAME, load_manifest
+from duet_contract.keys import fingerprint
+from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
+from duet_contract.signature import enclosed_key, read_signature, verify_signature
 
 _PATH = click.Path(path_type=Path)
 
@@ -121,7 +123,10 @@ def _with_models(recipe: Recipe, reasoner: Source | None, decoder: Source | None
 @pairs.command(short_help="Check a pair's files.")
 @click.argument("pair", default=DEFAULT_PAIR)
 def check(pair: str) -> None:
-    """Check the files of PAIR, a name or a directory, against its manifest."""
+    """Check the files of PAIR, a name or a directory, against its manifest and its signature.
+
+    Devices show the printed fingerprint when they first meet the pair.
+    """
     directory = find_pair(pair)
     manifest = load_manifest(directory)
     reasoner, decoder = manifest.reasoner, manifest.decoder
@@ -129,6 +134,15 @@ def check(pair: str) -> None:
     verify_files(directory, reasoner.files, whole=reasoner.path)
     verify_files(directory, manifest.device_files, gguf=(decoder.path,))
     click.echo(f"{manifest.reference} in {directory} is as its manifest says")
+    signature = read_signature(directory)
+    if signature is None:
+        click.echo("it is not signed")
+        return
+    content = (directory / MANIFEST_NAME).read_bytes()
+    key = enclosed_key(signature)
+    trusted = [key] if key else []
+    signer = verify_signature(content, manifest, signature, trusted)
+    click.echo(f"its publisher's fingerprint: {fingerprint(signer)}")
 
 
 @pairs.command("list", short_help="List released pairs and recipes.")

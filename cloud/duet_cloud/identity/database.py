@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+import duet_cloud
 from duet_cloud.errors import CredentialsError, Exit, UsageError
 from duet_cloud.identity import migrations
+from duet_contract.console import install_command
 
 WAIT_S = 5.0
 """Time that a call waits for a lock or for an answer, in seconds."""
@@ -133,9 +135,10 @@ class Database:
                 pool_timeout=WAIT_S,
             )
         except ImportError as error:
-            raise UsageError(
-                "--database needs a driver for PostgreSQL: pip install 'duet-cloud[postgresql]'"
-            ) from error
+            driver = install_command(
+                duet_cloud.__file__, ("cloud[postgresql]",), "duet-cloud[postgresql]"
+            )
+            raise UsageError(f"--database needs a driver for PostgreSQL: {driver}") from error
         if "statement_timeout" not in str(parsed.query.get("options", "")):
             event.listen(engine, "connect", _limit_statements)
         shown = parsed.set(drivername="postgresql", query={}).render_as_string(hide_password=True)

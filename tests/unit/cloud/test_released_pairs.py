@@ -7,7 +7,7 @@ from duet_cloud.pairs import released
 from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import load_recipe
 from duet_contract.builder import builder_key
-from duet_contract.keys import public_bytes
+from duet_contract.keys import fingerprint, public_bytes
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import verify_signature
@@ -133,7 +133,9 @@ def test_a_calibration_becomes_a_signed_part_of_it(home, capsys):
     signature = (pair / SIGNATURE_NAME).read_bytes()
     content = (pair / MANIFEST_NAME).read_bytes()
     assert verify_signature(content, manifest, signature, [key]) == key
+    capsys.readouterr()
     assert main(["check", "toy"]) == 0
+    assert f"its publisher's fingerprint: {fingerprint(key)}\n" in capsys.readouterr().out
     # A released pair that has one is installed with it.
     directory = home / "code" / "toy"
     (directory / "calibration.json").write_bytes((pair / "calibration.json").read_bytes())
@@ -142,6 +144,19 @@ def test_a_calibration_becomes_a_signed_part_of_it(home, capsys):
     assert load_manifest(find_pair("toy")).calibration == manifest.calibration
     (find_pair("toy") / "calibration.json").write_text("{}")
     assert main(["check", "toy"]) != 0
+
+
+def test_a_signature_is_checked_with_the_files(home, capsys):
+    assert main(["build", "toy"]) == 0
+    file = find_pair("toy") / SIGNATURE_NAME
+    signed = file.read_bytes()
+    for changed in (b"{}", signed[:-20]):
+        file.write_bytes(changed)
+        assert main(["check", "toy"]) == 6
+        assert capsys.readouterr().err.startswith("duet-cloud: ")
+    file.unlink()
+    assert main(["check", "toy"]) == 0
+    assert "it is not signed" in capsys.readouterr().out
 
 
 def test_a_calibration_of_another_quantization_is_not_built_in(home, capsys):

@@ -274,7 +274,7 @@ def test_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", lacks)
-    with pytest.raises(UsageError, match=r"pip install 'duet-cloud\[postgresql\]'"):
+    with pytest.raises(UsageError, match=r"pip install '.*cloud\[postgresql\]'"):
         Database.postgresql("postgresql://me@host/duet")
 
 
