@@ -111,8 +111,9 @@ def _is_ready(
 
 
 def _with_models(recipe: Recipe, reasoner: Source | None, decoder: Source | None) -> Recipe:
-    # A calibration is of the recipe's own models.
-    changes: dict[str, object] = {"calibration": None} if reasoner or decoder else {}
+    # Calibration and figures are of the recipe's own models.
+    own: dict[str, object] = {"calibration": None, "figures": None}
+    changes = own if reasoner or decoder else {}
     if reasoner:
         changes["reasoner"] = recipe.reasoner.model_copy(update={"source": reasoner})
     if decoder:
