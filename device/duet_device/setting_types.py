@@ -5,13 +5,16 @@ from typing import Literal, TypedDict, cast, get_args
 Choice = Literal["auto", "cloud", "device"]
 """Who answers: the device judges each question, a signal is asked for, or the device alone."""
 CHOICES: tuple[str, ...] = get_args(Choice)
+DEFAULT_ROUTE: Choice = "cloud"
 Stop = Literal["auto", "never"]
 """Whether the device ends a signal that is enough."""
 STOPS: tuple[str, ...] = get_args(Stop)
+DEFAULT_STOP: Stop = "auto"
 MOST_TOKENS = 2**31 - 1
 """Most tokens that a request can name."""
 MOST_ROUNDS = 16
 """Most signals of one question."""
+DEFAULT_ROUNDS = 1
 DEFAULT_PORT = 50151
 """Port of a cloud's services, where an address names none."""
 ENROLLMENT_PORT = 50152

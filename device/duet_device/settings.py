@@ -9,7 +9,10 @@ from duet_device.errors import UsageProblem
 from duet_device.setting_types import (
     CHOICES,
     DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_ROUNDS,
+    DEFAULT_ROUTE,
     DEFAULT_SERVER,
+    DEFAULT_STOP,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
     MOST_ROUNDS,
@@ -51,7 +54,7 @@ class Settings:
     """Time limit for the whole question in seconds, at most a year."""
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
     """Time limit for the connection to the cloud in seconds, at most a year."""
-    route: Choice = "cloud"
+    route: Choice = DEFAULT_ROUTE
     """"auto": the device answers alone where the pair's calibration trusts it, and asks the cloud
     otherwise. "device": the device alone, unless its pair says that this is worth nothing."""
     force: bool = False
@@ -60,10 +63,10 @@ class Settings:
     """Never open a connection, with any pair: the same as route "device" with `force`."""
     require_cloud: bool = False
     """Raise an error instead of answering without the cloud."""
-    stop: Stop = "auto"
+    stop: Stop = DEFAULT_STOP
     """"auto": the device ends a signal that is enough by the pair's calibration, if it has one. "never":
     it reads every signal to its end."""
-    rounds: int = 1
+    rounds: int = DEFAULT_ROUNDS
     """Most signals of a question: while its answer is doubtful, the device asks for more."""
     threads: int | None = None
     """Threads for decoding; None is what was measured here, or `default_threads()`."""

@@ -13,7 +13,10 @@ from duet_device.commands.output import note
 from duet_device.setting_types import (
     CHOICES,
     DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_ROUNDS,
+    DEFAULT_ROUTE,
     DEFAULT_SERVER,
+    DEFAULT_STOP,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
     MOST_ROUNDS,
@@ -96,7 +99,7 @@ SETTINGS = (
     click.Option(
         ["--route"],
         type=click.Choice(CHOICES),
-        default="cloud",
+        default=DEFAULT_ROUTE,
         help="Who answers: the device where its calibration trusts it, the cloud, or the device.",
     ),
     click.Option(
@@ -120,13 +123,13 @@ SETTINGS = (
     click.Option(
         ["--stop"],
         type=click.Choice(STOPS),
-        default="auto",
+        default=DEFAULT_STOP,
         help="End a signal once it is enough, if the pair is calibrated for it, or never.",
     ),
     click.Option(
         ["--rounds"],
         type=Integer(1, MOST_ROUNDS),
-        default=1,
+        default=DEFAULT_ROUNDS,
         metavar="N",
         help="Most signals of a question: ask for more while the answer is doubtful.",
     ),
