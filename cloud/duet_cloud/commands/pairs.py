@@ -9,12 +9,18 @@ from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source
 from duet_cloud.pairs.recipe import Recipe, Source, built_in_recipes, load_recipe, recipe_text
 from duet_cloud.pairs.released import install_released, released_manifest, released_pairs
 from duet_cloud.pairs.sources import own_calibration
+from duet_contract.builder import builder_public
 from duet_contract.commands import option
 from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.keys import fingerprint
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
-from duet_contract.signature import enclosed_key, read_signature, verify_signature
+from duet_contract.signature import (
+    enclosed_key,
+    read_signature,
+    signer_hint,
+    verify_signature,
+)
 
 _PATH = click.Path(path_type=Path)
 
@@ -139,10 +145,14 @@ def check(pair: str) -> None:
     if signature is None:
         click.echo("it is not signed")
         return
+    keys = [*builder_public(), *filter(None, [enclosed_key(signature)])]
+    mark = signer_hint(signature)
+    if mark and mark not in map(fingerprint, keys):
+        # Version 0.2.0 wrote no key into a signature.
+        click.echo(f"its publisher's fingerprint: {mark} (not checked: the signature has no key)")
+        return
     content = (directory / MANIFEST_NAME).read_bytes()
-    key = enclosed_key(signature)
-    trusted = [key] if key else []
-    signer = verify_signature(content, manifest, signature, trusted)
+    signer = verify_signature(content, manifest, signature, keys)
     click.echo(f"its publisher's fingerprint: {fingerprint(signer)}")
 
 

@@ -1,5 +1,8 @@
 """Pairs of the package `duet_pairs`: found, checked, copied whole, signed for this machine."""
 
+import base64
+import json
+
 import pytest
 
 from duet_cloud.errors import Exit, PairBuildError
@@ -154,6 +157,17 @@ def test_a_signature_is_checked_with_the_files(home, capsys):
         file.write_bytes(changed)
         assert main(["check", "toy"]) == 6
         assert capsys.readouterr().err.startswith("duet-cloud: ")
+    # As version 0.2.0 signed: with no key in it.
+    bundle = json.loads(signed)
+    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+    del statement["predicate"]["publicKey"]
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    bundle["dsseEnvelope"]["payload"] = payload
+    bundle["verificationMaterial"]["publicKey"]["hint"] = "ab" * 32
+    file.write_text(json.dumps(bundle))
+    capsys.readouterr()
+    assert main(["check", "toy"]) == 0
+    assert f"{'ab' * 32} (not checked" in capsys.readouterr().out
     file.unlink()
     assert main(["check", "toy"]) == 0
     assert "it is not signed" in capsys.readouterr().out
