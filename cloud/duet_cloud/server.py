@@ -102,6 +102,7 @@ class CloudServer:
         )
         authorizer = self.security.authorizer if self.security else None
         self._health = health.aio.HealthServicer()
+        self._is_draining = False
         self._server = make_server(
             interceptors=[CallInterceptor(options.write_s, authorizer)],
             options=_options(_most_message_bytes((pair, *more))),
@@ -182,7 +183,7 @@ class CloudServer:
     async def _report_ready(self) -> None:
         """Tell gRPC health whether the service is ready."""
         status = health_pb2.HealthCheckResponse
-        ready = status.NOT_SERVING if self.reasons() else status.SERVING
+        ready = status.NOT_SERVING if self._is_draining or self.reasons() else status.SERVING
         await self._health.set(INFERENCE_NAME, ready)
 
     @property
@@ -236,7 +237,11 @@ class CloudServer:
 
     async def drain(self) -> bool:
         """Stop being ready, wait for running requests; return False if the grace period ends."""
-        await self._health.enter_graceful_shutdown()
+        self._is_draining = True
+        # Not "", as gRPC's `enter_graceful_shutdown` does: a service that drains is alive.
+        for name in (CONTROL_NAME, PAIRS_NAME):
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._report_ready()
         grace_s = self._options.grace_s
         drained = (route.admission.drain(grace_s) for route in self.routes.all)
         return all(await asyncio.gather(*drained))
