@@ -92,7 +92,9 @@ class PairMetrics:
         if end.finish_reason == FINISH_REASON_BUDGET:
             self.budget_cuts.inc()
         if alone_tokens is not None:
-            self.saved_tokens.inc(max(0.0, alone_tokens - end.signal_tokens))
+            # The start of a continued signal cost tokens as well, of a call that did not end.
+            spent = end.prefix_tokens + end.signal_tokens
+            self.saved_tokens.inc(max(0.0, alone_tokens - spent))
 
 
 class Metrics:

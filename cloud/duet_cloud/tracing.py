@@ -23,7 +23,8 @@ try:
 except ImportError:  # vLLM brings it; a service without vLLM has nothing to trace
     trace = None  # type: ignore[assignment]
 
-SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
+# The last version before these names moved to conventions of their own.
+SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
 # Of the conventions.
 OPERATION = "gen_ai.operation.name"
 PROVIDER = "gen_ai.provider.name"

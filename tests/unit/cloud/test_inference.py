@@ -16,6 +16,8 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
     ReasonRequest,
+    SignalChunk,
+    TokenIds,
 )
 from tests.doubles.refusals import details, refused
 from tests.doubles.unread import until
@@ -333,6 +335,10 @@ async def test_metrics_tell_bytes_waits_and_what_was_saved(cloud):
     assert value("duet_prompt_tokens_total", pair) == got[-1].end.prompt_tokens > 0
     assert value("duet_queue_seconds_count", pair) == 1
     assert value("duet_chunk_gap_seconds_count", pair) == value("duet_chunks_total", pair) - 1
+    # A continued signal saves no more than one that was never cut.
+    held = SignalChunk(tokens=TokenIds(ids=got[0].chunk.tokens.ids))
+    _ = [r async for r in cloud.inference.Reason(_request(cloud, budget=2, signal_prefix=held))]
+    assert value("duet_saved_tokens_total", pair) == 2 * 40
     assert value("duet_state", {**pair, "state": "ready"}) == 1
     assert value("duet_state", {**pair, "state": "loading"}) == 0
     assert value("duet_slots", pair) == cloud.server.admission.max_running

@@ -1,11 +1,15 @@
 """Spans of questions, exported in memory by the real SDK."""
 
+from pathlib import Path
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
+from opentelemetry.semconv.schemas import Schemas
 
 from duet_cloud import tracing
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -87,3 +91,19 @@ async def test_sampling_leaves_out_the_engines_span_as_well(cloud, jobs, trace_w
 async def test_nothing_is_traced_without_a_provider(cloud, jobs):
     _ = [each async for each in cloud.inference.Reason(_request(cloud))]
     assert jobs[0].trace == {}
+
+
+def test_names_are_those_of_the_version_of_the_conventions_that_a_span_names():
+    known = {value for value in vars(gen_ai_attributes).values() if isinstance(value, str)}
+    named = {value for value in vars(tracing).values() if str(value).startswith("gen_ai.")}
+    assert named
+    assert named <= known
+    # `cache_read` came with 1.40.0; 1.42.0 has none of them.
+    assert tracing.SCHEMA in {Schemas.V1_40_0.value, Schemas.V1_41_0.value, Schemas.V1_41_1.value}
+
+
+def test_one_file_has_names_of_the_conventions():
+    root = Path(__file__).parents[3]
+    files = [*root.glob("cloud/duet_cloud/**/*.py"), *root.glob("device/duet_device/**/*.py")]
+    named = [each.name for each in files if "gen_ai." in each.read_text("utf-8")]
+    assert named == [Path(tracing.__file__).name]
