@@ -1,4 +1,4 @@
-"""`duet-cloud serve --config FILE`: options of a YAML file, ours and vLLM's, by their names.
+"""Options of `duet-cloud serve` from a file or the environment, ours and vLLM's, by their names.
 
     pair: [qwen3-4b-0.6b]
     host: 0.0.0.0
@@ -6,10 +6,12 @@
     tensor-parallel-size: 2
     speculative-config: {method: ngram, num_speculative_tokens: 3}
 
-The command line takes precedence, then environment variables, then the file.
+`--config FILE` names the file. The command line takes precedence, then environment variables
+(`DUET_CLOUD_SERVE_TENSOR_PARALLEL_SIZE=2`), then the file.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,16 @@ _NOT_IN_A_FILE = {"config", "help", "help-engine"}
 _NEAR = 0.75
 
 
-def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, Any], list[str]]:
+def read_config(
+    file: Path, options: Iterable[click.Option], is_engines: Callable[[str], bool]
+) -> tuple[dict[str, Any], list[str]]:
     """Read a configuration file.
 
     Args:
         file: YAML, a mapping from option names, with dashes or underscores, to values.
         options: the command's own.
+        is_engines: whether the engine has a flag of that name; asked only about what is nearly an
+            option, such as `load-format`, since vLLM takes seconds to import.
 
     Returns:
         Values by parameter name, as `click.Context.default_map` takes them, and flags of the
@@ -57,13 +63,65 @@ def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, 
             raise UsageError(f"{file}: {key} has no value; remove the line, or give it one")
         if option := own.get(name):
             defaults[str(option.name)] = _value(file, key, option, value)
-        elif near := get_close_matches(name, own, 1, _NEAR):
-            unknown.append(f"{key} is unknown; did you mean {near[0]}?")
+        elif near := _meant(name, own, is_engines):
+            unknown.append(f"{key} is unknown; did you mean {near}?")
         else:
             flags += _flags(name, value)
     if unknown:
         raise UsageError(f"{file}: {' '.join(unknown)}")
     return defaults, flags
+
+
+def read_variables(
+    prefix: str,
+    environment: Mapping[str, str],
+    options: Iterable[click.Option],
+    is_engines: Callable[[str], bool],
+) -> list[str]:
+    """Return flags of the engine in environment variables, which nothing has checked.
+
+    Args:
+        prefix: of the variables' names.
+        environment: variables by name; click reads those of `options` itself.
+        options: the command's own.
+        is_engines: see `read_config`.
+
+    Raises:
+        UsageError: a variable is for the command line alone, or its name is nearly an option's.
+    """
+    own: set[str] = set()
+    for option in options:
+        own |= {_name(option), str(option.name).replace("_", "-")}
+    flags: list[str] = []
+    for variable, value in sorted(environment.items()):
+        name = variable.removeprefix(prefix).replace("_", "-").lower()
+        if not variable.startswith(prefix) or not value:
+            continue
+        if name in _NOT_IN_A_FILE - {"config"}:
+            raise UsageError(f"{variable} is for the command line alone; unset it")
+        if name in own:
+            continue
+        if near := _meant(name, own, is_engines):
+            meant = prefix + near.replace("-", "_").upper()
+            raise UsageError(f"{variable} is unknown; did you mean {meant}?")
+        flags += _flags(name, _typed(value))
+    return flags
+
+
+def _meant(name: str, own: Iterable[str], is_engines: Callable[[str], bool]) -> str | None:
+    """Return our option that an unknown name nearly is; None if it may be a flag of the engine."""
+    near = get_close_matches(name, own, 1, _NEAR)
+    return near[0] if near and not is_engines(name) else None
+
+
+def _typed(value: str) -> Any:
+    """Return a variable's value as a file would have it, where a flag is written by its type."""
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if value.startswith("["):
+        with suppress(yaml.YAMLError):
+            return yaml.safe_load(value)
+    return value
 
 
 def nearest(flag: str, known: Iterable[str]) -> str:
@@ -122,6 +180,9 @@ def _value(file: Path, key: str, option: click.Option, value: Any) -> Any:
         # The value itself may have a password.
         kinds = {bool: str(wrong[0]).lower(), list: "a list", dict: "a mapping"}
         raise UsageError(f"{file}: {key} cannot be {kinds.get(type(wrong[0]), 'empty')}")
+    if any("\0" in str(each) for each in values):
+        # As neither a command line nor a variable can; the system refuses it in a path.
+        raise UsageError(f"{file}: {key} has a NUL character; remove it")
     return list(map(str, values)) if option.multiple else str(value)
 
 

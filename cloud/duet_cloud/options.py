@@ -14,6 +14,8 @@ from duet_contract.pairs import DEFAULT_PAIR
 DEFAULT_PORT = 50151
 MOST_PORT = 65535
 MOST_S = 86_400.0
+VARIABLES = "DUET_CLOUD_SERVE_"
+"""Prefix of the environment variables that set options, vLLM's too."""
 DATABASE_VARIABLE = "DUET_DATABASE"
 """Environment variable of `--database`, whose URL may have a password."""
 
@@ -116,6 +118,14 @@ def parse_engine(arguments: list[str]) -> dict[str, Any]:
         if name in given.names:
             raise UsageError(f"--{name} belongs to the pair; build a pair that has this one")
     return {name: getattr(given, name) for name in given.names}
+
+
+def is_engine_flag(name: str) -> bool:
+    """Return whether vLLM has an engine flag of that name, without its dashes."""
+    try:
+        return f"--{name}" in _engine_parser()._option_string_actions
+    except ImportError:
+        return False
 
 
 def print_engine_help() -> None:

@@ -6,6 +6,7 @@ from typing import cast
 import click
 
 from duet_cloud.commands.serve import options_of
+from duet_cloud.options import VARIABLES
 from duet_contract.terminal import one_line
 
 
@@ -23,7 +24,10 @@ def check_config(context: click.Context, file: Path) -> None:
     program = context.find_root()
     serve = cast(click.Group, program.command).get_command(program, "serve")
     assert serve
-    with serve.make_context("duet-cloud serve", ["--config", str(file)]) as asked:
+    prefix = VARIABLES.removesuffix("_")
+    with serve.make_context(
+        "duet-cloud serve", ["--config", str(file)], auto_envvar_prefix=prefix
+    ) as asked:
         options = options_of(asked)
     from duet_cloud.checking import check
 

@@ -1,16 +1,19 @@
 """`duet-cloud serve`: options of ours, and every engine flag of vLLM, passed on."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from duet_cloud.config_file import read_config
+from duet_cloud.config_file import read_config, read_variables
 from duet_cloud.options import (
     DATABASE_VARIABLE,
     MOST_PORT,
     MOST_S,
+    VARIABLES,
     ServeOptions,
+    is_engine_flag,
     parse_engine,
     print_engine_help,
 )
@@ -50,8 +53,8 @@ _FLAGS = "duet_cloud.engine_flags"
 def _read_config(context: click.Context, _option: click.Parameter, file: Path | None) -> None:
     if file is None or context.resilient_parsing:
         return
-    options = [each for each in context.command.params if isinstance(each, click.Option)]
-    defaults, context.meta[_FLAGS] = read_config(file, options)
+    options = _options(context)
+    defaults, context.meta[_FLAGS] = read_config(file, options, is_engine_flag)
     for each in options:
         if each.name in defaults:
             try:
@@ -59,6 +62,10 @@ def _read_config(context: click.Context, _option: click.Parameter, file: Path | 
             except click.BadParameter as error:
                 raise click.BadParameter(f"{file}: {error.message}", param=each) from error
     context.default_map = {**(context.default_map or {}), **defaults}
+
+
+def _options(context: click.Context) -> list[click.Option]:
+    return [each for each in context.command.params if isinstance(each, click.Option)]
 
 
 def _show_engine_help(context: click.Context, _option: click.Parameter, asked: bool) -> None:
@@ -221,7 +228,7 @@ def serve(context: click.Context, /, **_given: Any) -> None:
 
 
 def options_of(context: click.Context) -> ServeOptions:
-    """Return what a command line and its configuration file ask for.
+    """Return what a command line, the environment and a configuration file ask for.
 
     vLLM is imported only if there are engine flags, so that a mistyped value of ours is reported
     at once.
@@ -230,6 +237,7 @@ def options_of(context: click.Context) -> ServeOptions:
         UsageError: an engine flag is unknown, malformed, or not the user's to set.
     """
     given = dict(context.params)
+    variables = read_variables(VARIABLES, os.environ, _options(context), is_engine_flag)
     # Of a flag that is given twice, argparse takes the last one.
-    flags = [*context.meta.get(_FLAGS, ()), *given.pop("engine_flags")]
+    flags = [*context.meta.get(_FLAGS, ()), *variables, *given.pop("engine_flags")]
     return ServeOptions(engine=parse_engine(flags) if flags else {}, **given)

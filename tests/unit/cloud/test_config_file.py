@@ -49,6 +49,49 @@ def test_the_command_line_takes_precedence_then_the_environment(config, monkeypa
     assert options.engine == {"tensor_parallel_size": 4}
 
 
+def test_the_engines_flags_have_variables_too(config, monkeypatch):
+    file = config("tensor-parallel-size: 2\nseed: 1\n")
+    for name, value in (
+        ("TENSOR_PARALLEL_SIZE", "3"),
+        ("SEED", "2"),
+        ("ENABLE_PREFIX_CACHING", "false"),
+        ("SPECULATIVE_CONFIG", '{"method": "ngram"}'),
+        ("ALLOWED_ORIGINS", ""),
+    ):
+        monkeypatch.setenv(f"DUET_CLOUD_SERVE_{name}", value)
+    assert parse_options(["--config", file, "--seed", "4"]).engine == {
+        "tensor_parallel_size": 3,
+        "seed": 4,
+        "enable_prefix_caching": False,
+        "speculative_config": {"method": "ngram"},
+    }
+
+
+def test_a_flag_of_the_engine_that_is_nearly_an_option_of_ours(config, monkeypatch):
+    """`log-format` is ours."""
+    monkeypatch.setenv("DUET_CLOUD_SERVE_CONFIG_FORMAT", "hf")
+    assert parse_options(["--config", config("load-format: dummy")]).engine == {
+        "load_format": "dummy",
+        "config_format": "hf",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("PROT", "DUET_CLOUD_SERVE_PROT is unknown; did you mean DUET_CLOUD_SERVE_PORT?"),
+        ("TENSOR_PARALEL_SIZE", "--tensor-paralel-size (did you mean --tensor-parallel-size?)"),
+        ("HELP_ENGINE", "DUET_CLOUD_SERVE_HELP_ENGINE is for the command line alone"),
+    ],
+)
+def test_an_unknown_variable_is_one_line(config, capsys, monkeypatch, name, told):
+    monkeypatch.setenv(f"DUET_CLOUD_SERVE_{name}", "1")
+    for command in (["serve"], ["check-config", config("port: 5")]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+
+
 def test_one_pair_needs_no_list_and_an_empty_file_nothing(config):
     assert parse_options(["--config", config("pair: one")]).pairs == ("one",)
     assert parse_options(["--config", config("# nothing\n")]) == ServeOptions()
@@ -77,6 +120,7 @@ def test_one_pair_needs_no_list_and_an_empty_file_nothing(config):
         ("pair: []", "pair cannot be empty"),
         ("port: 1\n\thost: x", "not valid YAML"),
         ("port: {", "not valid YAML"),
+        ('access: "a\\0b"', "access has a NUL character"),
         ("!!python/object:os.system {}", "not valid YAML"),
     ],
 )
@@ -115,6 +159,10 @@ def test_a_checked_file_with_the_environment(config, capsys, toy_pair, monkeypat
     monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "6")
     assert main(["check-config", file]) == 0
     assert "127.0.0.1:6:" in capsys.readouterr().out
+    # An option that has a variable of its own has this one, too.
+    monkeypatch.setenv("DUET_CLOUD_SERVE_DATABASE", "postgresql://x/x")
+    assert main(["check-config", file]) == 2
+    assert "--database needs identities" in capsys.readouterr().err
     monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "x")
     assert main(["check-config", file]) == 2
     (line,) = capsys.readouterr().err.splitlines()
