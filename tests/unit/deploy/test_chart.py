@@ -1,12 +1,15 @@
 """The Helm chart, rendered by Helm and checked against Kubernetes' own schemas."""
 
+import json
 import subprocess
 from pathlib import Path
 
+import click
 import kubernetes_validate
 import pytest
 import yaml
 
+from duet_cloud.commands.serve import serve
 from duet_cloud.options import DATABASE_VARIABLE
 from tests.doubles import promql
 from tests.doubles.helm import Helm
@@ -204,9 +207,48 @@ def test_its_alerts_are_those_of_the_repository(helm):
         ({**LEAST, "disruption": {"maxUnavailable": "one"}}, "/disruption/maxUnavailable"),
         ({**LEAST, "database": {"url": "postgresql://x"}}, "'url' not allowed"),
         ({**LEAST, "image": {"pullPolicy": "never"}}, "/image/pullPolicy"),
+        ({**LEAST, "image": {"tag": "a b"}}, "/image/tag"),
+        ({**LEAST, "config": {"pair": []}}, "/config/pair"),
+        ({**LEAST, "config": {"pair": ["x"], "chunk-tokens": 0}}, "/config/chunk-tokens"),
+        ({**LEAST, "config": {"pair": ["x"], "health-grpc-port": 9091}}, "/health-grpc-port"),
+        ({**LEAST, "config": {"pair": ["x"], "replica": ["a:1"]}}, "'replica'"),
+        ({**LEAST, "disruption": {"maxUnavailable": "101%"}}, "/disruption/maxUnavailable"),
+        ({**LEAST, "sharedMemory": "0Gi"}, "/sharedMemory"),
+        ({**LEAST, "startup": {"minutes": None}}, "'minutes'"),
+        ({**LEAST, "disruption": None}, "'disruption'"),
+        ({**LEAST, "access": ""}, "/access"),
+        ({**LEAST, "pairs": {"claim": "No_Name"}}, "/pairs/claim"),
+        ({"tls": {"secret": "No Name"}}, "/tls/secret"),  # pragma: allowlist secret
+        ({**LEAST, "database": {"ca": "ca.crt"}}, "/database/secret"),
+        ({**LEAST, "autoscaling": {"enabled": True, "prometheus": ""}}, "/autoscaling/prometheus"),
+        ({**LEAST, "inferencePool": {"endpointPicker": ""}}, "/inferencePool/endpointPicker"),
+        # Kubernetes would refuse them after it has taken the other objects.
+        ({**LEAST, "podAnnotations": {"a": 5}}, "/podAnnotations/a"),
+        ({**LEAST, "nodeSelector": {"gpu": True}}, "/nodeSelector/gpu"),
+        ({**LEAST, "monitoring": {"labels": {"a": 5}}}, "/monitoring/labels/a"),
+        ({**LEAST, "env": [{"name": "X", "value": 5}]}, "/env/0/value"),
+        ({**LEAST, "imagePullSecrets": ["x"]}, "/imagePullSecrets/0"),
     ],
 )
 def test_values_out_of_range_are_refused(helm, values, told):
     text = helm.template(CHART, values)
     assert text.startswith("Error")
     assert told in text
+
+
+def test_options_have_the_ranges_of_the_command_line():
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]
+    ours = set(schema["propertyNames"]["not"]["enum"])
+    for option in serve.params:
+        name = max(option.opts, key=len).lstrip("-")
+        # A string in any case.
+        if not isinstance(option, click.Option) or name in {"pair", "health-grpc-port"} | ours:
+            continue
+        if isinstance(option.type, click.Choice):
+            expected = {"enum": list(option.type.choices)}
+        elif option.is_flag:
+            expected = {"type": "boolean"}
+        else:
+            kind = "integer" if isinstance(option.type, click.IntRange) else "number"
+            expected = {"type": kind, "minimum": option.type.min, "maximum": option.type.max}
+        assert schema["properties"][name] == expected, name
