@@ -25,12 +25,13 @@ def check(options: ServeOptions) -> Iterator[str]:
     pairs = [PairReasoner.load(find_pair(name)) for name in options.pairs]
     for route in Routes([Route(pair, Admission(1, 0)) for pair in pairs]).all:
         yield f"pair {route.name}: {route.pair.root}"
-    secured = check_security(options)
+    if certificate := check_security(options):
+        yield f"certificate {certificate}"
     if described := check_database(options):
         yield f"database {described}"
-    check_address(options, secured=secured)
+    check_address(options, secured=bool(certificate))
     _check_ports(options)
-    kind = "mutual TLS" if secured else "no transport security, loopback only"
+    kind = "mutual TLS" if certificate else "no transport security, loopback only"
     yield f"address {options.host}:{options.port}: {kind}"
 
 

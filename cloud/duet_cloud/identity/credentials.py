@@ -59,6 +59,11 @@ class ServerCredentials:
         """The certificate in use."""
         return self._loaded.certificate
 
+    @property
+    def client_authorities_end(self) -> datetime.datetime:
+        """When the last of those who sign clients' certificates ends."""
+        return self._loaded.client_authorities_end
+
     def mutual(self) -> grpc.ServerCredentials:
         """For services: a client certificate is required and verified."""
         return self._dynamic(client_certificate=True)
@@ -118,6 +123,8 @@ class _Loaded:
     """Bytes of the server's private key."""
     client_authorities: bytes
     """Bytes of the certificates of those who sign clients' certificates."""
+    client_authorities_end: datetime.datetime
+    """When the last of these certificates ends."""
     certificate: x509.Certificate
     """The server's own certificate, the first one of the chain."""
     signature: tuple[tuple[int, ...], ...]
@@ -131,9 +138,15 @@ class _Loaded:
             _read(path) for path in (files.chain, files.key, files.client_authorities)
         )
         certificate = certificates.load_chain(chain, str(files.chain))[0]
-        certificates.load_chain(authorities, str(files.client_authorities))
+        signers = certificates.load_chain(authorities, str(files.client_authorities))
+        end = max(each.not_valid_after_utc for each in signers)
         _check(files, certificate, key)
-        return cls(chain, key, authorities, certificate, signature)
+        if _now() >= end:
+            raise CredentialsError(
+                f"every certificate in {files.client_authorities} has ended, the last on "
+                f"{end.date()}: no device could connect; replace it"
+            )
+        return cls(chain, key, authorities, end, certificate, signature)
 
 
 def _check(files: ServerFiles, certificate: x509.Certificate, key: bytes) -> None:

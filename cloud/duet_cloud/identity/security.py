@@ -34,6 +34,8 @@ from duet_contract.v1 import enrollment_pb2_grpc
 ACCESS_NAME = "access.toml"
 # A certificate is replaced when this part of its life is left.
 RENEW_LEFT = 1 / 3
+# When warnings about the server's certificate begin, if it was due to be replaced.
+_TELL_LEFT = datetime.timedelta(days=7)
 
 
 def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
@@ -61,8 +63,8 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     )
 
 
-def check_security(options: ServeOptions) -> bool:
-    """Check options and files; return whether there is transport security. Changes nothing.
+def check_security(options: ServeOptions) -> str | None:
+    """Describe the server's certificate; None without transport security. Changes nothing.
 
     Raises:
         UsageError: options that contradict each other, or lack each other.
@@ -70,13 +72,14 @@ def check_security(options: ServeOptions) -> bool:
     """
     files = _files(options)
     if files is None:
-        return False
+        return None
     if options.tls_dir is not None:
         authority_directory.load_certificate(options.tls_dir)
     _access(options)
     replicas = Replicas.parse(options.replicas, options.replica_name)
-    replicas.check(ServerCredentials(files).certificate)
-    return True
+    credentials = ServerCredentials(files)
+    replicas.check(credentials.certificate)
+    return f"{files.chain}: ends on {credentials.certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
 def check_database(options: ServeOptions) -> str | None:
@@ -215,10 +218,13 @@ class Security:
         return self._enrollment.port if self._enrollment else None
 
     def certificates(self) -> dict[str, Callable[[], float]]:
-        """Return when the server's certificate and the authority's end, in Unix time, by name."""
+        """Return when the server's certificate and its authorities end, in Unix time, by name."""
         ends = {"server": lambda: self._credentials.certificate.not_valid_after_utc.timestamp()}
         if root := self._root:
             ends["authority"] = lambda: root.not_valid_after_utc.timestamp()
+        else:
+            # The file may change meanwhile.
+            ends["client_authority"] = lambda: self._credentials.client_authorities_end.timestamp()
         return ends
 
     def add_services(self, server: grpc.aio.Server) -> None:
@@ -321,15 +327,19 @@ class Security:
             logs.get().error("security maintenance failed", reason=str(error))
 
     def _warn_expiry(self) -> None:
-        """Warn once a day while the authority's certificate expires soon."""
-        today = datetime.datetime.now(datetime.UTC).date()
-        if (
-            self._root
-            and today != self._warned
-            and (line := authority_directory.near_end(self._root))
-        ):
-            self._warned = today
+        """Warn once a day while a certificate expires soon."""
+        now = datetime.datetime.now(datetime.UTC)
+        if now.date() == self._warned:
+            return
+        if self._root and (line := authority_directory.near_end(self._root)):
+            self._warned = now.date()
             logs.get().warning("authority expires", reason=line)
+        server = self._credentials.certificate
+        if _due(server) and now >= server.not_valid_after_utc - _TELL_LEFT:
+            self._warned = now.date()
+            ends = f"{server.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            line = f"the server's certificate ends on {ends}: replace it, or no device connects"
+            logs.get().warning("certificate expires", reason=line)
 
 
 def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_cloud import logs
+from duet_cloud.checking import check
 from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.identity import certificates
 from duet_cloud.identity.authority import unlock
@@ -129,6 +130,39 @@ async def test_a_servers_certificate_at_another_time(
     write_server(authority, tmp_path, certificates.new_key(), days, begins)
     with pytest.raises(CredentialsError, match=why):
         start(toy_pair, own_pki)
+
+
+async def test_authorities_of_devices_that_have_all_ended(toy_pair, own_pki, authority, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    write_server(authority, other, certificates.new_key(), days=1, begins=-3)
+    ended = (other / "cert.pem").read_bytes()
+    file = tmp_path / "ca.pem"
+    # Next to one that lasts.
+    file.write_bytes(ended + file.read_bytes())
+    await start(toy_pair, own_pki).stop()
+    file.write_bytes(ended)
+    with pytest.raises(CredentialsError, match=r"every certificate in .*ca\.pem has ended"):
+        start(toy_pair, own_pki)
+
+
+async def test_a_certificate_of_your_own_pki_that_ends_soon(
+    toy_pair, own_pki, authority, tmp_path, capsys
+):
+    logs.configure("json")
+    write_server(authority, tmp_path, certificates.new_key(), days=10, begins=-9)
+    server = start(toy_pair, own_pki)
+    await server.start()
+    await look_again(server)
+    await server.stop()
+    assert capsys.readouterr().err.count("the server's certificate ends on") == 1
+    value = server.metrics.registry.get_sample_value
+    ends = authority.certificate.not_valid_after_utc
+    labels = {"certificate": "client_authority"}
+    assert value("duet_certificate_end_timestamp_seconds", labels) == ends.timestamp()
+    tomorrow = server.security._credentials.certificate.not_valid_after_utc
+    said = list(check(dataclasses.replace(own_pki, pairs=(str(toy_pair),))))
+    assert f"certificate {tmp_path / 'cert.pem'}: ends on {tomorrow:%Y-%m-%d}" in said
 
 
 async def test_a_devices_certificate_for_the_server(toy_pair, own_pki, authority, tmp_path):
