@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from contextlib import ExitStack
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -11,6 +13,7 @@ import promql_parser
 import pytest
 
 from duet_tools.errors import BenchError, UsageProblem
+from duet_tools.fleet import prometheus
 from duet_tools.fleet.prometheus import read_fleet
 from tests.doubles.commands import bench_capacity as main
 from tests.doubles.http_server import LoopbackServer
@@ -61,6 +64,35 @@ def test_a_fleet_is_read(served):
     assert (fleet.questions_per_s, fleet.replicas, fleet.slots) == (2.0, 3, 8)
     assert fleet.signal_tokens == (*[40.0] * 9, 90.0)
     assert fleet.first_chunk_p95_s == 0.4
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus is not installed")
+def test_what_no_replica_would_answer_is_no_load(tmp_path):
+    series = [("ok", ""), ("cancelled", ""), ("resource_exhausted", "queue")]
+    series += [("unavailable", "draining"), ("resource_exhausted", "tokens")]
+    series += [(name, name) for name in ("failed_precondition", "invalid_argument", "unknown")]
+    case = {
+        "interval": "1m",
+        "input_series": [
+            {
+                "series": f'duet_requests_total{{outcome="{one}", reason="{why}"}}',
+                "values": "0+60x9",
+            }
+            for one, why in series
+        ],
+        "promql_expr_test": [
+            {
+                "expr": prometheus._RATE.replace("{window}", "5m"),
+                "eval_time": "9m",
+                # The first four, one a second each.
+                "exp_samples": [{"labels": "{}", "value": 4}],
+            }
+        ],
+    }
+    file = tmp_path / "test.yaml"
+    file.write_text(json.dumps({"tests": [case]}))
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_it_is_simulated_and_the_command_line_takes_precedence(served, tmp_path, capsys):

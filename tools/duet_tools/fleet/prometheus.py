@@ -10,7 +10,11 @@ from duet_tools.errors import BenchError, UsageProblem
 _TIMEOUT_S = 20.0
 # Of the lengths of signals; each stands for a tenth of them.
 _QUANTILES = tuple((2 * tenth + 1) / 20 for tenth in range(10))
-_RATE = "sum(rate(duet_requests_total[{window}]))"
+# Not those that no replica would answer: malformed ones, for another pair, above a limit.
+_RATE = (
+    'sum(rate(duet_requests_total{reason=~"|queue|loading|draining|failed|engine|database"}'
+    "[{window}]))"
+)
 _REPLICAS = "count(sum by (instance) (duet_slots))"
 _SLOTS = "max(sum by (instance) (duet_slots))"
 _LENGTH = "histogram_quantile({quantile}, sum by (le) (rate(duet_signal_tokens_bucket[{window}])))"
@@ -24,7 +28,8 @@ class RunningFleet:
     """A running fleet, over a window of time."""
 
     questions_per_s: float
-    """Questions of all devices in a second, refused ones included."""
+    """Questions of all devices in a second; also those that were refused for lack of a replica, each
+    time that a device tried."""
     replicas: int
     """Number of replicas."""
     slots: int
