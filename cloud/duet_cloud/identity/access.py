@@ -15,6 +15,7 @@ tokens = 1000000
 """
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -94,11 +95,21 @@ def load_access(path: Path) -> Access:
     try:
         return Access.model_validate(tomllib.loads(read_text(path, _MOST_BYTES)))
     except ValidationError as error:
-        raise CredentialsError(f"{path}: {faults(error, 'access', 1)}") from error
+        raise CredentialsError(f"{path}: {_fault(error)}") from error
     except RecursionError as error:
         raise CredentialsError(f"cannot read the access file {path}: nested too deeply") from error
     except (OSError, ValueError) as error:
         raise CredentialsError(f"cannot read the access file {path}: {error}") from error
+
+
+def _fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    if fault["type"] != "extra_forbidden":
+        return faults(error, "access", 1)
+    *places, key = map(str, fault["loc"])
+    known = IdentityLimits.model_fields if places else Access.model_fields
+    near = get_close_matches(key, known, 1) or [", ".join(known)]
+    return f"{'.'.join([*places, key])} is unknown; did you mean {near[0]}?"
 
 
 class AccessFile:

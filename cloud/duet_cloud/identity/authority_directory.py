@@ -81,8 +81,12 @@ def _registry_database(directory: Path, url: str | None) -> Database:
                 "DUET_DATABASE"
             )
         if not path.is_file():
+            missing = f"there is no registry {path}"
+            if not (directory / CERTIFICATE_NAME).exists():
+                raise CredentialsError(f"{missing}; {_made_by('init --host HOST', directory)}")
             raise CredentialsError(
-                f"there is no registry {path}; {_made_by('init --host HOST', path.parent)}"
+                f"{missing}: name the database that replicas share (DUET_DATABASE), or restore the "
+                "file from a backup"
             )
         database = Database.sqlite(path)
     else:

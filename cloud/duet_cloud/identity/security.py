@@ -117,6 +117,8 @@ def _files(options: ServeOptions) -> ServerFiles | None:
             (options.access, "--access"),
             (options.enrollment_port, "--enrollment-port"),
             (options.replicas or None, "--replica"),
+            (options.replica_name, "--replica-name"),
+            (options.passphrase_file, "--passphrase-file"),
             (options.database, "--database"),
         ):
             if value is not None:
@@ -131,7 +133,7 @@ def _files(options: ServeOptions) -> ServerFiles | None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
     if options.enrollment_port is not None or options.passphrase_file is not None:
         raise UsageError("enrollment needs an authority of duet-cloud admin: --tls-dir")
-    if options.replicas:
+    if options.replicas or options.replica_name is not None:
         raise UsageError("--replica needs an authority of duet-cloud admin: --tls-dir")
     return ServerFiles(cert, key, authority)
 

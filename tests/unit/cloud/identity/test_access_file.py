@@ -13,7 +13,9 @@ from duet_cloud.identity.roles import Role
     ("text", "why"),
     [
         ("[limits.default]\nrate = -1", r"limits\.default\.rate"),
-        ("[limits.default]\nrates = 1", r"limits\.default\.rates"),
+        ("[limits.default]\nrates = 1", r"limits\.default\.rates is unknown; did you mean rate\?"),
+        ("limit = 1", r"limit is unknown; did you mean limits\?"),
+        ("[limits.default]\nx = 1", r"x is unknown; did you mean rate, concurrency, tokens\?"),
         ('[limits.default]\nrate = "1"', r"limits\.default\.rate"),
         ("[limits]\ndefault = 3", r"limits\.default"),
         ("[role]\n", "role"),

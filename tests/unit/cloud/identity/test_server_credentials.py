@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import os
 import ssl
+from pathlib import Path
 
 import grpc
 import pytest
@@ -32,6 +33,7 @@ from tests.doubles.identities import look_again
 from tests.doubles.unread import until
 
 LOCALHOST = ["localhost", "127.0.0.1"]
+WITHOUT_TLS = dict.fromkeys(("tls_cert", "tls_key", "tls_client_ca", "access"))
 
 
 @pytest.fixture
@@ -173,6 +175,13 @@ async def test_a_devices_certificate_for_the_server(toy_pair, own_pki, authority
         start(toy_pair, own_pki)
 
 
+async def test_a_replica_without_the_database(toy_pair, secure_options, authority):
+    authority.registry.database.close()
+    (authority.directory / "registry.db").unlink()
+    with pytest.raises(CredentialsError, match="database that replicas share .DUET_DATABASE."):
+        start(toy_pair, dataclasses.replace(secure_options, enrollment_port=None))
+
+
 async def test_a_wrong_passphrase(toy_pair, secure_options, monkeypatch):
     monkeypatch.setenv("DUET_AUTHORITY_PASSPHRASE", "something else entirely")
     with pytest.raises(CredentialsError, match="passphrase is wrong"):
@@ -257,6 +266,9 @@ def test_the_key_is_not_readable_at_rest(authority):
         ({"tls_cert": None}, "belong together"),
         ({"access": None}, "belong together"),
         ({"enrollment_port": 0}, "needs an authority"),
+        ({"replica_name": "x"}, "needs an authority"),
+        (WITHOUT_TLS | {"replica_name": "x"}, "--replica-name needs identities"),
+        (WITHOUT_TLS | {"passphrase_file": Path("x")}, "--passphrase-file needs identities"),
     ],
 )
 async def test_options_that_lack_each_other(toy_pair, own_pki, changes, why):
