@@ -12,9 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from duet_cloud.admission import Admission
-from duet_cloud.errors import ListenError
-from duet_cloud.probes import bound_endpoint
-from duet_contract.addresses import Address
+from duet_cloud.probes import bound_endpoint, listening
 from duet_contract.v1.control_pb2 import SERVING_STATE_UNSPECIFIED, ServingState
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, ReasonResponse
 
@@ -226,11 +224,8 @@ class Metrics:
         Raises:
             ListenError: the address cannot be bound.
         """
-        try:
+        with listening("serve metrics", host, port):
             server, _ = _serve(port, addr=host, registry=self.registry)
-        except OSError as error:
-            address = Address(host, port)
-            raise ListenError(f"cannot serve metrics on {address}: {error.strerror}") from error
         bound_endpoint(server)
         return int(server.server_port)
 

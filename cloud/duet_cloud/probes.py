@@ -10,8 +10,9 @@ is served here.
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
@@ -23,6 +24,20 @@ from duet_contract.addresses import Address
 _LOOP_S = 0.8
 # For a request that does not come, after which its connection ends.
 _IDLE_S = 5.0
+
+
+@contextmanager
+def listening(what: str, host: str, port: int) -> Iterator[None]:
+    """Report an address that cannot be bound.
+
+    Raises:
+        ListenError: what the block raised.
+    """
+    try:
+        yield
+    except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one of a host
+        why = getattr(error, "strerror", None) or error
+        raise ListenError(f"cannot {what} on {Address(host, port)}: {why}") from error
 
 
 def bound_endpoint(server: HTTPServer) -> None:
@@ -70,11 +85,8 @@ class Probes:
                 return None
 
         handler = type("_Handler", (_Handler,), {"asked": staticmethod(asked)})
-        try:
+        with listening("serve health", host, port):
             self._server = _Server((host, port), handler)
-        except OSError as error:
-            address = Address(host, port)
-            raise ListenError(f"cannot serve health on {address}: {error.strerror}") from error
         bound_endpoint(self._server)
         threading.Thread(target=self._server.serve_forever, name="duet-health", daemon=True).start()
         return int(self._server.server_port)

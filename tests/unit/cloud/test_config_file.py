@@ -179,6 +179,12 @@ def test_a_checked_file_with_the_environment(config, capsys, toy_pair, monkeypat
             3,
             "--metrics-port and --health-port are both 9090",
         ),
+        (
+            "pair: {pair}\nmetrics-host: 192.0.2.1\nmetrics-port: 9090",
+            3,
+            "cannot use --metrics-port on 192.0.2.1:9090: Cannot assign",
+        ),
+        ("pair: {pair}\nhealth-host: a..b\nhealth-port: 9091", 3, "on a..b:9091: "),
         ("pair: no-such-pair", 6, "no-such-pair"),
         ("pair: {pair}\ntls-dir: /nowhere", 4, "/nowhere"),
         ("pair: {pair}\nenrollment-port: 1", 2, "--enrollment-port needs identities"),

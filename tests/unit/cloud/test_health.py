@@ -63,6 +63,8 @@ def test_the_metrics_have_a_port_of_their_own():
         assert "duet_requests" in client.get(f"http://127.0.0.1:{port}/metrics").text
     with pytest.raises(ListenError, match=f"metrics on 127.0.0.1:{port}.*in use"):
         Metrics().serve("127.0.0.1", port)
+    with pytest.raises(ListenError, match=r"metrics on a\.\.b:0: "):
+        Metrics().serve("a..b", 0)
 
 
 @pytest.mark.parametrize("offered", [False, True])
