@@ -26,6 +26,7 @@ from duet_cloud.routing import Route, Routes, Serving
 from duet_cloud.signal_prefix import prefix_ids
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_cloud.tracing import IDENTITY, OUTCOME, QuestionSpan, question_span
+from duet_contract.channels import ASKED_BEFORE
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN
@@ -194,6 +195,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         done.prefix_tokens = job.prefix_tokens
         if job.prefix_tokens:
             self._metrics.of(route.name).continuations.inc()
+        elif ASKED_BEFORE in tuple(context.invocation_metadata() or ()):
+            self._metrics.of(route.name).fallbacks.inc()
         if job.budget == 0:
             # The device holds the whole signal: its link was cut before the last message.
             done.finish_reason = FINISH_REASON_BUDGET

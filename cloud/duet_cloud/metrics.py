@@ -60,6 +60,8 @@ class PairMetrics:
     """Signals cut at their budget."""
     continuations: Counter
     """Questions that continue a signal."""
+    fallbacks: Counter
+    """Questions that a call before brought nothing for."""
     chunks: Counter
     """Chunks sent."""
     first_chunk_s: Histogram
@@ -124,6 +126,12 @@ class Metrics:
             "continuations": Counter(
                 "duet_continuations",
                 "Questions that continue a signal that the device holds",
+                pair,
+                **own,
+            ),
+            "fallbacks": Counter(
+                "duet_fallbacks",
+                "Questions that another server, or this one before, refused or did not answer",
                 pair,
                 **own,
             ),

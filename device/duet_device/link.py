@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 
+from duet_contract.channels import ASKED_BEFORE
 from duet_contract.console import signals_held
 from duet_contract.v1.inference_pb2 import (
     DESCRIPTOR,
@@ -289,12 +290,15 @@ class Link:
         with self._beginning:
             if self._cancelled.is_set():
                 raise _Stopped
-            request = self._held.request(self._first) if self.requests else self._first
+            request, metadata = self._first, self._trace
+            if self.requests:
+                request = self._held.request(self._first)
+                metadata = (*(metadata or ()), ASKED_BEFORE)
             self._held.begin()
             self.requests.append(request)
             try:
                 self._call = reason(
-                    request, timeout=max(0.0, self.deadline.remaining()), metadata=self._trace
+                    request, timeout=max(0.0, self.deadline.remaining()), metadata=metadata
                 )
             except ValueError as error:
                 closed = f"the channel to {connected.server.name} was closed"

@@ -27,6 +27,8 @@ from duet_contract.errors import CertificateExpired, TransportError
 Options = Sequence[tuple[str, int | str]]
 MOST_MESSAGE_BYTES = 1 << 20
 """Limit of a received message; chunks of signals and files are far smaller."""
+ASKED_BEFORE = ("duet-asked-before", "true")
+"""Metadata of a call for a question that a call before did not serve: there, or at another server."""
 _PING: Options = (
     # While a call runs and nothing arrives, a ping after 5 s; it and its answer have 17 bytes each.
     # The connection is closed if no answer comes within `ping_timeout_ms`, a minute by default:

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 
+from duet_contract.channels import ASKED_BEFORE
 from duet_contract.manifest import Evaluation
 from duet_contract.v1.control_pb2 import GetCapacityRequest
 from duet_contract.v1.inference_pb2 import (
@@ -301,6 +302,22 @@ async def test_metrics_tell_why_a_question_was_not_answered(cloud):
     await cloud.server.drain()
     await refused(cloud.inference.Reason(_request(cloud)))
     assert _ended(cloud, "unavailable", "draining") == 1
+
+
+async def test_questions_that_a_call_before_did_not_serve_are_counted(cloud):
+    value = cloud.server.metrics.registry.get_sample_value
+
+    async def counted(metadata, **fields):
+        call = cloud.inference.Reason(_request(cloud, budget=4, **fields), metadata=metadata)
+        ids = [token async for each in call for token in each.chunk.tokens.ids]
+        names = ("duet_fallbacks_total", "duet_continuations_total")
+        return ids, [value(name, {"pair": "toy@1.2.3"}) for name in names]
+
+    ids, counts = await counted(())
+    assert counts == [0, 0]
+    assert (await counted((ASKED_BEFORE,)))[1] == [1, 0]
+    held = SignalChunk(tokens=TokenIds(ids=ids[:1]))
+    assert (await counted((ASKED_BEFORE,), signal_prefix=held))[1] == [1, 1]
 
 
 async def test_a_fault_of_the_program_is_no_cancelled_question(cloud, monkeypatch):

@@ -1,16 +1,18 @@
-"""A program's trace reaches the cloud, and nothing else of it does."""
+"""What a call has besides its request: a program's trace, and nothing else of the program."""
 
 import asyncio
 import sys
 
+import grpc
 import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
+from duet_contract.channels import ASKED_BEFORE
 from duet_device import AsyncClient
 from duet_device.tracing import trace_metadata
 from tests.doubles.asking import QUESTION, answer
-from tests.doubles.cloud import ScriptedCloud, done, tokens
+from tests.doubles.cloud import ScriptedCloud, abort, done, tokens
 
 TRACER = TracerProvider().get_tracer("a program")
 
@@ -67,6 +69,21 @@ def test_nothing_is_added_without_a_span(pair, decoder, script, seen):
         answer(pair, decoder, server=cloud.address)
     assert "traceparent" not in seen[0]
     assert not trace.get_current_span().is_recording()
+
+
+def test_a_call_says_that_one_before_brought_nothing(pair, decoder, seen):
+    def script(_, call):
+        seen.append(tuple(call.invocation_metadata()))
+        if len(seen) == 1:
+            abort(call, grpc.StatusCode.UNAVAILABLE, "the engine failed")
+        yield tokens(65)
+        yield done(1)
+
+    with ScriptedCloud(script) as one, ScriptedCloud(script) as other:
+        answer(pair, decoder, server=f"{one.address},{other.address}")
+    first, again = seen
+    assert ASKED_BEFORE not in first
+    assert ASKED_BEFORE in again
 
 
 def test_opentelemetry_need_not_be_there(monkeypatch):
