@@ -217,6 +217,12 @@ def test_compose_takes_its_files(tmp_path):
     assert all(f"ARG {name}" in (DEPLOY / "Dockerfile").read_text() for name in build)
 
 
+def test_compose_bounds_its_logs():
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    # Of 100 MB by default, whereas Docker's own default has no end.
+    assert {each["logging"]["driver"] for each in services.values()} == {"local"}
+
+
 def test_compose_starts_the_database_before_the_service_and_passes_no_secret_on():
     compose = yaml.safe_load(COMPOSE.read_text())
     cloud, postgres = compose["services"]["cloud"], compose["services"]["postgres"]
