@@ -129,6 +129,7 @@ def _strings(text: str) -> Iterator[tuple[int, str]]:
                     for part in node.values
                 ),
             )
+            yield from _words_of_expressions(node)
         elif (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
@@ -136,6 +137,14 @@ def _strings(text: str) -> Iterator[tuple[int, str]]:
             and not _SQL.match(node.value)
         ):
             yield node.lineno, node.value
+
+
+def _words_of_expressions(node: ast.JoinedStr) -> Iterator[tuple[int, str]]:
+    """Single words in the braces of an f-string, which its text contains: `{name or "someone"}`."""
+    for part in node.values:
+        for inner in ast.walk(part) if isinstance(part, ast.FormattedValue) else ():
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                yield inner.lineno, inner.value
 
 
 def _python_comments(text: str) -> Iterator[tuple[int, str]]:

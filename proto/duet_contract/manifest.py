@@ -7,8 +7,9 @@ an older reader would misread. A reader refuses a newer schema.
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from duet_contract.described import Described
 from duet_contract.errors import ManifestError
 from duet_contract.json_data import faults, parse_json
 from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
@@ -28,7 +29,7 @@ Positive = Annotated[int, Field(gt=0)]
 Slot = Literal["question", "signal"]
 
 
-class _Model(BaseModel):
+class _Model(Described):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 

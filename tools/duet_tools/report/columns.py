@@ -24,7 +24,10 @@ METRICS: dict[Metric, tuple[str, str]] = {
     "queue_ms": ("ms", "time in the cloud's queue, by its clock"),
     "prefill_ms": ("ms", "evaluating the prompt in the cloud"),
     "decode_ms": ("ms", "generating in the cloud"),
-    "late_ms": ("ms", "from the last chunk to the answer, if the device evaluated nothing on arrival"),
+    "late_ms": (
+        "ms",
+        "from the last chunk to the answer, if the device evaluated nothing on arrival",
+    ),
     "saved_ms": ("ms", "time that evaluation on arrival saved of late_ms"),
     "cloud_step_ms": ("ms/token", "time per token of the large model"),
     "device_step_ms": ("ms/token", "time per answer token on the device"),
@@ -128,13 +131,23 @@ WHERE = (
 )
 MAIN = (
     *WHERE,
-    Column("answered", "questions that were answered, of all that were asked; failures by status", answered),
+    Column(
+        "answered",
+        "questions that were answered, of all that were asked; failures by status",
+        answered,
+    ),
     Column("accuracy (95% CI)", "share of questions asked that were answered right", accuracy),
     Column("large tokens", "tokens of the large model per question, mean", mean("large_tokens")),
     Column("down (B)", "bytes from the cloud per question, mean", mean("wire_down")),
-    Column("first p50 (s)", "time to the answer's first token, median", seconds("first_answer_ms", "p50")),
+    Column(
+        "first p50 (s)",
+        "time to the answer's first token, median",
+        seconds("first_answer_ms", "p50"),
+    ),
     Column("end p50 (s)", "time to the complete answer, median", seconds("total_ms", "p50")),
-    Column("end p95 (s)", "time to the complete answer, 95th percentile", seconds("total_ms", "p95")),
+    Column(
+        "end p95 (s)", "time to the complete answer, 95th percentile", seconds("total_ms", "p95")
+    ),
     Column(
         "answers/s", "answers per second of load", lambda measured: number(measured.answers_per_s)
     ),
