@@ -97,6 +97,6 @@ class Conversation:
 
 
 def turn_of(question: Question, result: Result) -> Turn:
-    """Return a turn that was answered as the decoder holds it."""
+    """Return an answered turn as the decoder holds it."""
     signal = None if result.receipt.source == "device" else result.signal_ids
     return Turn(question.asked, signal, result.answer_ids)

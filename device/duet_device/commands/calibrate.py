@@ -145,7 +145,7 @@ def calibrate(
     if not any(fitted.threshold for fitted in found.fitted.values()):
         raise UsageProblem(
             f"no threshold reaches the goal ({goal}), and nothing was stored: give more "
-            "questions, or ask for less by --alpha or --target"
+            "questions, or change the goal with --alpha or --target"
         )
     note(f"stored in {store(found.calibration, pair.manifest)}")
 

@@ -1,4 +1,4 @@
-"""Addresses: what is one, what it is normalised to, and what is on this machine."""
+"""Addresses: what is one, what it is normalized to, and what is on this machine."""
 
 import pytest
 from hypothesis import given

@@ -37,7 +37,7 @@ def release() -> None:
 def build(**given: Any) -> None:
     """Build a released pair in OUT: SFT, joint training, evaluation, export, served figures.
 
-    The supervised training of stories-5m alone takes about 3.5 hours on two cores. The same command
+    SFT of stories-5m alone takes about 3.5 hours on two cores. The same command
     continues. --into then copies the released files.
     """
     from duet_training.release.release import build as run

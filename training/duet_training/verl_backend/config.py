@@ -126,5 +126,5 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
             "empty_cache": hardware.empty_cache,
         }
         if not part.ref.fsdp_config.forward_only:
-            part.ref.optim = part.actor.optim  # an engine that could train wants an optimiser
+            part.ref.optim = part.actor.optim  # an engine that could train wants an optimizer
     return config
