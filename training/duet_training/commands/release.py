@@ -61,7 +61,9 @@ def real(set: str, file: Path, to: Path) -> None:  # noqa: A002 (its name on the
 
 @release.command(short_help="Write the questions of a calibration.")
 @click.argument("out", type=PATH)
-@option("--set", PATH, "JSONL", "Questions, all of them. Repeatable.", multiple=True, to="sets")
+@option(
+    "--set", PATH, "JSONL", "Questions of which all are used. Repeatable.", multiple=True, to="sets"
+)
 @option("--apart", PATH, "JSONL", "Questions to leave out. Repeatable.", multiple=True)
 @option("--worked", PATH, "JSONL", "Questions to draw --count of.")
 @option("--count", COUNT, "N", "Number of questions drawn, and of generated ones.", 400)
