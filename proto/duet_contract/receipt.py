@@ -25,8 +25,8 @@ def _in_json(decimals: int) -> PlainSerializer:
 
 _Ms = Annotated[float, _in_json(1)]
 _Rounded = Annotated[float, _in_json(4)]
-# An estimate: millions of operations.
-_Operations = Annotated[float, _in_json(-6)]
+# Whole operations: `duet-device stats` computes tokens from them.
+_Operations = Annotated[float, _in_json(0)]
 
 
 class _Model(Described):
