@@ -46,7 +46,7 @@ def check_signature(
             return
     except ContractError as error:
         raise UntrustedPair(str(error)) from error
-    said = f"is signed by {_hint(signature)}, which is not a publisher that this device trusts" if signature else (
+    said = f"is signed by {_hint(signature)}, a key that this device does not trust" if signature else (
         "is not signed"
     )  # fmt: skip
     if pinned():

@@ -143,7 +143,7 @@ def test_a_signature_of_another_key(
     cloud: PairCloud, origin: Path, home: Path, capsys: Captured
 ) -> None:
     sign_pair(origin, OTHER)
-    refused(pull(cloud, "toy"), capsys, "not a publisher that this device trusts", home)
+    refused(pull(cloud, "toy"), capsys, "does not trust", home)
     assert cloud.offsets == []
 
 
