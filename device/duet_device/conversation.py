@@ -1,4 +1,4 @@
-"""Several turns: what the decoder reads of the earlier ones, and what of them is sent."""
+"""Several turns: which earlier ones the decoder reads, and which of them are sent."""
 
 from collections.abc import Callable, Iterable, Sequence
 

@@ -71,7 +71,7 @@ def _is_torn(line: bytes) -> bool:
 
 
 def append(file: io.BufferedRandom, row: Row, path: Path) -> None:
-    """Write a row behind the others.
+    """Append a row.
 
     Raises:
         OutputLost: it cannot be written.

@@ -157,7 +157,7 @@ def _end(damaged: int, count: int) -> int:
     """Report how many answers cannot be read, and return the exit code."""
     if not damaged:
         return ExitCode.OK
-    # A note and not an error, which --json would print to stdout, behind the results.
+    # A note and not an error, which --json would print to stdout, after the results.
     note(f"{damaged} of {count} answers cannot be read")
     return ExitCode.VAULT
 
