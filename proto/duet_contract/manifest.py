@@ -337,6 +337,11 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
 
     Raises:
         ManifestError: not JSON, of a newer schema, or invalid (every fault is named).
+
+    Examples:
+        >>> parse_manifest("{}")
+        Traceback (most recent call last):
+        duet_contract.errors.ManifestError: manifest.json is not a pair manifest: it has no whole number "schema"
     """
     try:
         data: Any = parse_json(text)
