@@ -368,8 +368,8 @@ def load_manifest(directory: Path) -> Manifest:
 
     Examples:
         >>> from duet_contract.pairs import find_pair
-        >>> load_manifest(find_pair("private-sums-135m")).limits.budget
-        32
+        >>> load_manifest(find_pair("private-sums-135m")).id
+        'private-sums-135m'
     """
     path = directory / MANIFEST_NAME
     try:
