@@ -1,4 +1,4 @@
-"""The client for asyncio: the same names as `duet_device.client.Client`, to be awaited."""
+"""The client for asyncio: the names of `duet_device.client.Client`, as coroutines."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable

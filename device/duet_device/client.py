@@ -60,7 +60,7 @@ class Client:
         >>> from duet_device import Client
         >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
         ...     result = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?")
-        >>> result.answer
+        >>> result.receipt.value
         '9'
         >>> result.receipt.tokens.signal
         5

@@ -114,7 +114,7 @@ def write(text: str) -> None:
         write_private(path, text.encode("utf-8"))
     except OSError as error:
         raise UsageProblem(
-            f"cannot write {path}: {error.strerror}; ${CONFIG_VARIABLE} names another file"
+            f"cannot write {path}: {error.strerror}; set {CONFIG_VARIABLE} to another file"
         ) from error
 
 

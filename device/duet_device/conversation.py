@@ -1,4 +1,4 @@
-"""Several turns: what the decoder reads of the earlier ones, and what of them is sent."""
+"""Several turns: which earlier ones the decoder reads, and which of them are sent."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -97,6 +97,6 @@ class Conversation:
 
 
 def turn_of(question: Question, result: Result) -> Turn:
-    """Return a turn that was answered as the decoder holds it."""
+    """Return an answered turn as the decoder holds it."""
     signal = None if result.receipt.source == "device" else result.signal_ids
     return Turn(question.asked, signal, result.answer_ids)

@@ -52,7 +52,7 @@ class CloudUnreachable(DeviceError):
 
 
 class AloneWorthless(DeviceError):
-    """The device was asked to answer alone, and its pair says that this is worth nothing."""
+    """The device was asked to answer alone, and its pair says that the decoder is not useful alone."""
 
     exit_code = ExitCode.UNREACHABLE
 

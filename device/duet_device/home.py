@@ -28,7 +28,7 @@ def home(*, create: bool = True) -> Path:
             make_private(directory)
         except OSError as error:
             raise VaultError(
-                f"cannot make {directory}: {error.strerror}; ${HOME_VARIABLE} names another place"
+                f"cannot make {directory}: {error.strerror}; set {HOME_VARIABLE} to another directory"
             ) from error
     return directory
 
@@ -45,6 +45,6 @@ def is_there(path: Path) -> bool:
         return False
     except OSError as error:
         raise VaultError(
-            f"cannot look at {path}: {error.strerror}; ${HOME_VARIABLE} names another place"
+            f"cannot read {path}: {error.strerror}; set {HOME_VARIABLE} to another directory"
         ) from error
     return True

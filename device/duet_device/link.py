@@ -58,7 +58,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Restart:
-    """What arrived before does not count; what of it does count arrives again."""
+    """Discard what arrived before; the part of it that counts arrives again."""
 
 
 Item = Arrival | Note | Restart
@@ -135,7 +135,7 @@ class Link:
 
     @property
     def held(self) -> SignalChunk:
-        """What of the signal has arrived; to be read after `cancel`."""
+        """The part of the signal that has arrived; read it after `cancel`."""
         return self._held.prefix()
 
     @property

@@ -37,7 +37,7 @@ def locked(path: Path) -> Iterator[io.BufferedRandom]:
 
 
 def read_rows(file: io.BufferedRandom, path: Path) -> dict[str, Row]:
-    """Return the rows that are there by id; of the same id, the last. A torn last line goes.
+    """Return the rows by id, the last one of each id; remove a torn last line.
 
     Raises:
         UsageProblem: a line is not a row.
@@ -71,7 +71,7 @@ def _is_torn(line: bytes) -> bool:
 
 
 def append(file: io.BufferedRandom, row: Row, path: Path) -> None:
-    """Write a row behind the others.
+    """Append a row.
 
     Raises:
         OutputLost: it cannot be written.

@@ -53,7 +53,7 @@ class QuestionSettings(TypedDict, total=False):
     route: Choice
     """Who answers: "cloud", "device", or "auto", by the pair's calibration."""
     force: bool
-    """With route "device": answer even if the decoder alone is worth nothing."""
+    """With route "device": answer even if the decoder is not useful alone."""
     device_only: bool
     """Never open a connection."""
     require_cloud: bool

@@ -56,9 +56,9 @@ class Settings:
     """Time limit for the connection to the cloud in seconds, at most a year."""
     route: Choice = DEFAULT_ROUTE
     """"auto": the device answers alone where the pair's calibration trusts it, and asks the cloud
-    otherwise. "device": the device alone, unless its pair says that this is worth nothing."""
+    otherwise. "device": the device alone, unless its pair says that its decoder is not useful alone."""
     force: bool = False
-    """With route "device": answer even if the pair says that the decoder alone is worth nothing."""
+    """With route "device": answer even if the pair says that its decoder is not useful alone."""
     device_only: bool = False
     """Never open a connection, with any pair: the same as route "device" with `force`."""
     require_cloud: bool = False
@@ -67,7 +67,7 @@ class Settings:
     """"auto": the device ends a signal that is enough by the pair's calibration, if it has one. "never":
     it reads every signal to its end."""
     rounds: int = DEFAULT_ROUNDS
-    """Most signals of a question: while its answer is doubtful, the device asks for more."""
+    """Maximum number of signals per question: while its answer is doubtful, the device asks for more."""
     threads: int | None = None
     """Threads for decoding; None is what was measured here, or `default_threads()`."""
     prompt_lookup: bool = True

@@ -1,7 +1,7 @@
 """Read the signal: evaluates each chunk as it arrives, so that the answer can start at once.
 
 Whatever has arrived is evaluated together, in small batches, and the queue is checked between them;
-the prompt's end joins the last batch. So the wait behind the last chunk does not grow with the
+the prompt's end joins the last batch. So the wait after the last chunk does not grow with the
 signal. While the device waits, it looks ahead (`duet_device.decoder.lookahead`): an end without new
 tokens costs nothing, and a signal that is enough is ended here.
 """
@@ -38,7 +38,7 @@ from duet_device.link import Arrival, Item, Link, Restart
 
 # Tokens evaluated between two looks at the queue.
 _STEP = 16
-# Seconds that a chunk waits for what may come right behind it, as the last message does behind the
+# Seconds that a chunk waits for what may come right after it, as the last message does after the
 # last chunk: two batches cost more than one, and there is nothing else to do.
 _PATIENCE_S = 0.001
 

@@ -15,7 +15,7 @@ _Item = TypeVar("_Item")
 
 
 class TurnLock:
-    """Held while a question is answered; whoever holds it owns what `free` frees.
+    """A lock that is held while a question is answered. Its holder alone uses what `free` frees.
 
     Args:
         free: frees decoder and connections, once the lock is closed and no question is answered.

@@ -47,8 +47,11 @@ RULES = {
     r"(the|this|each|every|another|other|which) (room|rooms|house)": "package; repository",
     r"price of length|priced|unpriced": "length penalty (lambda)",
     r"untold": "held-out",
-    r"supervised pair|lessons?": "sft; data mixture",
-    r"ships|shipped pairs?": "is part of the release; released pair",
+    r"supervised (pair|training)|lessons?": "sft; data mixture",
+    r"ships|shipped(?!`)": "is part of the release; released",
+    r"pieces?(?! of)": "chunk; part",
+    r"drafting|anticipat(e|es|ed|ing|ion)": "speculative decoding; look-ahead",
+    r"an own": "a X of its own; your own X",
     r"keeper": "history writer",
     r"reception": "signal stream reader",
     r"gate (lets|refuses|opens)": "auth interceptor",
@@ -129,6 +132,7 @@ def _strings(text: str) -> Iterator[tuple[int, str]]:
                     for part in node.values
                 ),
             )
+            yield from _words_of_expressions(node)
         elif (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
@@ -136,6 +140,14 @@ def _strings(text: str) -> Iterator[tuple[int, str]]:
             and not _SQL.match(node.value)
         ):
             yield node.lineno, node.value
+
+
+def _words_of_expressions(node: ast.JoinedStr) -> Iterator[tuple[int, str]]:
+    """Single words in the braces of an f-string, which its text contains: `{name or "someone"}`."""
+    for part in node.values:
+        for inner in ast.walk(part) if isinstance(part, ast.FormattedValue) else ():
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                yield inner.lineno, inner.value
 
 
 def _python_comments(text: str) -> Iterator[tuple[int, str]]:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from duet_contract.described import Described
 from duet_contract.errors import ManifestError
 from duet_contract.integrity import describe_file
 from duet_contract.json_data import faults
@@ -28,7 +29,7 @@ Decision = Literal["gate", "stop", "more", "mark"]
 answer."""
 
 
-class _Model(BaseModel):
+class _Model(Described):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 

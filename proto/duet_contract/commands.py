@@ -9,6 +9,8 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -22,7 +24,7 @@ from duet_contract.console import (
     was_interrupted,
 )
 from duet_contract.errors import ContractError
-from duet_contract.terminal import one_line
+from duet_contract.terminal import one_line, printable_json
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -251,10 +253,25 @@ class Program(NamedTuple):
             arguments: the command line; None: the process's own.
             obj: `click.Context.obj` of the command.
 
+        An error is one line on stderr; with `--json`, it is one object on stdout (`error_data`).
+
         Returns:
             What the command returns (0 for None), 2 for an error of usage, or the exit code of
             the error that ended it.
         """
+        given = sys.argv[1:] if arguments is None else arguments
+        # Of the words, since an option that does not exist ends the parsing before it has a result.
+        as_json = "--json" in takewhile(lambda word: word != "--", given)
+
+        def fail(kind: str, message: str, code: int) -> int:
+            if as_json:
+                with suppress(OutputLost):
+                    sys.stdout.write(printable_json(error_data(kind, code, message)) + "\n")
+                    sys.stdout.flush()
+                    return code
+            sys.stderr.write(f"{self.name}: {one_line(message)}\n")
+            return code
+
         try:
             with signals_go_to(signal.default_int_handler, signal.SIGTERM):
                 code = self.group().main(
@@ -265,36 +282,45 @@ class Program(NamedTuple):
         except OutputClosed:
             raise
         except OutputLost as error:
-            return self._fail(str(error), self.output_code)
+            sys.stderr.write(f"{self.name}: {one_line(str(error))}\n")
+            return self.output_code
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return EXIT_USAGE
         except click.ClickException as error:
-            return self._fail(_usage(error), EXIT_USAGE)
+            return fail("UsageError", _usage(error), EXIT_USAGE)
         except click.Abort:
             raise KeyboardInterrupt from None
         except self.errors as error:
             code = int(getattr(error, "exit_code", 1))
             if code != EXIT_INTERRUPTED and was_interrupted(error):
-                return self._fail("interrupted", EXIT_INTERRUPTED)
-            return (
-                code
-                if code == EXIT_OUTPUT_CLOSED
-                else self._fail(str(error) or type(error).__name__, code)
-            )
+                return fail("Interrupted", "interrupted", EXIT_INTERRUPTED)
+            kind = type(error).__name__
+            return code if code == EXIT_OUTPUT_CLOSED else fail(kind, str(error) or kind, code)
         except ContractError as error:
             if was_interrupted(error):
-                return self._fail("interrupted", EXIT_INTERRUPTED)
-            return self._fail(str(error), self.contract_code)
+                return fail("Interrupted", "interrupted", EXIT_INTERRUPTED)
+            return fail(type(error).__name__, str(error), self.contract_code)
         except (MemoryError, RuntimeError, ImportError, OSError) as error:
             if was_interrupted(error) or not _out_of_memory(error):
                 raise
             message = "out of memory or threads: end other programs, or raise the limit (ulimit -a)"
-            return self._fail(message, self.memory_code)
+            return fail("MemoryError", message, self.memory_code)
 
-    def _fail(self, message: str, code: int) -> int:
-        sys.stderr.write(f"{self.name}: {one_line(message)}\n")
-        return code
+
+def error_data(kind: str, code: int, message: str) -> dict[str, object]:
+    """Return an error as the object that `--json` prints.
+
+    Args:
+        kind: name of the error's class.
+        code: exit code of the command.
+        message: what failed, why, and what to do next.
+
+    Examples:
+        >>> error_data("UsageError", 2, "the question is empty")
+        {'error': {'type': 'UsageError', 'exit_code': 2, 'message': 'the question is empty'}}
+    """
+    return {"error": {"type": kind, "exit_code": code, "message": message}}
 
 
 def _version_option(distribution: str) -> click.Option:

@@ -161,7 +161,7 @@ class TextSignalReader:
         try:
             return encode_text(self._tokenizer, self._vocabulary, text, self._check)
         except PromptError as error:
-            raise EncodingError(f"the signal cannot be tokenised: {error}") from error
+            raise EncodingError(f"the signal cannot be tokenized: {error}") from error
 
 
 def signal_reader(

@@ -58,10 +58,12 @@ class EnrollmentCode:
             standard = body.removeprefix(PREFIX).encode("ascii").translate(_TO_STANDARD)
             data = base64.b64decode(standard, validate=True)
         except (binascii.Error, UnicodeEncodeError) as error:
-            raise EnrollmentCodeError("the enrollment code was not copied whole") from error
+            raise EnrollmentCodeError(
+                "the enrollment code is incomplete: copy all of it"
+            ) from error
         content, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
         if len(content) != FINGERPRINT_BYTES + SECRET_BYTES or _check(content) != check:
-            raise EnrollmentCodeError("the enrollment code was not copied whole")
+            raise EnrollmentCodeError("the enrollment code is incomplete: copy all of it")
         return cls(content[:FINGERPRINT_BYTES], content[FINGERPRINT_BYTES:])
 
     def __str__(self) -> str:

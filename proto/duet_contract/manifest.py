@@ -7,8 +7,9 @@ an older reader would misread. A reader refuses a newer schema.
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from duet_contract.described import Described
 from duet_contract.errors import ManifestError
 from duet_contract.json_data import faults, parse_json
 from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
@@ -28,7 +29,7 @@ Positive = Annotated[int, Field(gt=0)]
 Slot = Literal["question", "signal"]
 
 
-class _Model(BaseModel):
+class _Model(Described):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -336,6 +337,11 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
 
     Raises:
         ManifestError: not JSON, of a newer schema, or invalid (every fault is named).
+
+    Examples:
+        >>> parse_manifest("{}")
+        Traceback (most recent call last):
+        duet_contract.errors.ManifestError: manifest.json is not a pair manifest: it has no whole number "schema"
     """
     try:
         data: Any = parse_json(text)
@@ -362,8 +368,8 @@ def load_manifest(directory: Path) -> Manifest:
 
     Examples:
         >>> from duet_contract.pairs import find_pair
-        >>> load_manifest(find_pair("private-sums-135m")).limits.budget
-        32
+        >>> load_manifest(find_pair("private-sums-135m")).id
+        'private-sums-135m'
     """
     path = directory / MANIFEST_NAME
     try:

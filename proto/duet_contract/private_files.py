@@ -63,7 +63,7 @@ def open_locked(path: Path, flags: int = 0) -> int:
         The descriptor; closing it, or the end of the process, ends the lock.
 
     Raises:
-        BlockingIOError: another process has it open so.
+        BlockingIOError: another process holds the lock.
         OSError: it cannot be opened or locked.
     """
     import fcntl  # Windows, which has none, is refused in one line before.
@@ -112,7 +112,7 @@ def read_private(path: Path) -> bytes:
     """
     if not is_private(path):
         raise KeyProblem(
-            f"others than you may write {path} or its directory: "
-            f"chmod go-w {path.parent} {path}, and see whether its content is yours"
+            f"other users may write {path} or its directory: "
+            f"chmod go-w {path.parent} {path}, and check that its content is yours"
         )
     return path.read_bytes()

@@ -1,11 +1,11 @@
 """Prompts, built here and nowhere else: the same token ids in training, in vLLM and in llama.cpp.
 
-A format is a list of template parts and slots (`duet_contract.manifest`). Each part is tokenised on
+A format is a list of template parts and slots (`duet_contract.manifest`). Each part is tokenized on
 its own, so the ids of a slot never depend on the text around it, and the decoder's prefix can be
 evaluated before the signal exists. Text in a slot never becomes a control token: wherever it holds
-a reserved string, it is cut after that string's first character and the parts are tokenised apart.
-The cut, unlike a tokenizer's own switches, works alike in every tokenizer (llama.cpp recognises
-user-defined tokens in plain text, `tokenizers` recognises added tokens not marked special).
+a reserved string, it is cut after that string's first character and the parts are tokenized apart.
+The cut, unlike a tokenizer's own switches, works alike in every tokenizer (llama.cpp recognizes
+user-defined tokens in plain text, `tokenizers` recognizes added tokens not marked special).
 """
 
 import re
@@ -18,7 +18,7 @@ from duet_contract.normalization import normalize
 from duet_contract.vocabulary import Tokenizer
 
 # No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
-# one is refused by its size, before time is spent on tokenising it.
+# one is refused by its size, before time is spent on tokenizing it.
 MOST_BYTES_PER_TOKEN = 16
 # Where a word begins: at a space after another character. Tokenizers start a new word there, whatever
 # comes later.
@@ -41,7 +41,7 @@ def _cuts(reserved: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def check_question(text: str) -> str:
-    """Return a question's text if it can be sent and tokenised.
+    """Return a question's text if it can be sent and tokenized.
 
     Raises:
         PromptError: it is empty or only white space, holds a NUL, or is not valid Unicode.
@@ -52,7 +52,7 @@ def check_question(text: str) -> str:
 
 
 def check_characters(text: str, what: str) -> str:
-    """Return `text` if it can be sent and tokenised, or is empty.
+    """Return `text` if it can be sent and tokenized, or is empty.
 
     Raises:
         PromptError: it holds a NUL, or is not valid Unicode.
@@ -78,7 +78,7 @@ def encode_text(
 ) -> list[int]:
     """Return the token ids of external text (question, signal, context), without control tokens.
 
-    Words of more than `MOST_WORD` characters are cut, and their parts are tokenised apart.
+    Words of more than `MOST_WORD` characters are cut, and their parts are tokenized apart.
 
     Args:
         tokenizer: of the model that reads the text.

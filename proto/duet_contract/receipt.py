@@ -3,8 +3,9 @@
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import ConfigDict, PlainSerializer
 
+from duet_contract.described import Described
 from duet_contract.manifest import Manifest
 
 Source = Literal["duet", "device", "history"]
@@ -24,9 +25,11 @@ def _in_json(decimals: int) -> PlainSerializer:
 
 _Ms = Annotated[float, _in_json(1)]
 _Rounded = Annotated[float, _in_json(4)]
+# Whole operations: `duet-device stats` computes tokens from them.
+_Operations = Annotated[float, _in_json(0)]
 
 
-class _Model(BaseModel):
+class _Model(Described):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -82,9 +85,9 @@ class Flops(_Model):
     Source: the paper's section on efficiency. The estimate omits the small attention term.
     """
 
-    reasoner: float
+    reasoner: _Operations
     """Operations for this question."""
-    reasoner_alone: float
+    reasoner_alone: _Operations
     """Operations that the reasoner alone would need for reasoning and answer."""
 
 

@@ -203,7 +203,7 @@ def _signer(envelope: dict[str, Any], payload: bytes, hint: str, trusted: Iterab
     candidates = [key for key in trusted if not hint or fingerprint(key) == hint]
     if not candidates:
         raise SignatureError(
-            f"the pair is signed by {hint or 'somebody'}, whom this device does not trust"
+            f"the pair is signed by {hint or 'a key'} that this device does not trust"
         )
     for key in candidates:
         try:

@@ -17,7 +17,7 @@ class Tokenizer(Protocol):
     """What prompt building needs of a tokenizer. No call adds tokens of its own (BOS, EOS)."""
 
     def encode_template(self, text: str) -> list[int]:
-        """Return the token ids of `text`, where control tokens written in it are recognised."""
+        """Return the token ids of `text`, where control tokens written in it are recognized."""
         ...
 
     def encode_text(self, text: str) -> list[int]:
@@ -61,7 +61,7 @@ def gguf_vocabulary(tokens: Sequence[str], types: Sequence[int], like: Vocabular
     """Describe a GGUF's vocabulary from `tokenizer.ggml.tokens` and `.token_type`.
 
     Types as in llama.cpp: 3 control, 4 user defined, 5 unused (padding, left out). llama.cpp
-    applies no Unicode normalisation, so that of `like`, the tokenizer it was made from, is kept.
+    applies no Unicode normalization, so that of `like`, the tokenizer it was made from, is kept.
     """
     known = {i: t for i, (t, kind) in enumerate(zip(tokens, types, strict=True)) if kind != 5}
     reserved = [tokens[i] for i in known if types[i] in (3, 4)]
@@ -117,7 +117,7 @@ def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:
         return "NFC"
     if kinds == ["NFKC"]:
         return "NFKC"
-    raise ManifestError(f"cannot reproduce the tokenizer's normalisation {kinds} in llama.cpp")
+    raise ManifestError(f"cannot reproduce the tokenizer's normalization {kinds} in llama.cpp")
 
 
 # Characters of a text from which on the interpreter's lock is released for it.
@@ -132,7 +132,7 @@ class HubTokenizer:
 
     def __init__(self, tokenizer: "FastTokenizer") -> None:
         self._tokenizer = tokenizer
-        # Whether control tokens are recognised is a setting of a tokenizer, which a thread must not
+        # Whether control tokens are recognized is a setting of a tokenizer, which a thread must not
         # change while another one encodes.
         self._plain = type(tokenizer).from_str(tokenizer.to_str())
         self._plain.encode_special_tokens = True

@@ -70,7 +70,8 @@ def run_as(
     """Runs `work` as the only command of a program, with whatever arguments it is given."""
     global it
     given = click.Argument(["number"], type=int, default=0)
-    it = kind("it", callback=lambda number: work(), params=[given])
+    as_json = click.Option(["--json"], is_flag=True, expose_value=False)
+    it = kind("it", callback=lambda number: work(), params=[given, as_json])
     only = program._replace(commands={"it": (f"{__name__}:it", "Do it.")})
     run = lambda: only.run(["it", *arguments])  # noqa: E731
     return console.run(program.name, run, install="pip install it")

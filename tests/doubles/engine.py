@@ -10,7 +10,7 @@ from duet_cloud.errors import EngineError
 
 @dataclass
 class ScriptedEngine:
-    """Emits scripted tokens, whose text is `<id>`, and honours the budget."""
+    """Emits scripted tokens, whose text is `<id>`, and honors the budget."""
 
     script: list[int] = field(default_factory=lambda: list(range(100, 140)))
     """Token ids of a signal. A job that holds the start of it gets what follows."""

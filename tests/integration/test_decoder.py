@@ -1,6 +1,6 @@
 """The decoder with the real llama.cpp and the GGUF of a pair of real size.
 
-Numbers of tiny quantised models shift a little with the size of the batch, so odds are compared
+Numbers of tiny quantized models shift a little with the size of the batch, so odds are compared
 closely and texts only where no near tie decides.
 """
 

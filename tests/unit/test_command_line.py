@@ -1,6 +1,7 @@
 """Every command of the four installed ones: its help, its options, and what it imports for them."""
 
 import importlib
+import json
 import subprocess
 import sys
 import tomllib
@@ -120,6 +121,21 @@ def test_an_unknown_option_is_one_line_and_usage(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{words[0]}: No such option '--no-such-option'")
     assert line.endswith(f"; see: {' '.join(words)} --help")
+
+
+def _takes_json(words: tuple[str, ...]) -> bool:
+    return any("--json" in option.opts for option in command_of(words).params)
+
+
+@pytest.mark.parametrize("words", list(filter(_takes_json, COMMANDS)), ids=" ".join)
+def test_with_json_an_error_of_usage_is_an_object(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program(words[0]).run([*words[1:], "--json", "--no-such-option"]) == 2
+    shown = capsys.readouterr()
+    error = json.loads(shown.out)["error"]
+    assert (error["type"], error["exit_code"], shown.err) == ("UsageError", 2, "")
+    assert error["message"].endswith(f"; see: {' '.join(words)} --help")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -52,7 +52,7 @@ def last_line(error: BaseException) -> str:
 
 
 class ExportError(TrainingError):
-    """A run that cannot be made into a pair: tokenizer, quantisation, disk, or another program."""
+    """A run that cannot be made into a pair: tokenizer, quantization, disk, or another program."""
 
 
 class ParityError(ExportError):

@@ -28,11 +28,11 @@ class Case:
     """What it has if it trusts none."""
 
     def kept(self, measure: str, at_least: float) -> Point | None:
-        """Return the first point with so high a value; None without one."""
+        """Return the first point whose value is high enough; None if there is no such point."""
         return next((each for each in self.points if value_of(each, measure) >= at_least), None)
 
     def kept_by(self, threshold: Threshold | None) -> Point | None:
-        """Return the first point that a threshold trusts; None without one, or without a threshold."""
+        """Return the first point that a threshold trusts; None without such a point or threshold."""
         return self.kept(threshold.measure, threshold.at_least) if threshold else None
 
 
@@ -65,7 +65,7 @@ class Replay:
 
     @property
     def share(self) -> float:
-        """Share of questions that the device trusts itself with."""
+        """Share of questions that the device answers without the cloud."""
         return self.trusted / self.questions
 
 

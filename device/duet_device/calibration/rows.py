@@ -89,7 +89,7 @@ def parse_row(data: Mapping[str, object], pair: str, decoder_sha256: str, source
         _ = row.vector
     except ValueError as error:
         raise UsageProblem(
-            f"{source} holds a row that is not of a calibration: give another --rows"
+            f"{source} has a row that duet-device calibrate did not write: give another --rows"
         ) from error
     if row.pair != pair:
         raise UsageProblem(f"{source} is of {row.pair}, not of {pair}: give another --rows")

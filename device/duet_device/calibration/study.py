@@ -169,7 +169,7 @@ def check_rows(count: int, missing: Sequence[str], goal: Goal, data: str) -> Non
     if missing:
         raise UsageProblem(
             f"{len(missing)} of {count} questions of {data} have no answer (the first: id "
-            f'{missing[0]}): give each an "answer", or calibrate without by --against-cloud'
+            f'{missing[0]}): give each an "answer", or calibrate without answers: --against-cloud'
         )
     least = max(4, 2 * goal.rows())
     if count < least:

@@ -121,7 +121,7 @@ class _Ask(ConfiguredCommand):
     type=_Sources(),
     multiple=True,
     metavar="FILE",
-    help="File with numbers; lines that QUESTION names are sent without them. Repeatable.",
+    help="File with numbers; lines with words of QUESTION are sent without them. Repeatable.",
 )
 @click.option(
     "--context-timeout",
@@ -150,7 +150,7 @@ class _Ask(ConfiguredCommand):
     type=click.Path(path_type=Path),
     default="-",
     metavar="FILE",
-    help="Write a JSON line for each question of --in; rows that are there are kept.",
+    help="Write a JSON line for each question of --in; existing rows stay.",
 )
 @click.option(
     "--in-flight",
@@ -163,7 +163,7 @@ class _Ask(ConfiguredCommand):
     "--linger",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     metavar="SECONDS",
-    help="Keep a warm server for later questions, until it is idle so long.",
+    help="Keep a local server for later questions; it ends after this time without one.",
 )
 @click.pass_context
 def ask(

@@ -43,7 +43,7 @@ _MOST_FAILURES = 5
     "--rows",
     click.Path(path_type=Path),
     "FILE",
-    "Record the questions in FILE; those that are there are not asked again [DATA.rows].",
+    "Record the questions in FILE; recorded ones are not asked again [DATA.rows].",
     to="rows_path",
 )
 @option(
@@ -63,7 +63,7 @@ _MOST_FAILURES = 5
 @click.option(
     "--against-cloud",
     is_flag=True,
-    help="Right is what agrees with the answer from the cloud's signal; DATA needs no answers.",
+    help="Compare with the answer from the cloud's signal; DATA then needs no answers.",
 )
 @option(
     "--decide",
@@ -145,7 +145,7 @@ def calibrate(
     if not any(fitted.threshold for fitted in found.fitted.values()):
         raise UsageProblem(
             f"no threshold reaches the goal ({goal}), and nothing was stored: give more "
-            "questions, or ask for less by --alpha or --target"
+            "questions, or change the goal with --alpha or --target"
         )
     note(f"stored in {store(found.calibration, pair.manifest)}")
 

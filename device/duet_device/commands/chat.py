@@ -169,7 +169,7 @@ class _Chat:
 
     @property
     def _goes_on(self) -> bool:
-        """Whether an interrupt is for a turn alone."""
+        """Whether an interrupt stops a turn, and not the chat."""
         return self._interactive and not self._stop.ends_command
 
     def _greet(self) -> None:

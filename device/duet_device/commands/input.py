@@ -70,7 +70,7 @@ def stop_on_interrupt(context: click.Context) -> Stop:
     """Return an event that Ctrl-C and SIGTERM set, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
-    event is still set then, and looked at before the next step, so the print says nothing new.
+    event is still set then, and looked at before the next step, so what Python prints can be ignored.
     """
     stop = Stop()
 

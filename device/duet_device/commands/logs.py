@@ -8,7 +8,7 @@ import click
 from duet_contract.commands import Integer, option
 from duet_contract.terminal import printable_json
 from duet_device.commands.output import note, show, show_path
-from duet_device.errors import UsageProblem, VaultError
+from duet_device.errors import ExitCode, UsageProblem, VaultError
 from duet_device.home import home
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ _WHAT = (
 @option("--search", None, "TEXT", "Only answers whose question or answer has TEXT, in any case.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
-def logs(context: click.Context, count: int, search: str | None, as_json: bool) -> None:
+def logs(context: click.Context, count: int, search: str | None, as_json: bool) -> int:
     """Show the newest stored answers, the newest last.
 
     Nothing is stored before `duet-device logs on`.
     """
     if context.invoked_subcommand:
-        return
+        return ExitCode.OK
     from duet_device.history.store import History
 
     history = History.of(home(create=False))
     if not history.ids():
         note("there are no stored answers" + history.hint)
-        return
+        return ExitCode.OK
     damaged: list[str] = []
 
     def report(id_: str, error: VaultError) -> None:
@@ -64,7 +64,7 @@ def logs(context: click.Context, count: int, search: str | None, as_json: bool) 
         _show(id_, record, as_json)
     if search is not None and not found:
         note("no stored answer has that text")
-    _report(len(damaged), len(damaged) + other + len(found))
+    return _end(len(damaged), len(damaged) + other + len(found))
 
 
 def _holds(record: "Record", text: str) -> bool:
@@ -118,7 +118,7 @@ def logs_path() -> None:
     "Remove answers before YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, local time.",
     allow_from_autoenv=False,
 )
-def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> None:
+def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> int:
     """Remove stored answers permanently: by ID, all, or those before a date."""
     if sum([bool(ids), everything, before is not None]) != 1:
         raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
@@ -134,7 +134,7 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
         chosen = there if everything else list(ids)
     count = history.forget(chosen)
     show(f"{count} answer{'' if count == 1 else 's'} forgotten")
-    _report(damaged, len(there))
+    return _end(damaged, len(there))
 
 
 def _from_before(history: "History", before: dt.datetime) -> tuple[list[str], int]:
@@ -153,10 +153,13 @@ def _from_before(history: "History", before: dt.datetime) -> tuple[list[str], in
     return chosen, len(damaged)
 
 
-def _report(damaged: int, count: int) -> None:
-    """Let the command end with the code of what could not be read."""
-    if damaged:
-        raise VaultError(f"{damaged} of {count} answers cannot be read")
+def _end(damaged: int, count: int) -> int:
+    """Report how many answers cannot be read, and return the exit code."""
+    if not damaged:
+        return ExitCode.OK
+    # A note and not an error, which --json would print to stdout, after the results.
+    note(f"{damaged} of {count} answers cannot be read")
+    return ExitCode.VAULT
 
 
 def _show(id_: str, record: "Record", as_json: bool) -> None:

@@ -51,7 +51,7 @@ SETTINGS = (
         ["--server"],
         default=DEFAULT_SERVER,
         metavar="HOST[:PORT],...",
-        help="Address of the cloud, or several: another one answers where one fails.",
+        help="Address of the cloud, or several: the next one answers if one fails.",
     ),
     click.Option(
         ["--pair", "pair_name"],
@@ -106,7 +106,7 @@ SETTINGS = (
         ["--force"],
         is_flag=True,
         allow_from_autoenv=False,
-        help="With --route device: answer even if the decoder alone is worth nothing.",
+        help="With --route device: answer even if the decoder is not useful alone.",
     ),
     click.Option(
         ["--device-only"], is_flag=True, help="Answer without the cloud; open no connection."
@@ -131,7 +131,7 @@ SETTINGS = (
         type=Integer(1, MOST_ROUNDS),
         default=DEFAULT_ROUNDS,
         metavar="N",
-        help="Most signals of a question: ask for more while the answer is doubtful.",
+        help="Maximum number of signals; the device asks for more while the answer is doubtful.",
     ),
     click.Option(
         ["--prompt-lookup/--no-prompt-lookup"],

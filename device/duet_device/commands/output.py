@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duet_contract import commands
 from duet_contract.terminal import counted, json_escaped, one_line, printable, printable_json
 from duet_device.errors import DeviceError
 
@@ -195,8 +196,7 @@ def show_error(error: DeviceError) -> None:
 
 def error_data(error: DeviceError) -> dict[str, object]:
     """Return an error as the object that `--json` and the rows of a batch hold."""
-    what = {"type": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-    return {"error": what}
+    return commands.error_data(type(error).__name__, error.exit_code, str(error))
 
 
 def receipt_line(receipt: "Receipt") -> str:

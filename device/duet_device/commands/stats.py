@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duet_contract.commands import Integer, Number, option
-from duet_contract.terminal import printable_json
+from duet_contract.terminal import counted, printable_json
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
-from duet_device.errors import DeviceError, UsageProblem, VaultError
+from duet_device.errors import DeviceError, ExitCode, UsageProblem
 from duet_device.home import home
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ _MOST_PRICE = 1e9
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV for each day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> None:
+def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> int:
     """Show what the stored answers saved against the large model alone, by day.
 
-    The large model alone is estimated: its mean tokens before joint training by the pair's manifest,
-    or else signal and answer, at the bytes and seconds that a signal token costs on this link.
+    What the large model alone would cost is an estimate: its mean tokens before joint training
+    (from the pair's manifest, or else signal and answer), at the bytes and seconds per signal
+    token of this device's link.
     """
     if as_csv and as_json:
         raise UsageProblem("--csv and --json are alternatives")
@@ -57,10 +58,15 @@ def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) ->
         show(_csv(found, price))
     elif found:
         show(_chart(found, total, price))
+        note(
+            "saved: estimated against each pair's large model alone, before training for the split"
+        )
     else:
         note("there are no stored answers" + history.hint)
     if damaged:
-        raise VaultError(f"{damaged} stored answers cannot be read and are left out")
+        note(f"{counted(damaged, 'stored answer')} cannot be read and not counted")
+        return ExitCode.VAULT
+    return ExitCode.OK
 
 
 def _answers(history: "History", days: int | None) -> tuple[list[tuple[dt.datetime, Any]], int]:

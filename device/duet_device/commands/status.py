@@ -1,4 +1,4 @@
-"""`duet-device status` and `duet-device purge`: what is on this machine, and its end."""
+"""`duet-device status` and `duet-device purge`: show, and delete, what is on this machine."""
 
 import time
 

@@ -14,7 +14,7 @@ from duet_device.errors import ModelProblem, UsageProblem
     "--forget",
     metavar="FINGERPRINT",
     allow_from_autoenv=False,
-    help="Stop trusting the key whose fingerprint starts so.",
+    help="Stop trusting the key whose fingerprint starts with these digits.",
 )
 def trust(key: Path | None, forget: str | None) -> None:
     """Trust the publisher whose public key (PEM) is in FILE; list trusted keys without FILE.

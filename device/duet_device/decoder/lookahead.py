@@ -1,6 +1,6 @@
 """Evaluate the prompt's end while the signal may still continue, and draft the answer's start.
 
-While the device waits for the next chunk, it evaluates the prompt's end behind the signal so far,
+While the device waits for the next chunk, it evaluates the prompt's end after the signal so far,
 as if nothing followed. If nothing does, the answer starts at once. If something does, the sequence
 is rolled back, which costs nothing: it copies no part of the key-value cache.
 
@@ -113,7 +113,7 @@ class Lookahead:
         self._lost = False
 
     def drop(self) -> None:
-        """Have the next token computed behind the prompt alone, as sampling wants it."""
+        """Have the next token computed after the prompt alone, as sampling wants it."""
         if len(self.draft) > 1 or self._lost:
             end = self._decoder.ids[self._sure - 1]
             self._decoder.keep(self._sure - 1)

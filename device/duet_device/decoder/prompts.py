@@ -76,7 +76,7 @@ def build_prompts(
 
 
 def check_room(manifest: Manifest, prompt: int) -> None:
-    """Refuse a prompt of so many tokens if the decoder could not answer it.
+    """Refuse a prompt of `prompt` tokens that leaves no room for an answer.
 
     Raises:
         ModelProblem: it fills the window.

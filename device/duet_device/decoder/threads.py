@@ -70,7 +70,7 @@ def stored_threads(manifest: Manifest) -> int | None:
 
 
 def file() -> Path:
-    """Return where choices are stored.
+    """Return the file that stores the choices.
 
     Raises:
         NoDirectoryError: the user has no home directory.

@@ -13,8 +13,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
+from duet_contract.described import Described
 from duet_contract.receipt import Receipt
 from duet_device.errors import UsageProblem, VaultError
 from duet_device.home import HISTORY_NAME, is_there
@@ -31,7 +32,7 @@ CREATE TABLE answers (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE
 """
 
 
-class _Model(BaseModel):
+class _Model(Described):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

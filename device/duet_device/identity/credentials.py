@@ -221,7 +221,7 @@ def save_identity(identity: Identity) -> Path:
         path = _path(identity.server)
         write_private(path, json.dumps(data, indent=2).encode() + b"\n")
     except OSError as error:
-        raise IdentityProblem(f"cannot keep the identity: {error}") from error
+        raise IdentityProblem(f"cannot store the identity: {error}") from error
     return path
 
 

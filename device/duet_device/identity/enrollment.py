@@ -118,7 +118,7 @@ def _check(response: EnrollResponse, address: Address) -> Address:
     if not 0 < response.service_port <= MOST_PORT:
         raise IdentityProblem(f"the cloud at {address} named a port {response.service_port}")
     if len(response.name) > _MOST_NAME or not response.name.isprintable():
-        raise IdentityProblem(f"the cloud at {address} gave this device no proper name")
+        raise IdentityProblem(f"the cloud at {address} gave this device no valid name")
     if len(response.publishers) > _MOST_PUBLISHERS or any(
         len(key) != PUBLIC_KEY_BYTES for key in response.publishers
     ):
@@ -140,7 +140,7 @@ def _presented_certificate(address: Address) -> x509.Certificate:
         ):
             shown = secured.getpeercert(binary_form=True)
         if not shown:
-            raise IdentityProblem(f"{address} showed no certificate")
+            raise IdentityProblem(f"{address} presented no certificate")
         return x509.load_der_x509_certificate(shown)
     except ssl.SSLError as error:
         raise IdentityProblem(
@@ -150,7 +150,7 @@ def _presented_certificate(address: Address) -> x509.Certificate:
         why = error.strerror or str(error)
         raise CloudUnreachable(f"no cloud at {address}: {why}") from error
     except ValueError as error:
-        raise IdentityProblem(f"{address} showed a malformed certificate") from error
+        raise IdentityProblem(f"{address} presented a malformed certificate") from error
 
 
 def _fetch_authority(address: Address, leaf: x509.Certificate, code: EnrollmentCode) -> bytes:

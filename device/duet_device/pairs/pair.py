@@ -37,8 +37,8 @@ def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
     Examples:
         >>> from duet_device import open_pair
         >>> pair = open_pair("private-sums-135m")
-        >>> pair.manifest.reference
-        'private-sums-135m@1.0.0'
+        >>> pair.manifest.id
+        'private-sums-135m'
     """
     try:
         directory = find_pair(name_or_directory)

@@ -16,12 +16,12 @@ def by_user(manifest: Manifest, *, force: bool) -> Route:
     """Return the route of a question that its user keeps on the device.
 
     Raises:
-        AloneWorthless: the pair says that its decoder alone is worth nothing, and `force` is False.
+        AloneWorthless: the pair says that its decoder is not useful alone, and `force` is False.
     """
     if manifest.alone is None and not force:
         raise AloneWorthless(
-            f"the decoder of {manifest.id} alone is worth nothing, as its manifest says: ask the "
-            "cloud with --route cloud, or have it try with --route device --force"
+            f"the decoder of {manifest.id} is not useful alone, as its manifest says: ask the "
+            "cloud with --route cloud, or use it anyway with --route device --force"
         )
     return Route(taken="device")
 

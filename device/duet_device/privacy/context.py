@@ -25,7 +25,7 @@ _FEW = 3
 
 
 class _NotText(UsageProblem):
-    """Neither text nor a document that can be read."""
+    """The file is neither text nor a document that can be read."""
 
 
 class _Empty(UsageProblem):

@@ -35,7 +35,7 @@ _PDF_HEAD_BYTES = 1024
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return what kind of document these bytes are (`pdf`, `docx`, `ole`, ...); None if of none."""
+    """Return what kind of document these bytes are (`pdf`, `docx`, `ole`, ...); None for other files."""
     if data.startswith(_OLE):
         return "ole"
     if data.startswith(b"PK\x03\x04"):

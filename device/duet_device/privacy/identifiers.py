@@ -62,7 +62,7 @@ def load_ahead(note: Callable[[str], None]) -> None:
 
 
 def _on_folded(finder: Finder) -> Finder:
-    """Return the same finder, which sees any text in one spelling."""
+    """Return the finder, applied to text in one spelling."""
 
     def find(text: str) -> Iterable[Found]:
         folded = FoldedSpelling(text)

@@ -1,4 +1,4 @@
-"""Name of people by the way they are written, where no language model is installed.
+"""Names of people by the way they are written, if no language model is installed.
 
 Western writing alone: a capitalised word is a name behind a title, an initial or a word that
 introduces one, or next to another capitalised word where neither is an ordinary word. Words in

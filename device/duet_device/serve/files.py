@@ -28,7 +28,7 @@ def check_owner(path: Path) -> None:
     """
     if not is_private(path):
         raise UsageProblem(
-            f"others than you may write {path} or its directory: "
+            f"other users may write {path} or its directory: "
             f"chmod go-w {path.parent} {path}, and start duet-device serve again"
         )
 
@@ -83,7 +83,7 @@ def running() -> str | None:
 
 
 def _holder(handle: int) -> str | None:
-    """Return the process that holds the lock; None if this one does from now on."""
+    """Return the process that holds the lock; None if this process has taken it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -102,7 +102,7 @@ def _usable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageProblem(
-            f"cannot use {path}: {error.strerror}; ${HOME_VARIABLE} names another place"
+            f"cannot use {path}: {error.strerror}; set {HOME_VARIABLE} to another directory"
         ) from error
 
 
@@ -156,7 +156,7 @@ def _token(path: Path) -> str:
         return made
     if mode & 0o077:
         raise UsageProblem(
-            f"others than you may use the token in {path}: delete the file for a new token, "
+            f"other users may read the token in {path}: delete the file for a new token, "
             f"or keep it with: chmod 600 {path}"
         )
     check_owner(path)

@@ -113,7 +113,7 @@ class WarmClients:
 
 
 def _stamp(pair: Pair) -> _Stamp:
-    """Return what changes with the files that decide how a client answers."""
+    """Return a value that changes if a file changes on which a client's answers depend."""
     there = home(create=False)
     identities = sorted((there / "identities").glob("*.json"))
     own = [MANIFEST_NAME, SIGNATURE_NAME, *(file.path for file in pair.manifest.device_files)]

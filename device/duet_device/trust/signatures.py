@@ -46,15 +46,15 @@ def check_signature(
             return
     except ContractError as error:
         raise UntrustedPair(str(error)) from error
-    said = f"is signed by {_hint(signature)}, whom this device does not trust" if signature else (
+    said = f"is signed by {_hint(signature)}, a key that this device does not trust" if signature else (
         "is not signed"
     )  # fmt: skip
     if pinned():
         raise UntrustedPair(f"{name} {said}; trust its publisher with: duet-device trust FILE")
     if not allow_unsigned:
         raise UntrustedPair(
-            f"{name} {said}; trust its publisher with: duet-device trust FILE, or take it all the "
-            "same with --allow-unsigned"
+            f"{name} {said}; trust its publisher with: duet-device trust FILE, or load it "
+            "anyway with --allow-unsigned"
         )
 
 

@@ -1,7 +1,7 @@
 r"""Decide whether an answer is right, by the same rule in training, evaluation and bench.
 
 What the reference is (see `read_reference`) decides how an answer is compared with it. The answer
-is the last `\boxed{...}`, or what follows a last "####"; without either, what the prose settles on.
+is the last `\boxed{...}`, or what follows a last "####"; without either, the final answer in its prose.
 """
 
 import re

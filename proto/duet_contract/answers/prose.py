@@ -1,6 +1,6 @@
 r"""Find the number that prose settles on, where no box marks it.
 
-It is the number right behind the last "the answer is", else the last number of the text. A number
+It is the number right after the last "the answer is", else the last number of the text. A number
 is taken with all that belongs to it, never in part: "12*17" gives none, "12*17 = 204" gives 204,
 "12:30", "1,2,3" and "(3, 4)" none. Remarks in brackets do not count: "18 (see step 2)" is 18.
 """

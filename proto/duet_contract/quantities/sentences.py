@@ -70,13 +70,15 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
         )
     if unknown := set(LABEL.findall(sentence)) - set(LABEL.findall(masked.text)):
         if value:
-            raise FormulaError(f"the sentence has the label {min(unknown)}, the question has not")
+            raise FormulaError(
+                f"the sentence has the label {min(unknown)}, which the question does not have"
+            )
         # There is no other formula than the sentence's.
         plain = plain_sentence(masked.text, asked(masked.text))
         holes, sentence = holes[-1:], plain.replace(RESULT, f"{{{holes[-1]}}}")
     signal = RESULT.strip("{}")
     if signal in holes and value is None:
-        raise FormulaError("the sentence takes the signal's result, and there is no signal")
+        raise FormulaError("the sentence needs the signal's result, and there is no signal")
     before = "".join(f"{step.formula}={step.name};" for step in value.work) if value else ""
     results = [
         value if value and hole == signal else compute(before + hole, masked.quantities)

@@ -194,13 +194,13 @@ def test_an_export_is_not_overwritten(home, pair, capsys):
 
 
 def test_an_unknown_quantisation(home, capsys):
-    assert "has no quantisation 'Q5_X'" in _fails(home, home / "x", capsys, "quantizations=[Q5_X]")
+    assert "has no quantization 'Q5_X'" in _fails(home, home / "x", capsys, "quantizations=[Q5_X]")
 
 
 def test_what_llama_cpp_cannot_quantise(pair, tmp_path):
     half = tmp_path / "half.gguf"
     half.write_bytes((pair / "decoder/model.F16.gguf").read_bytes()[:2000])
-    with pytest.raises(ExportError, match=r"cannot quantise half\.gguf to Q8_0"):
+    with pytest.raises(ExportError, match=r"cannot quantize half\.gguf to Q8_0"):
         gguf_files.quantize(half, tmp_path / "out.gguf", "Q8_0", 1)
     assert not (tmp_path / "out.gguf").exists()
 
@@ -258,7 +258,7 @@ def test_a_disk_that_fills_up_while_weights_are_written(home, capsys):
 
 def test_a_disk_that_fills_up_while_quantising(pair, tmp_path):
     source = pair / "decoder/model.F16.gguf"
-    with small_files(20_000), pytest.raises(ExportError, match="cannot quantise"):
+    with small_files(20_000), pytest.raises(ExportError, match="cannot quantize"):
         gguf_files.quantize(source, tmp_path / "out.gguf", "Q8_0", 1)
     assert not (tmp_path / "out.gguf").exists()
 

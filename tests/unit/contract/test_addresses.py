@@ -1,4 +1,4 @@
-"""Addresses: what is one, what it is normalised to, and what is on this machine."""
+"""Addresses: what is one, what it is normalized to, and what is on this machine."""
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,7 @@ ports = st.integers(1, 65535)
 
 
 @given(host=hosts, port=ports)
+@pytest.mark.slow
 def test_parsing_and_printing_are_inverse(host: str, port: int) -> None:
     address = Address(host, port)
     assert Address.parse(str(address)) == address

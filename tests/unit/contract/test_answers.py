@@ -214,6 +214,7 @@ def written(draw):
 
 @given(written())
 @settings(max_examples=200, deadline=None)
+@pytest.mark.slow
 def test_a_number_is_read_back_whole_from_every_form(case):
     value, text = case
     answer = final_answer(rf"so \boxed{{{text}}}")
@@ -234,6 +235,7 @@ _GARBAGE = st.one_of(st.text(max_size=300), st.lists(_PARTS, max_size=80).map(""
 
 @given(_GARBAGE, _GARBAGE, st.booleans(), st.booleans())
 @settings(max_examples=200, deadline=1_000)
+@pytest.mark.slow
 def test_garbage_is_judged_soon_and_never_raises(answer, reference, computed, boxed):
     for response in (answer, rf"\boxed{{{answer}}}"):
         verdict = decide(response, reference, computed=computed, boxed=boxed)
@@ -278,6 +280,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_no_size_takes_more_than_one_pass(name):
     response = HOSTILE[name]
 

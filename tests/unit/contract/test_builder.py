@@ -28,7 +28,7 @@ def test_others_may_write_it(directory):
     builder_key()
     for file in directory.iterdir():
         file.chmod(0o620)
-    with pytest.raises(KeyProblem, match="others than you"):
+    with pytest.raises(KeyProblem, match="other users"):
         builder_public()
-    with pytest.raises(KeyProblem, match="others than you"):
+    with pytest.raises(KeyProblem, match="other users"):
         builder_key()

@@ -1,5 +1,6 @@
 """How every installed command ends, whatever is raised; the numbers that options take."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,35 @@ def test_a_message_quotes_no_control_character_and_no_long_value(
     assert said.count("\n") == 1
     assert said.rstrip("\n").isprintable()
     assert len(said) < 300
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "kind"),
+    [
+        (Expected("no\x1b[2J"), 5, "Expected"),
+        (ContractError("no pair"), 6, "ContractError"),
+        (MemoryError(), 7, "MemoryError"),
+        (interrupted(Expected("the decoder failed")), 130, "Interrupted"),
+        (click.UsageError("wrong"), 2, "UsageError"),
+    ],
+)
+def test_with_json_an_error_is_an_object(
+    raised: Exception, code: int, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_as(PROGRAM, raising(raised), "--json") == code
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    (line,) = shown.out.splitlines()
+    assert line.isprintable()
+    error = json.loads(line)["error"]
+    assert (error["type"], error["exit_code"]) == (kind, code)
+    assert error["message"]
+
+
+def test_json_behind_the_end_of_options_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_as(PROGRAM, lambda: None, "--", "--json") == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
 
 
 LAZY = Program(

@@ -59,7 +59,7 @@ def test_any_split_of_text_reads_as_the_whole(vocabulary, text, cuts):
 
 @given(text=st.text(alphabet=st.sampled_from(list("ab 1.,\n'é数(")), max_size=60))
 def test_reading_word_by_word_is_what_the_tokenizer_gives(vocabulary, text):
-    """Training may tokenise a whole signal at once, and gets what the device gets."""
+    """Training may tokenize a whole signal at once, and gets what the device gets."""
     tokenizer, described = vocabulary
     assert encode_signal_text(tokenizer, described, text) == tokenizer.encode_text(text)
 

@@ -45,6 +45,7 @@ def test_two_files_of_a_key_share_nothing(fields):
     assert all(fields[name] != again[name] for name in ("salt", "nonce", "ciphertext"))
 
 
+@pytest.mark.slow
 def test_the_documented_parameters(monkeypatch):
     """The OWASP Password Storage Cheat Sheet's for scrypt; written by another implementation."""
     monkeypatch.setattr(encrypted_key, "COST", FULL_COST)

@@ -19,6 +19,7 @@ DATA = st.recursive(
 
 
 @given(DATA)
+@pytest.mark.slow
 def test_what_is_written_is_read_again_by_any_program(data):
     text = json_text(without_infinities(data))
     found = json.loads(text, parse_constant=pytest.fail)

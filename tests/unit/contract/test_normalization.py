@@ -27,6 +27,7 @@ def test_it_is_what_unicode_says(form, text):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_each_character_among_marks_is_what_unicode_says(form):
     text = "".join(f"\u0301{chr(code)}\u0323" for code in range(0x300, sys.maxunicode + 1, 7))
     assert normalize(form, text) == unicodedata.normalize(form, text)

@@ -34,6 +34,7 @@ def _control_ids(tokenizer):
 
 
 @given(text=user_text)
+@pytest.mark.slow
 def test_text_never_becomes_control_tokens(vocabulary, text):
     tokenizer, described = vocabulary
     assert not _control_ids(tokenizer) & set(encode_text(tokenizer, described, text))
@@ -118,6 +119,7 @@ words = st.builds(
 
 
 @given(texts=st.lists(words, max_size=4))
+@pytest.mark.slow
 def test_long_words_are_cut_and_others_are_not(vocabulary, texts):
     text = "".join(texts)
     tokenizer = _Parts()

@@ -38,7 +38,7 @@ def test_receipt_is_the_documented_json():
         tokens=Tokens(question=1, signal=2, answer=3),
         bytes=Bytes(up=10, down=20),
         ms=Milliseconds(connect=1.0, first_signal=2.0, signal=3.0, first_answer=4.0, total=5.0),
-        flops=Flops(reasoner=1.0, reasoner_alone=2.0),
+        flops=Flops(reasoner=157e6, reasoner_alone=1_377e6),
     )
     data = json.loads(receipt.model_dump_json())
     assert list(data) == [
@@ -48,6 +48,11 @@ def test_receipt_is_the_documented_json():
     ]  # fmt: skip
     assert list(data["ms"]) == ["connect", "first_signal", "signal", "first_answer", "total"]
     assert Receipt.model_validate(data) == receipt
+
+
+def test_operations_are_whole():
+    flops = Flops(reasoner=157_925_376.0, reasoner_alone=1_377_402_568.704)
+    assert flops.model_dump_json() == '{"reasoner":157925376.0,"reasoner_alone":1377402569.0}'
 
 
 def test_rounding_runs_no_python_in_which_ctrl_c_could_arrive():

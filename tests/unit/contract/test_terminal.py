@@ -67,6 +67,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@pytest.mark.slow
 def test_json_stays_the_same_data_and_is_safe(data: object) -> None:
     text = printable_json(data)
     assert is_safe(text)
@@ -74,6 +75,7 @@ def test_json_stays_the_same_data_and_is_safe(data: object) -> None:
 
 
 @given(JSON)
+@pytest.mark.slow
 def test_json_of_others_stays_the_same_data(data: object) -> None:
     """Protobuf and pydantic write characters as they are, as this does."""
     text = json_escaped(json.dumps(data, ensure_ascii=False))

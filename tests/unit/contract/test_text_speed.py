@@ -37,6 +37,7 @@ def read_answer(text: str) -> None:
 
 @pytest.mark.parametrize("read", [read_question, read_notes, read_answer])
 @pytest.mark.parametrize("pattern", REPEATED)
+@pytest.mark.slow
 def test_time_is_linear_in_the_text(read, pattern):
     assert_linear(read, pattern, 10_000 if read is read_question else 20_000)
 

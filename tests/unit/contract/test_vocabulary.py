@@ -54,7 +54,7 @@ def test_long_text_has_the_ids_of_its_parts(family, tmp_path):
 
 
 def test_threads_may_tokenise_text_and_templates_at_once(tmp_path):
-    """Whether control tokens are recognised is a setting of Hugging Face's whole tokenizer."""
+    """Whether control tokens are recognized is a setting of Hugging Face's whole tokenizer."""
     tokenizer, _ = vocabularies.build("qwen", tmp_path)
     special = vocabularies.SPECIAL[0]
     text = f"{special} " * vocabulary_module._LONG

@@ -246,9 +246,9 @@ class TestCalibrate:
         [
             ({"pair": "other@1.0.0"}, "is of other@1.0.0"),
             ({"decoder_sha256": "0" * 64}, "quantization"),
-            ({"state": 7}, "not of a calibration"),
-            ({"state": "AAA"}, "not of a calibration"),
-            ({"state": "AAA="}, "not of a calibration"),
+            ({"state": 7}, "duet-device calibrate did not write"),
+            ({"state": "AAA"}, "duet-device calibrate did not write"),
+            ({"state": "AAA="}, "duet-device calibrate did not write"),
         ],
     )
     def test_rows_that_cannot_be_used_are_refused(

@@ -151,7 +151,7 @@ def test_a_place_that_cannot_be_written(capsys: Captured, monkeypatch: pytest.Mo
     monkeypatch.setenv("DUET_CONFIG", "/dev/null/config.toml")
     code, _, err = run(capsys, "set", "budget", "5")
     assert code == ExitCode.USAGE
-    assert "$DUET_CONFIG names another file" in err
+    assert "set DUET_CONFIG to another file" in err
 
 
 def test_an_editor_may_write_what_is_wrong(

@@ -324,6 +324,7 @@ def any_message(draw: st.DrawFn) -> bytes:
     return data
 
 
+@pytest.mark.slow
 def test_no_stream_of_messages_does_more_than_end_in_a_line(
     pair: Pair, decoder: ScriptedDecoder, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -212,6 +212,7 @@ def test_names_in_lines_of_notes_are_redacted_as_in_the_question(private: Manife
     assert masked.from_notes == 1
 
 
+@pytest.mark.slow
 def test_no_digit_of_any_note_leaves_the_device(private: Manifest) -> None:
     lines = list(questions(1500))
     for text, *note in zip(lines[::3], lines[1::3], lines[2::3], strict=True):

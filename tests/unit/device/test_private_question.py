@@ -106,7 +106,7 @@ def test_decoder_and_cloud_see_the_same_placeholders(pair: Pair) -> None:
     assert spelled(decoder).startswith(
         "Q:Documents:\n\nn:\n[NAME_1] is kind\n\nQuestion: Who is [NAME_1]? S:because A:"
     )
-    # One token a byte: each placeholder came in eight pieces.
+    # One token a byte: each placeholder came in eight parts.
     heard = texts(events, AnswerText)
     assert outcome.receipt.answer == "".join(heard) == "ask Ann Bo or [NAME_9]"
     assert "[NAME_1]" not in heard

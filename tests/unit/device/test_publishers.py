@@ -68,7 +68,7 @@ def test_without_a_home_nobody_is_pinned(
     monkeypatch.setattr(Path, "mkdir", Mock(side_effect=PermissionError(13, "Permission denied")))
     assert pinned() == ()
     assert main(["logs", "on"]) == ExitCode.VAULT
-    assert "DUET_HOME names another place" in capsys.readouterr().err
+    assert "set DUET_HOME to another directory" in capsys.readouterr().err
 
 
 def test_a_key_of_another_length() -> None:
@@ -89,7 +89,7 @@ def test_a_damaged_list_is_an_error_and_not_an_empty_one(home: Path, content: st
 def test_a_list_that_others_may_write(home: Path) -> None:
     pin("host:1", (A,))
     (home / "publishers.json").chmod(0o666)
-    with pytest.raises(ModelProblem, match="others than you may write"):
+    with pytest.raises(ModelProblem, match="other users may write"):
         pinned()
 
 
@@ -99,7 +99,7 @@ def test_a_home_that_is_a_link(home: Path, tmp_path: Path) -> None:
     home.symlink_to(tmp_path / "real")
     assert pinned() == (A,)
     (tmp_path / "real").chmod(0o777)
-    with pytest.raises(ModelProblem, match="others than you may write"):
+    with pytest.raises(ModelProblem, match="other users may write"):
         pinned()
 
 

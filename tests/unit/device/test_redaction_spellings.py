@@ -95,6 +95,7 @@ PARTS = st.lists(st.tuples(FILLING, st.sampled_from(sorted(SECRETS)), SPELLINGS)
 
 @given(parts=PARTS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.slow
 def test_no_secret_stays_and_every_one_comes_back(
     parts: list[tuple[str, str, str]], finders: list[Finder]
 ) -> None:

@@ -116,5 +116,5 @@ def test_pins_that_cannot_be_read_trust_nobody(directory: Path, tmp_path: Path) 
 def test_a_builders_key_that_others_may_write(directory: Path, tmp_path: Path) -> None:
     sign_pair(directory, builder_key())
     (tmp_path / "XDG_DATA_HOME" / "duet" / "builder" / "builder.pub").chmod(0o666)
-    with pytest.raises(UntrustedPair, match="others than you"):
+    with pytest.raises(UntrustedPair, match="other users"):
         load_decoder(open_pair(str(directory)))

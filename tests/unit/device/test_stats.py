@@ -133,7 +133,9 @@ def test_chart_csv_and_json(
     add(history, NOON + dt.timedelta(days=2))
     capsys.readouterr()
     assert main(["stats", "--price", "50000"]) == ExitCode.OK
-    chart = capsys.readouterr().out.splitlines()
+    shown, said = capsys.readouterr()
+    assert "large model alone, before training for the split" in said
+    chart = shown.splitlines()
     assert [line.split()[0] for line in chart] == ["day", "2026-03-04", "2026-03-06", "total"]
     assert chart[3].split() == ["total", "3", "60", "600", "5.7", "s", "3.00"]
     assert chart[1].count(chart[1][-1]) == 2 * chart[2].count(chart[2][-1]) == 30
@@ -174,13 +176,14 @@ def test_nothing_stored_and_an_answer_that_cannot_be_read(
     assert main(["stats"]) == ExitCode.OK
     assert capsys.readouterr().err == "duet-device: there are no stored answers\n"
     assert main(["stats", "--csv", "--json"]) == ExitCode.USAGE
+    assert "alternatives" in json.loads(capsys.readouterr().out)["error"]["message"]
     add(history, NOON)
     with history._connected() as database:
         database.execute("INSERT INTO answers (id, sealed) VALUES ('x', 'y')")
     assert main(["stats", "--json"]) == ExitCode.VAULT
     out, err = capsys.readouterr()
     assert json.loads(out)["total"]["answers"] == 1
-    assert "1 stored answers cannot be read" in err
+    assert "1 stored answer cannot be read" in err
 
 
 def test_logs_are_searched(history: History, capsys: Captured) -> None:

@@ -93,6 +93,21 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+@pytest.mark.parametrize(
+    "project", ["proto", "device", "cloud", "training", "tools", "tools/report"]
+)
+def test_a_packages_readme_is_short_and_names_each_file(project: str) -> None:
+    text = (ROOT / project / "README.md").read_text("utf-8")
+    assert 30 <= len(text.splitlines()) <= 50
+    (package,) = (ROOT / project).glob("duet_*/__init__.py")
+    missing = []
+    for path in sorted(package.parent.iterdir()):
+        name = f"{path.name}/" if path.is_dir() else path.name
+        if not name.startswith("_") and (path.suffix == ".py" or (path / "__init__.py").exists()):
+            missing += [] if f"{name}`" in text or f"`{name}" in text else [name]
+    assert missing == []
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as MkDocs and GitHub name them."""
     headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)

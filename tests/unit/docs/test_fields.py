@@ -5,8 +5,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
+
+from duet_contract.calibration import Calibration
+from duet_contract.manifest import Manifest
+from duet_contract.receipt import Receipt
+from duet_device.history.store import Record
+from duet_tools.results.report import Report
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("cloud", "device", "docs", "proto", "tests", "tools", "training")
@@ -77,3 +85,18 @@ def test_a_field_without_a_docstring_is_found() -> None:
         "class E:\n    n: int\n"
     )
     assert undocumented(text, models([text])) == ["A.y", "B.z", "D.t"]
+
+
+def _without_description(schema: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}.{field}"
+        for name, model in {"": schema, **schema.get("$defs", {})}.items()
+        for field, about in model.get("properties", {}).items()
+        if not about.get("description")
+    ]
+
+
+@pytest.mark.parametrize("model", [Receipt, Manifest, Calibration, Record, Report])
+def test_a_schema_describes_each_field(model: type[BaseModel]) -> None:
+    for by_alias in (True, False):
+        assert _without_description(model.model_json_schema(by_alias=by_alias)) == []

@@ -48,12 +48,14 @@ def test_python_is_read_in_strings_docstrings_and_comments_only() -> None:
         "# what is\n"
         "# told here\n"
         'run("SELECT sealed FROM answers")\n'
+        "f\"signed by {name or 'somebody'}\"\n"
     )
     assert phrases("a.py", text) == [
         (3, "Nobody"),
         (5, "anew"),
         (6, "goes on"),
         (8, "is told"),
+        (11, "somebody"),
     ]
 
 

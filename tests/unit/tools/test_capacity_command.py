@@ -160,7 +160,7 @@ def test_the_command_writes_what_it_says(
     ("arguments", "message"),
     [
         (["--costs", "none.json"], "cannot read none.json"),
-        (["--link", "6g"], "no link named '6g'; there are: none, 2g"),
+        (["--link", "6g"], "no link named '6g'; use one of none, 2g"),
         (["--modes", "half"], "no mode 'half'; there are: split, alone"),
         (["--devices", "0"], "Invalid value for '--devices'"),
         (["--signal-tokens", "many"], "'--signal-tokens': 'many' is not a valid number"),

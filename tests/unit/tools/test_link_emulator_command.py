@@ -17,7 +17,7 @@ from tests.doubles.tcp import serving
     [
         ([], 2, "give --target HOST:PORT"),
         (["--target", "nowhere"], 2, "'nowhere' is not HOST:PORT"),
-        (["--target", "a:1", "--preset", "6g"], 2, "no link named '6g'; there are: none, 2g"),
+        (["--target", "a:1", "--preset", "6g"], 2, "no link named '6g'; use one of none, 2g"),
         (["--target", "a:1", "--up", "fast"], 2, "'fast' is not a rate"),
         (["--target", "a:1", "--rtt", "-5"], 2, "Invalid value for '--rtt'"),
         (["--target", "a:1", "--jitter", "nan"], 2, "'nan' is not a finite number"),

@@ -18,7 +18,7 @@ def test_every_link_that_is_promised_has_values_and_a_source() -> None:
 
 
 def test_an_unknown_link_names_those_that_are_known() -> None:
-    with pytest.raises(BadLink, match="no link named '6g'; there are: none, 2g, 3g") as caught:
+    with pytest.raises(BadLink, match="no link named '6g'; use one of none, 2g, 3g") as caught:
         link_named("6g")
     assert caught.value.exit_code == 2
 

@@ -51,9 +51,9 @@ def test_json_has_the_same_shape(tmp_path: Path) -> None:
         ("[[at]]\nt = -1", "step 1: t: Input should be greater than or equal to 0"),
         ("[[at]]\nt = nan", "step 1: t: Input should be a finite number"),
         ("[[at]]\nt = 'soon'", "step 1: t: Input should be a valid number"),
-        ("[[at]]\nt = 1\nlink = '6g'", "step 1: no link named '6g'; there are: none, 2g"),
+        ("[[at]]\nt = 1\nlink = '6g'", "step 1: no link named '6g'; use one of none, 2g"),
         ("[[at]]\nt = 1\nspeed = 3", "step 1: speed: Unexpected keyword argument"),
-        ("[[at]]\nt = 1\nup = { speed = 3 }", "step 1: no setting 'speed'; there are: rate"),
+        ("[[at]]\nt = 1\nup = { speed = 3 }", "step 1: no setting 'speed'; use one of rate"),
         ("[[at]]\nt = 1\nup = 3", "step 1: up: Input should be a valid dictionary"),
         ("[[at]]\nt = 1\nrtt_ms = 'far'", "step 1: rtt_ms: Input should be a valid number"),
         (

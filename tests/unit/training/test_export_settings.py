@@ -21,7 +21,7 @@ def test_quantisations_are_llama_cpps_by_any_case():
 
 
 def test_an_unknown_quantisation_is_named():
-    with pytest.raises(ConfigError, match=r"no quantisation 'Q9_Z'; it has .*Q4_K_M"):
+    with pytest.raises(ConfigError, match=r"no quantization 'Q9_Z'; it has .*Q4_K_M"):
         _settings("quantizations=[Q9_Z]")
 
 

@@ -51,7 +51,7 @@ def test_no_model_reads_a_number(asked, prompts):
     assert asked.reasoner(QUESTION) == prompts.reasoner(MASKED)
     assert asked.alone(QUESTION) == prompts.alone(MASKED)
     assert asked.guided(QUESTION, signal) == prompts.guided(MASKED, signal)
-    # Examples of supervised training are masked already.
+    # Examples of SFT are masked already.
     assert asked.reasoner(MASKED) == prompts.reasoner(MASKED)
 
 

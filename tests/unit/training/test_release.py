@@ -230,7 +230,7 @@ def test_figures_that_cannot_be_read_are_named(tmp_path):
 def test_figures_of_another_pair_are_refused(tmp_path, name):
     _finished(tmp_path)
     (tmp_path / name).write_text(json.dumps({"pair_sha256": "0" * 64}))
-    with pytest.raises(DataError, match=f"{name} was measured of another pair"):
+    with pytest.raises(DataError, match=f"{name} was measured with another pair"):
         collect(tmp_path)
 
 

@@ -267,7 +267,7 @@ def test_figures_of_another_pair_do_not_count(scripted, tmp_path, capsys):
     manifest = tmp_path / "ships" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"1.0.0"', '"1.1.0"', 1))
     assert _serve(tmp_path / "elsewhere", "--of", str(tmp_path / "ships")) == 1
-    assert "was measured of another pair" in capsys.readouterr().err
+    assert "was measured with another pair" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_figures_of_another_pair_do_not_count(scripted, tmp_path, capsys):
     [
         ("apples", "is not NAME=FILE"),
         ("../x={}", "is not NAME=FILE"),
-        ("wide={}", "another set wide"),
-        ("out_of_domain={}", "another set out_of_domain"),
+        ("wide={}", "already a set wide"),
+        ("out_of_domain={}", "already a set out_of_domain"),
         ("apples=/no/file", "no such file"),
     ],
 )

@@ -129,7 +129,7 @@ def test_data_without_the_columns_is_one_line(run, capsys):
     pq.write_table(pa.table({"question": ["q"], "answer": ["1"]}), run.home / "train.parquet")
     assert run.start() == 1
     error = capsys.readouterr().err
-    assert "train.parquet has not the columns of `duet-train data prepare`" in error
+    assert "train.parquet lacks columns of `duet-train data prepare`" in error
     assert error.count("\n") == 1
     assert run.events == []
 

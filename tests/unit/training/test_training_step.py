@@ -88,7 +88,7 @@ def test_top_k_and_top_p_by_hand():
     assert kept(0.6, -1) == [True, True, False, False]
     assert kept(0.5, -1) == [True, False, False, False]
     assert kept(1e-6, -1) == [True, False, False, False]
-    # Of the three likeliest, renormalised, the first two hold 0.842.
+    # Of the three likeliest, renormalized, the first two hold 0.842.
     assert kept(0.84, 3) == [True, True, False, False]
     assert kept(0.85, 3) == [True, True, True, False]
 

@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         decoder.reserve(CONTEXT)
         story, told = _long_story(bench, decoder, description)
         task = _prompt(decoder, description, _SUM)
-        # In a pair's answer, much of the signal comes back: reason first, then answer behind it.
+        # In a pair's answer, much of the signal comes back: reason first, then answer.
         reasoned = [*task, *_generate(decoder, task)]
         last: dict[str, float] = {}
 

@@ -67,7 +67,7 @@ def summarise(values: Sequence[float]) -> Summary:
 def ratios(subject: Sequence[float], peer: Sequence[float]) -> Summary:
     """Subject over peer, repeat by repeat.
 
-    Neighbouring runs share the machine's state, so what slows both down cancels out; a ratio of
+    Neighboring runs share the machine's state, so what slows both down cancels out; a ratio of
     medians would keep it.
     """
     return summarise([mine / theirs for mine, theirs in zip(subject, peer, strict=True)])

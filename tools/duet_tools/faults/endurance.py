@@ -119,7 +119,7 @@ def _unread(setting: Setting, trials: Trials) -> None:
 
 
 def _ended(service: Service, count: int) -> bool:
-    """Return whether the service has ended so many calls."""
+    """Return whether the service has ended that many calls."""
     ended = [each for each in service.events("reasoned") if each["outcome"] == "unavailable"]
     return len(ended) >= count
 

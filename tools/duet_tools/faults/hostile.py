@@ -93,7 +93,7 @@ def _end(draws: random.Random) -> ReasonResponse:
 
 
 def messages(draws: random.Random) -> Iterator[bytes]:
-    """Yield messages of one hostile stream, serialised."""
+    """Yield messages of one hostile stream, serialized."""
     kind = draws.randrange(8)
     if kind == 0:
         # Dripping without end; the caller ends it.

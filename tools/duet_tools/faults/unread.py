@@ -1,7 +1,7 @@
 """`python -m duet_tools.faults.unread ADDRESS REQUEST COUNT`: clients that ask and read nothing.
 
 Each has a connection of its own, whose HTTP/2 flow-control window no message of ours fits into.
-REQUEST is a `ReasonRequest`, serialised, in hexadecimal. Runs until it is killed.
+REQUEST is a `ReasonRequest`, serialized, in hexadecimal. Runs until it is killed.
 """
 
 import signal

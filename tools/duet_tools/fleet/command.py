@@ -80,7 +80,7 @@ def _range(setting: str) -> Number:
 def capacity(context: click.Context, /, out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
 
-    Reports latency percentiles, refusals, utilisation and cost, each with its 95% interval over
+    Reports latency percentiles, refusals, utilization and cost, each with its 95% interval over
     replications. The cost of a question is measured by duet-bench split or figures.
     """
     if check:
@@ -201,6 +201,6 @@ def _check(out: Path | None) -> None:
     print(check_table(report))
     if not report.met:
         raise BenchError(
-            f"the model is off by more than {report.within:.0%} somewhere, or the overload was "
-            "refused nothing"
+            f"the model is off by more than {report.within:.0%} in a figure, or no request was "
+            "refused under overload"
         )

@@ -208,7 +208,7 @@ def _ping(client: socket.socket) -> None:
 
 
 def _transfer(address: str, way: str, size: int, shared: int) -> float:
-    """Return bits a second of `size` bytes on each of so many connections, first byte to last."""
+    """Return bits a second of `size` bytes on each connection, first byte to last."""
     with ThreadPoolExecutor(shared) as pool:
         marks = list(pool.map(lambda _: _bulk(address, way, size), range(shared)))
     first, last = min(mark[0] for mark in marks), max(mark[1] for mark in marks)

@@ -181,7 +181,7 @@ class _Side(asyncio.Protocol):
             transport.close()
 
     def _block(self, blocked: bool) -> None:
-        """Tell the pipe that delivers to this side whether it may."""
+        """Let the pipe that delivers to this side continue, or hold it."""
         connection = self._connection
         other = connection.server if self is connection.client else connection.client
         if other.pipe:

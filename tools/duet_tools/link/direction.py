@@ -62,7 +62,7 @@ class Source(Protocol):
 class SharedDirection:
     """One direction of a link. `settings` may change at any time, by `change`.
 
-    `own_s`: what passing a segment takes by itself, taken off its delay.
+    `own_s`: seconds that passing a segment takes, subtracted from its delay.
     """
 
     def __init__(self, settings: Direction, loop: asyncio.AbstractEventLoop) -> None:

@@ -75,7 +75,7 @@ class Direction:
             given["rate_bit_s"] = parse_rate(given.pop("rate"))
         unknown = [name for name in given if name not in known]
         if unknown:
-            raise BadLink(f"no setting {unknown[0]!r}; there are: rate, {', '.join(known)}")
+            raise BadLink(f"no setting {unknown[0]!r}; use one of rate, {', '.join(known)}")
         try:
             return replace(self, **given)
         except ValidationError as error:
@@ -110,7 +110,7 @@ def link_named(name: str) -> LinkProfile:
     try:
         return PRESETS[name]
     except (KeyError, TypeError):
-        raise BadLink(f"no link named {name!r}; there are: {', '.join(PRESETS)}") from None
+        raise BadLink(f"no link named {name!r}; use one of {', '.join(PRESETS)}") from None
 
 
 def parse_rate(rate: object) -> float | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duet_tools.results.privacy import Captured, Written
 
 MIXTURES = "random mixtures"
-# One of so many questions is also asked in each of the other ways.
+# One in this many questions is also asked in each of the other ways.
 _OTHER_WAYS = 50
 
 

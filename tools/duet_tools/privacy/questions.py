@@ -35,7 +35,7 @@ _WORDS = (*_PLAIN_WORDS.split(), "not one")
 
 
 def _digits(rng: random.Random, count: int, script: str = _SCRIPTS[0]) -> str:
-    """Digits that begin with none of zero."""
+    """Digits without a leading zero."""
     return rng.choice(script[1:]) + "".join(rng.choices(script, k=count - 1))
 
 

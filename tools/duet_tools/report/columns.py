@@ -16,16 +16,19 @@ MODES = {
 }
 # Unit and meaning of each metric of a question.
 METRICS: dict[Metric, tuple[str, str]] = {
-    "connect_ms": ("ms", "until the connection was there"),
+    "connect_ms": ("ms", "until the connection was ready"),
     "first_signal_ms": ("ms", "until the signal's first token"),
     "signal_ms": ("ms", "until the signal's last token"),
     "first_answer_ms": ("ms", "until the answer's first token"),
     "total_ms": ("ms", "until the answer was complete: end to end"),
-    "queue_ms": ("ms", "waiting in the cloud, by its clock"),
+    "queue_ms": ("ms", "time in the cloud's queue, by its clock"),
     "prefill_ms": ("ms", "evaluating the prompt in the cloud"),
     "decode_ms": ("ms", "generating in the cloud"),
-    "late_ms": ("ms", "from the last chunk to the answer, had nothing been evaluated on arrival"),
-    "saved_ms": ("ms", "what evaluation on arrival saved of that"),
+    "late_ms": (
+        "ms",
+        "from the last chunk to the answer, if the device evaluated nothing on arrival",
+    ),
+    "saved_ms": ("ms", "time that evaluation on arrival saved of late_ms"),
     "cloud_step_ms": ("ms/token", "time per token of the large model"),
     "device_step_ms": ("ms/token", "time per answer token on the device"),
     "question_tokens": ("tokens", "length of the question"),
@@ -35,10 +38,10 @@ METRICS: dict[Metric, tuple[str, str]] = {
     "app_up": ("bytes", "messages to the cloud"),
     "app_down": ("bytes", "messages from the cloud"),
     "wire_up": ("bytes", "all that TCP carried to the cloud, TLS and handshakes included"),
-    "wire_down": ("bytes", "all that TCP carried from the cloud"),
+    "wire_down": ("bytes", "all that TCP carried from the cloud, TLS and handshakes included"),
     "cloud_s": ("s", "prefill and decode in the cloud"),
-    "flops": ("FLOP", "of the large model: 2 x parameters x tokens"),
-    "numbers_sent": ("numbers", "in what left the device for the question"),
+    "flops": ("FLOP", "operations of the large model: 2 x parameters x tokens"),
+    "numbers_sent": ("numbers", "numbers in the request that left the device"),
 }
 
 
@@ -128,13 +131,23 @@ WHERE = (
 )
 MAIN = (
     *WHERE,
-    Column("answered", "questions answered of those asked; failures by status", answered),
+    Column(
+        "answered",
+        "questions that were answered, of all that were asked; failures by status",
+        answered,
+    ),
     Column("accuracy (95% CI)", "share of questions asked that were answered right", accuracy),
     Column("large tokens", "tokens of the large model per question, mean", mean("large_tokens")),
     Column("down (B)", "bytes from the cloud per question, mean", mean("wire_down")),
-    Column("first p50 (s)", "until the answer's first token", seconds("first_answer_ms", "p50")),
-    Column("end p50 (s)", "until the answer was complete, median", seconds("total_ms", "p50")),
-    Column("end p95 (s)", "the same, 95th percentile", seconds("total_ms", "p95")),
+    Column(
+        "first p50 (s)",
+        "time to the answer's first token, median",
+        seconds("first_answer_ms", "p50"),
+    ),
+    Column("end p50 (s)", "time to the complete answer, median", seconds("total_ms", "p50")),
+    Column(
+        "end p95 (s)", "time to the complete answer, 95th percentile", seconds("total_ms", "p95")
+    ),
     Column(
         "answers/s", "answers per second of load", lambda measured: number(measured.answers_per_s)
     ),
@@ -147,7 +160,7 @@ EFFICIENCY = (
         "large tokens/s", "tokens of the large model per second of load",
         lambda measured: number(measured.large_tokens_per_s),
     ),
-    Column("IPT", "1000 x accuracy / large tokens", lambda measured: _maybe(measured.ipt)),
+    Column("IPT", "1000 x accuracy / large tokens, as in arXiv 2605.01111", lambda measured: _maybe(measured.ipt)),
     Column(
         "marked low (right / wrong)", "share of answers that the device marked as low in confidence",
         marked, lambda report: any(measured.marked_low for measured in report.conditions),

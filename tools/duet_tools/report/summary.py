@@ -74,7 +74,7 @@ def summarise_condition(
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """Return percentiles with linear interpolation between neighbours."""
+    """Return percentiles with linear interpolation between neighbors."""
     p50, p90, p95, p99 = map(float, np.percentile(values, [50, 90, 95, 99]))
     mean = float(np.mean(values))
     return Percentiles(count=len(values), mean=mean, p50=p50, p90=p90, p95=p95, p99=p99)

@@ -15,7 +15,7 @@ ALTERNATIVES: dict[ModeName, str] = {
     "auto": "the calibrated policy",
     "large-alone": "the large model alone",
     "large-alone-service": "the large model alone, through the service",
-    "truncated": "the large model with its reasoning cut",
+    "truncated": "the large model, reasoning cut",
     "device-alone": "the device alone",
 }
 FEWEST = 5

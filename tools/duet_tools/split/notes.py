@@ -2,6 +2,7 @@
 
 from duet_tools.results.conditions import Plan
 from duet_tools.results.settings import RunSettings
+from duet_tools.split.checking import RULE
 from duet_tools.split.modes.large import answers_in_reasoning
 from duet_tools.subjects.workload import Workload
 
@@ -12,44 +13,44 @@ def notes_of(
     """Return what a reader must know to read the figures right."""
     notes = []
     if has_answers:
-        notes.append(f"Answers were checked by {settings.verifier}.")
+        rule = ": the last box, else the final answer in prose" if settings.verifier == RULE else ""
+        notes.append(f"Answers were checked by {settings.verifier}{rule}.")
     else:
         notes.append("Accuracy is left out: not every question of the data has an answer.")
     if "duet" in plan.modes:
         notes.append(
             "With one question at once the device answered while the cloud worked. Under load, "
             "signals were recorded as they arrived, and the device's part was measured afterwards "
-            "on the idle machine, on the recorded clock; a signal that came again for the same "
-            "question was answered once."
+            "on the idle machine, at the recorded times. Equal signals of a question were answered "
+            "once."
         )
         notes.append(
-            "What evaluation on arrival saved was measured for each signal, by evaluating it "
-            "again in one go behind its prompt."
+            "saved_ms was measured for each signal: the device evaluated it again, in one batch "
+            "after its prompt."
         )
     if "auto" in plan.modes:
         notes.append(
             "Auto: the device judged each question by the pair's calibration. Tokens of signals "
-            "that it did not need after all count as the large model's."
+            "that it then did not need count as the large model's."
         )
     if {"large-alone", "truncated"} & set(plan.modes):
         notes.append(
             "The large model alone is vLLM's OpenAI server on the same weights and engine flags, "
-            "connected as the split is; the service itself stops where reasoning ends. Where it "
-            "tells its own times, as one that is started here does, its last event carries them, "
-            "about 200 of the bytes down."
+            "connected as the split is; DUET's service stops where reasoning ends. A server that "
+            "the bench starts reports its own times in its last event, about 200 bytes down."
         )
         if answers_in_reasoning(workload):
             notes.append(
-                "This pair's large model reasons and answers in one: alone, its first answer token "
-                "is the first token of all, reasoning included."
+                "This pair's large model does not separate reasoning from answer: alone, its first "
+                "answer token is its first token."
             )
     if "truncated" in plan.modes:
         notes.append(
-            "Truncated: reasoning cut at the budget, then an answer by the large model behind it, "
-            "two requests on one connection."
+            "Truncated: the large model reasons up to the budget, and a second request on the same "
+            "connection continues with the answer."
         )
     if not settings.started_here:
-        notes.append("The service was running already, with settings of its own.")
+        notes.append("The service was already running; its settings are unknown.")
     elif "--no-enable-prefix-caching" in settings.engine_flags:
         notes.append("Prefix caching was off: every condition asks the same questions.")
     if not workload.manifest.evaluation:

@@ -81,7 +81,7 @@ class Servers:
         return f": {said}" if said else ""
 
     def stop(self) -> None:
-        """End what was started."""
+        """Stop the servers that were started."""
         if self._running:
             self._running.stop()
         self._running = None

@@ -79,7 +79,7 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
         import torch
 
         if not torch.accelerator.is_available():
-            # As the service decides (`cloud/duet_cloud/engine.py`), except for quantised weights.
+            # As the service decides (`cloud/duet_cloud/engine.py`), except for quantized weights.
             chosen.append("--enforce-eager")
             quantised = "quantization_config" in (workload.model / "config.json").read_text("utf-8")
             emulated = not torch.ops.mkldnn._is_mkldnn_bf16_supported()

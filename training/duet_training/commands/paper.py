@@ -15,7 +15,7 @@ from duet_training.commands.options import PATH, Resumable
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @option("--seeds", Integer(1, 100), "N", "Seeds.", 3)
 @click.option("--dry-run", is_flag=True, help="List the stages with estimates and exit.")
-@option("--hardware", None, "NAME", "Settings of the machine's devices.", "h100x4")
+@option("--hardware", None, "NAME", "Hardware profile.", "h100x4")
 @option(
     "--pair",
     PATH,

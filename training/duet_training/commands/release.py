@@ -37,7 +37,7 @@ def release() -> None:
 def build(**given: Any) -> None:
     """Build a released pair in OUT: SFT, joint training, evaluation, export, served figures.
 
-    The supervised training of stories-5m alone takes about 3.5 hours on two cores. The same command
+    SFT of stories-5m alone takes about 3.5 hours on two cores. The same command
     continues. --into then copies the released files.
     """
     from duet_training.release.release import build as run
@@ -61,7 +61,9 @@ def real(set: str, file: Path, to: Path) -> None:  # noqa: A002 (its name on the
 
 @release.command(short_help="Write the questions of a calibration.")
 @click.argument("out", type=PATH)
-@option("--set", PATH, "JSONL", "Questions, all of them. Repeatable.", multiple=True, to="sets")
+@option(
+    "--set", PATH, "JSONL", "Questions of which all are used. Repeatable.", multiple=True, to="sets"
+)
 @option("--apart", PATH, "JSONL", "Questions to leave out. Repeatable.", multiple=True)
 @option("--worked", PATH, "JSONL", "Questions to draw --count of.")
 @option("--count", COUNT, "N", "Number of questions drawn, and of generated ones.", 400)

@@ -112,10 +112,10 @@ def formulas(**given: Any) -> int:
 @option("--generated", Integer(0, 1_000_000), "N", "Number of generated problems of each kind.", 0)
 @seed("the drawn questions")
 @threads
-@option("--tries", COUNT, "N", "Most formulas a question.", 1)
+@option("--tries", COUNT, "N", "Maximum formulas per question.", 1)
 @option("--temperature", Number(0.01, 2), "T", "Temperature of all tries but the first.", 0.7)
 @results
-@option("--formulas", PATH, "ROWS", "Judge formulas of an earlier --rows.")
+@option("--formulas", PATH, "ROWS", "Judge the formulas in a file that --rows wrote.")
 @option("--rows", PATH, "JSONL", "File for every outcome.")
 def formula_accuracy(**given: Any) -> None:
     """Measure how often the formulas of the pair in OUT are right.
@@ -135,7 +135,7 @@ def formula_accuracy(**given: Any) -> None:
 @generated
 @rank
 @first
-@option("--steps", STEPS, "N", "Steps.", 8000)
+@option("--steps", STEPS, "N", "Number of steps.", 8000)
 @option("--rate", RATE, "R", "Learning rate.", 1.5e-3)
 @option("--tokens", TOKENS, "N", "Tokens per batch.", 1024)
 @seed("initialization and data")

@@ -122,9 +122,7 @@ def _read(file: Path) -> list[Problem]:
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"cannot read the data {file}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{file} has not the columns of `duet-train data prepare` ({error!r})"
-        ) from error
+        raise DataError(f"{file} lacks columns of `duet-train data prepare` ({error!r})") from error
     if not problems:
         raise DataError(f"{file} has no rows")
     without = sum(not problem.answer for problem in problems)

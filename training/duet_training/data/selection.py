@@ -80,7 +80,7 @@ def check_apart(
 def problems_of_step(
     problems: Sequence[Problem], step: int, questions: int, seed: int
 ) -> list[Problem]:
-    """Problems of step 1, 2, ...: every epoch is a new shuffle, and its left-over is skipped.
+    """Return the problems of a step, from 1. Each epoch is a new shuffle; an incomplete last step is skipped.
 
     They follow from the seed and the step alone.
 

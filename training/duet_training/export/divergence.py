@@ -65,8 +65,8 @@ class Distance:
     def add_known(
         self, reference: Array, other: Sequence[Mapping[int, float]], tokens: Sequence[int]
     ) -> None:
-        """The same where of the other model only some tokens' log-probs are known (the text's own
-        and the most likely ones).
+        """Add a position at which only some log-probs of the other model are known: those of the
+        text's own token and of the most likely ones.
         """
         pairs = list(zip(reference, other, strict=True))
         same = [float(max(known, key=known.__getitem__) == row.argmax()) for row, known in pairs]

@@ -1,4 +1,4 @@
-"""GGUF files of a decoder: converted once by llama.cpp's converter, quantised by llama.cpp."""
+"""GGUF files of a decoder: converted once by llama.cpp's converter, quantized by llama.cpp."""
 
 import ctypes
 import sys
@@ -38,7 +38,7 @@ class GgufInfo:
 
 
 def convert(model: Path, target: Path, kind: str, converter: Path) -> None:
-    """Write a Hugging Face directory as GGUF, unquantised.
+    """Write a Hugging Face directory as GGUF, unquantized.
 
     Raises:
         ExportError: llama.cpp does not know the tokenizer or the architecture, or the disk is full.
@@ -57,9 +57,9 @@ def convert(model: Path, target: Path, kind: str, converter: Path) -> None:
 
 
 def quantize(source: Path, target: Path, kind: str, threads: int) -> None:
-    """Write `source` in another type with llama.cpp's quantiser.
+    """Write `source` in another type with llama.cpp's quantizer.
 
-    Weights whose rows do not divide into the type's blocks get a neighbouring type.
+    Weights whose rows do not divide into the type's blocks get a neighboring type.
 
     Raises:
         ExportError: llama.cpp refuses, for want of an importance matrix say, or the disk is full.
@@ -74,7 +74,7 @@ def quantize(source: Path, target: Path, kind: str, threads: int) -> None:
     if code:
         target.unlink(missing_ok=True)
         why = because() or ": is the disk full?"
-        raise ExportError(f"llama.cpp cannot quantise {source.name} to {kind}{why}")
+        raise ExportError(f"llama.cpp cannot quantize {source.name} to {kind}{why}")
 
 
 def inspect(file: Path) -> GgufInfo:

@@ -121,7 +121,7 @@ class LlamaModel:
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
 
     def _evaluate(self, ids: list[int], start: int, wanted: int) -> NDArray[np.float32]:
-        """Appends `ids` at position `start`; logits behind the last `wanted` of them."""
+        """Appends `ids` at position `start`; logits after the last `wanted` of them."""
         first, rows = len(ids) - wanted, []
         for begin in range(0, len(ids), _CHUNK):
             chunk, batch = ids[begin : begin + _CHUNK], self._batch

@@ -1,4 +1,4 @@
-"""The manifest of an exported pair, one for each quantisation of its decoder."""
+"""The manifest of an exported pair, one for each quantization of its decoder."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -159,5 +159,5 @@ class ExportSettings(Part):
 def _known_type(name: str) -> str:
     known = quantization_types()
     if name.upper() not in known:
-        raise ValueError(f"llama.cpp has no quantisation {name!r}; it has {', '.join(known)}")
+        raise ValueError(f"llama.cpp has no quantization {name!r}; it has {', '.join(known)}")
     return name.upper()

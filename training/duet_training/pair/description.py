@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from duet_contract.described import Described
 from duet_contract.errors import first_line
 from duet_contract.json_data import faults
 from duet_contract.manifest import PromptFormat, SlotPart
@@ -37,7 +38,7 @@ def _with_slots(*wanted: str) -> AfterValidator:
 _QuestionPrompt = Annotated[PromptFormat, _with_slots("question")]
 
 
-class _Model(BaseModel):
+class _Model(Described):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

@@ -68,7 +68,7 @@ def served_of(pair: Path) -> dict[str, Any] | None:
     """
     found = (_read(pair / FIGURES) or {}).get("served")
     if found and found["pair_sha256"] != sha256_of(pair / MANIFEST_NAME):
-        raise DataError(f"{pair / FIGURES} was measured of another pair")
+        raise DataError(f"{pair / FIGURES} was measured with another pair")
     return found or None
 
 
@@ -163,7 +163,7 @@ def _of_this_pair(out: Path, name: str) -> dict[str, Any] | None:
     """Read figures of the current pair; reject those of an earlier export."""
     found = _read(out / name)
     if found and found.get("pair_sha256") != sha256_of(out / "pair" / MANIFEST_NAME):
-        raise DataError(f"{out / name} was measured of another pair: take it away, measure again")
+        raise DataError(f"{out / name} was measured with another pair: delete it and measure again")
     return found
 
 

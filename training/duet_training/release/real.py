@@ -18,7 +18,7 @@ from duet_training.files import write_text
 
 
 def known_sets() -> dict[str, dict[str, Any]]:
-    """Where each set is from, and what of it is left out."""
+    """Where each set is from, and which of its questions are left out."""
     text = files("duet_training.release").joinpath("real_sets.json").read_text("utf-8")
     found: dict[str, dict[str, Any]] = parse_json(text)
     return found

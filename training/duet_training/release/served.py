@@ -66,7 +66,7 @@ def read_sets(given: list[str]) -> dict[str, Path]:
         if not (name.replace("_", "").replace("-", "").isalnum() and separator and file):
             raise DataError(f"--set {each!r} is not NAME=FILE")
         if name in found or name in (*HELD_OUT, *PRIVATE_HELD_OUT, OUT_OF_DOMAIN.stem):
-            raise DataError(f"--set {each!r}: there is another set {name}")
+            raise DataError(f"--set {each!r}: there is already a set {name}")
         if not path.is_file():
             raise DataError(f"--set {each!r}: there is no such file")
         found[name] = path

@@ -117,7 +117,7 @@ class Baseline(Protocol):
 
     @property
     def uses_lambda(self) -> bool:
-        """Whether lambda (`objective.length_penalty`) takes part, and so whether it moves."""
+        """Whether the reward uses lambda (`objective.length_penalty`), which is then updated."""
 
     def limit(self, step: int) -> int | None:
         """The most tokens that a response may have in a step (1, 2, ...); None: no other limit."""

@@ -257,7 +257,7 @@ class LogProbChecks(Part):
 
 
 class Settings(Part):
-    """A whole run."""
+    """Settings of a training run."""
 
     methods: ClassVar[Collection[str]] = ("duet", *BASELINES)
     trains: ClassVar[bool] = True

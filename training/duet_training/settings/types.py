@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from duet_contract.described import Described
 
 # Bounded, so that products of settings stay within what VERL, vLLM and NumPy count with.
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
@@ -17,7 +19,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 TopK = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 
 
-class Part(BaseModel):
+class Part(Described):
     """A part of the settings: no unknown keys, no NaN, not changed once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

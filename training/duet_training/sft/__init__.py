@@ -1,4 +1,4 @@
-"""The start of a pair from scratch: tokenizer, models, supervised training on worked stories."""
+"""The start of a pair from scratch: tokenizer, models, SFT on worked word problems."""
 
 UNFINISHED = 3
 """Exit code of a command that the time limit ended."""

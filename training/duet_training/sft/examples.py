@@ -19,7 +19,7 @@ T = TypeVar("T")
 EMPTY, SHORTENED = 0.08, 0.08
 # Of the reasoner's examples: with the prompt-based method's note, which asks for less.
 NOTED = 0.05
-# And equations of so many problems, one after the other: arithmetic takes longest to learn, and
+# Equations of this many problems, one after the other: arithmetic takes longest to learn, and
 # few tokens of a solution are arithmetic.
 DRILLED = 10
 DRILL = "Practise."

@@ -64,7 +64,7 @@ def train_both(
     until: float,
     roles: Collection[str] = ("reasoner", "decoder"),
 ) -> int:
-    """Train the models of `roles`, or the one that `--role` names, `until` then (monotonic clock).
+    """Train the models of `roles`, or the one that `--role` names, at most `until` (monotonic clock).
 
     Returns:
         Exit code: 0, or 3 if the time limit ended training.

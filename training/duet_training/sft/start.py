@@ -41,7 +41,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Size:
-    """Both models, their shared vocabulary, and the stories that they are trained on."""
+    """Both models, their shared vocabulary, and the word problems that they are trained on."""
 
     reasoner: Shape
     """Shape of the reasoner."""

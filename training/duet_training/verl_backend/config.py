@@ -98,7 +98,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         f"actor_rollout_ref.actor.optim.total_training_steps={settings.steps}",
         # KL is taken out of the reward (`duet_training.rl.updates`), so the loss has none.
         "actor_rollout_ref.actor.use_kl_loss=false",
-        # Micro-batches of so many tokens, not rows, here and for log-probs: responses have from
+        # Micro-batches have a number of tokens, not of rows, here and for log-probs: responses have from
         # some to thousands of tokens. One holds at least one sequence of full length.
         "actor_rollout_ref.actor.use_dynamic_bsz=true",
         f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={pass_tokens}",
@@ -126,5 +126,5 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
             "empty_cache": hardware.empty_cache,
         }
         if not part.ref.fsdp_config.forward_only:
-            part.ref.optim = part.actor.optim  # an engine that could train wants an optimiser
+            part.ref.optim = part.actor.optim  # an engine that could train wants an optimizer
     return config

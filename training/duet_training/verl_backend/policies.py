@@ -19,7 +19,7 @@ def start_policies(
     `reference`: keep the initial reasoner, too, for the KL term.
 
     Raises:
-        ConfigError: VERL refuses a setting, an adapter does not fit its model, or Ray has not the
+        ConfigError: VERL refuses a setting, an adapter does not fit its model, or Ray lacks the
             devices that are asked for.
     """
     paths = pair.paths

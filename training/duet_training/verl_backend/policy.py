@@ -233,7 +233,7 @@ class Policy:
         return balanced_order(lengths, mini_batch, self.workers.world_size // parallel)
 
     def save(self, directory: Path, step: int) -> None:
-        """Write weights, optimiser, schedule and random state."""
+        """Write weights, optimizer, schedule and random state."""
         self.workers.save_checkpoint(str(directory), None, step)
 
     def load(self, directory: Path) -> None:

@@ -128,7 +128,7 @@ def check_replacement(offer: Offer, *, allow_downgrade: bool) -> None:
     if offer.manifest.version_numbers < held.version_numbers and not allow_downgrade:
         raise UntrustedPair(
             f"{offer.manifest.reference} is older than {held.reference}, which is installed: an "
-            "older version may have faults that were mended; take it all the same with "
+            "older version may have faults that are fixed since; install it anyway with "
             "--allow-downgrade"
         )
 
@@ -242,7 +242,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Let a file survive a power cut as it is: once verified, it is not hashed again."""
+    """Write a file to disk (fsync), since a verified file is not hashed again after a power cut."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -36,7 +36,7 @@ def put_in_place(new: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a directory; of a link, the link alone."""
+    """Delete a directory, or a link without its target."""
     if path.is_symlink():
         path.unlink()
     else:

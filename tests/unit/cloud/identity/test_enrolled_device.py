@@ -258,7 +258,7 @@ async def test_a_refused_code_leaves_nothing_behind(secure, code, at_home, enrol
     [
         ({"service_port": 4_000_000_000}, "named a port"),
         ({"publishers": [b"short"]}, "malformed list of publishers"),
-        ({"name": "a\x1b[2J"}, "no proper name"),
+        ({"name": "a\x1b[2J"}, "no valid name"),
     ],
 )
 def test_what_the_cloud_says_at_enrollment_is_checked(fields, why):

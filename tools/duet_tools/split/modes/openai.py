@@ -175,7 +175,7 @@ def tell_link_from_cloud(record: Record, link: LinkProfile, requests: int) -> No
     """Correct `connect_ms`, and set `cloud_s` where the server did not tell it.
 
     Args:
-        record: of a question whose large-model tokens came as `requests` requests, one behind
+        record: of a question whose large-model tokens came as `requests` requests, one after
             the other, on one connection. Its time is that of its last token.
         link: that the connection passed.
         requests: at least one.
