@@ -60,7 +60,9 @@ each_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 
 def command_of(words: tuple[str, ...]) -> click.Command:
     command: click.Command = program(words[0]).group()
-    context = click.Context(command, info_name=words[0], auto_envvar_prefix="X")
+    # A command is loaded once, and keeps the names of its variables.
+    prefix = command.context_settings["auto_envvar_prefix"]
+    context = click.Context(command, info_name=words[0], auto_envvar_prefix=prefix)
     for word in words[1:]:
         assert isinstance(command, click.Group)
         below = command.get_command(context, word)
