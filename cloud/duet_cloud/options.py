@@ -25,67 +25,68 @@ class ServeOptions:
     """Options of the service; the defaults of the command line."""
 
     pairs: tuple[str, ...] = (DEFAULT_PAIR,)
-    """Names or directories of the pairs to serve."""
+    """Name or directory of a pair to serve; each has its own engine."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = DEFAULT_PORT
     """Port to listen on; 0 takes a free one."""
     metrics_host: str = "127.0.0.1"
-    """Address of the Prometheus endpoint."""
+    """Address for Prometheus."""
     metrics_port: int | None = None
-    """Port of the Prometheus endpoint; None: no endpoint."""
+    """Port for Prometheus; None: none."""
     health_host: str = "127.0.0.1"
-    """Address of the health endpoints."""
+    """Address for health checks."""
     health_port: int | None = None
-    """Port of the health endpoint over HTTP; None: no endpoint."""
+    """HTTP port for `/livez` and `/readyz`; None: none."""
     health_grpc_port: int | None = None
-    """Port of `grpc.health.v1` without transport security; None: no endpoint."""
+    """Port for gRPC health checks without TLS; None: none. The service is `grpc.health.v1`."""
     max_running: int | None = None
-    """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
+    """Maximum number of running requests of each pair; None: vLLM's `--max-num-seqs`."""
     max_waiting: int | None = None
-    """Most requests waiting for each pair; None: a quarter of those running."""
+    """Maximum number of waiting requests of each pair; None: a quarter of the running ones."""
     chunk_tokens: int = 20
-    """Most tokens in a chunk."""
+    """Maximum number of tokens in a chunk."""
     chunk_ms: float = 500.0
-    """Maximum time a token is buffered before it is sent, in milliseconds."""
+    """Maximum time a token is buffered, in milliseconds."""
     grace_s: float = 30.0
-    """Time to finish running requests when stopping, in seconds."""
+    """Time for running requests to finish at shutdown, in seconds."""
     write_s: float = 30.0
-    """Maximum time that a message waits for a device that does not read, in seconds."""
+    """Maximum time a message waits for a device to read it, in seconds."""
     engine_timeout_s: float | None = None
-    """Seconds in which a working engine answers a check or emits a token; None: 4 on a GPU, 60 on a
-    processor. An engine that misses it twice in a row has failed."""
+    """Time in which a working engine answers, in seconds; None: 4 on a GPU, 60 on a CPU. An engine that
+    neither answers a check nor emits a token in it, twice in a row, has failed."""
     engine_failure: str = "exit"
-    """`exit` ends the service when an engine fails; `restart` loads the engine again."""
+    """Action when an engine fails. `exit` ends the service; `restart` loads the engine again."""
     batch_invariant: bool = False
-    """Whether the engine computes each request alike in every batch; GPUs only, slower."""
+    """Same greedy signal in every batch; GPU only, slower."""
     reflection: bool = False
-    """Whether to offer gRPC server reflection."""
+    """Offer gRPC server reflection."""
     log_format: str = "console"
-    """`console` or `json`."""
+    """Log format. It is `console` or `json`."""
     log_questions: bool = False
-    """Whether the log contains questions."""
+    """Write questions to the log."""
     tls_dir: Path | None = None
-    """Directory of the authority that identifies devices."""
+    """Directory of the authority that identifies devices (`duet-cloud admin`)."""
     tls_cert: Path | None = None
-    """With your own PKI: the server's certificate chain, PEM."""
+    """Own PKI: server's chain, PEM."""
     tls_key: Path | None = None
-    """With your own PKI: the server's private key, PEM."""
+    """Own PKI: server's key, PEM."""
     tls_client_ca: Path | None = None
-    """With your own PKI: the authorities that sign devices' certificates, PEM."""
+    """Own PKI: certificate authority of devices, PEM."""
     access: Path | None = None
-    """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
+    """Limits, and roles with your own PKI, TOML; None: `access.toml` in `--tls-dir`."""
     database: str | None = None
-    """URL of the PostgreSQL database that replicas share; None: SQLite in `tls_dir`, or next to
-    `access` with your own PKI."""
+    """PostgreSQL database that replicas share; None: SQLite in `--tls-dir`. With your own PKI, SQLite is
+    next to `access`."""
     enrollment_port: int | None = None
-    """Port where devices enroll; 0 takes a free one; None: no enrollment."""
+    """Port for enrollment; 0 takes a free one; None: no enrollment."""
     replicas: tuple[str, ...] = ()
-    """HOST:PORT of every replica, which devices learn when they enroll or renew."""
+    """Replica that devices learn at enrollment, this one included. They learn its HOST:PORT when
+    they renew, too."""
     replica_name: str | None = None
-    """Name in the certificates of all replicas; None: each has its own host's."""
+    """Name in the certificates of all replicas; None: each has its host's."""
     passphrase_file: Path | None = None
-    """Passphrase of the authority's key; None: the environment, or the terminal."""
+    """Passphrase of the authority's key; None: `DUET_AUTHORITY_PASSPHRASE`, or a prompt."""
     engine: dict[str, Any] = field(default_factory=dict)
     """vLLM's engine arguments by name."""
 

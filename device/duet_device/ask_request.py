@@ -35,7 +35,7 @@ class AskRequest(NamedTuple):
     earlier: "tuple[Past, ...]" = ()
     """Earlier turns of a conversation, for the decoder."""
     share: int = 0
-    """Most earlier turns that are sent to the cloud as well."""
+    """Earlier turns that are sent to the cloud with a question. At most: the last ones."""
     chat: str | None = None
     """Id in history of the chat that this is a turn of; None outside chats."""
     redact: bool = False

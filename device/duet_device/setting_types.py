@@ -37,31 +37,31 @@ class QuestionSettings(TypedDict, total=False):
     """Fields of `Settings` that may change from question to question."""
 
     budget: int | None
-    """Maximum number of signal tokens; None is the pair's default."""
+    """Maximum number of signal tokens; None: pair's default."""
     chunk_tokens: int | None
-    """Maximum number of tokens in a chunk of the signal; None is the service's."""
+    """Maximum number of tokens in a chunk of the signal; None: what the service sends."""
     answer_tokens: int | None
-    """Maximum number of answer tokens; None is the pair's default."""
+    """Maximum number of answer tokens; None: pair's default."""
     temperature: float | None
-    """Sampling temperature, 0 or 0.01 to 2; None is the pair's default."""
+    """Sampling temperature, 0 or 0.01 to 2; None: pair's default."""
     seed: int | None
-    """Sampling seed; None is not reproducible above temperature 0."""
+    """Sampling seed; None: random."""
     timeout: float
-    """Time limit for the whole question in seconds."""
+    """Total time limit in seconds, from when the question is read."""
     connect_timeout: float
-    """Time limit for the connection to the cloud in seconds."""
+    """Connection timeout in seconds."""
     route: Choice
-    """Who answers: "cloud", "device", or "auto", by the pair's calibration."""
+    """Who answers: the device where its calibration trusts it, the cloud, or the device."""
     force: bool
-    """With route "device": answer even if the decoder is not useful alone."""
+    """Answer with route device even if the decoder is not useful alone."""
     device_only: bool
-    """Never open a connection."""
+    """Answer without the cloud; open no connection."""
     require_cloud: bool
-    """Raise an error instead of answering without the cloud."""
+    """Fail instead of answering without the cloud."""
     stop: Stop
-    """"auto": end a signal that is enough by the pair's calibration; or "never"."""
+    """End a signal once it is enough, if the pair is calibrated for it, or never."""
     rounds: int
-    """Most signals of the question."""
+    """Maximum number of signals; the device asks for more while the answer is doubtful."""
     prompt_lookup: bool
     """Speculative decoding by prompt lookup, while that is faster."""
 
@@ -70,9 +70,9 @@ class ClientSettings(QuestionSettings, total=False):
     """Fields of `Settings`; the additional ones are fixed for the life of a client."""
 
     server: str
-    """HOST:PORT of the cloud; several are separated by commas."""
+    """Address of the cloud, or several: the next one answers if one fails."""
     threads: int | None
-    """Threads for decoding; None is what was measured here, or `default_threads()`."""
+    """Decoder threads; None: as measured, else processors less one, at most 8."""
 
 
 def question_settings(settings: ClientSettings) -> QuestionSettings:

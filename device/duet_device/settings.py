@@ -38,40 +38,45 @@ class Settings:
     """
 
     server: str = DEFAULT_SERVER
-    """HOST:PORT of the cloud, or HOST for its default port; several, the preferred one first, are
-    separated by commas."""
+    """Address of the cloud, or several: the next one answers if one fails. HOST:PORT, or HOST for its
+    default port; several are separated by commas, the preferred one first."""
     budget: int | None = None
-    """Maximum number of signal tokens; None is the pair's default."""
+    """Maximum number of signal tokens; None: pair's default."""
     chunk_tokens: int | None = None
-    """Maximum number of tokens in a chunk of the signal; at most, and for None, what the service sends."""
+    """Maximum number of tokens in a chunk of the signal; None: what the service sends. The service's
+    own maximum holds as well."""
     answer_tokens: int | None = None
-    """Maximum number of answer tokens; at most, and for None, the pair's default."""
+    """Maximum number of answer tokens; None: pair's default. That is also the most."""
     temperature: float | None = None
-    """Sampling temperature of signal and answer, 0 or 0.01 to 2; None is the pair's default."""
+    """Sampling temperature, 0 or 0.01 to 2; None: pair's default. It holds for signal and answer."""
     seed: int | None = None
-    """Sampling seed, 0 to 2**32 - 2; None is not reproducible above temperature 0."""
+    """Sampling seed; None: random. It is 0 to 2**32 - 2; with None, an answer above temperature 0 is
+    not reproducible."""
     timeout: float = DEFAULT_TIMEOUT
-    """Time limit for the whole question in seconds, at most a year."""
+    """Total time limit in seconds, from when the question is read. At most a year."""
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
-    """Time limit for the connection to the cloud in seconds, at most a year."""
+    """Connection timeout in seconds. At most a year."""
     route: Choice = DEFAULT_ROUTE
-    """"auto": the device answers alone where the pair's calibration trusts it, and asks the cloud
-    otherwise. "device": the device alone, unless its pair says that its decoder is not useful alone."""
+    """Who answers: the device where its calibration trusts it, the cloud, or the device. "auto": the
+    device answers alone where the pair's calibration trusts it, and asks the cloud otherwise. "device":
+    the device alone, unless its pair says that its decoder is not useful alone."""
     force: bool = False
-    """With route "device": answer even if the pair says that its decoder is not useful alone."""
+    """Answer with route device even if the decoder is not useful alone. The pair says whether it is."""
     device_only: bool = False
-    """Never open a connection, with any pair: the same as route "device" with `force`."""
+    """Answer without the cloud; open no connection. With any pair: the same as route "device" with
+    `force`."""
     require_cloud: bool = False
-    """Raise an error instead of answering without the cloud."""
+    """Fail instead of answering without the cloud."""
     stop: Stop = DEFAULT_STOP
-    """"auto": the device ends a signal that is enough by the pair's calibration, if it has one. "never":
-    it reads every signal to its end."""
+    """End a signal once it is enough, if the pair is calibrated for it, or never. "auto": the device ends
+    it by the pair's calibration, if it has one. "never": it reads every signal to its end."""
     rounds: int = DEFAULT_ROUNDS
-    """Maximum number of signals per question: while its answer is doubtful, the device asks for more."""
+    """Maximum number of signals; the device asks for more while the answer is doubtful."""
     threads: int | None = None
-    """Threads for decoding; None is what was measured here, or `default_threads()`."""
+    """Decoder threads; None: as measured, else processors less one, at most 8. See
+    `default_threads`."""
     prompt_lookup: bool = True
-    """Speculative decoding by prompt lookup, while that is faster (greedy answers only)."""
+    """Speculative decoding by prompt lookup, while that is faster. Greedy answers only."""
 
     def budget_for(self, manifest: "Manifest") -> int:
         """Maximum number of signal tokens with a pair."""

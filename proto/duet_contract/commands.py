@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property, partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from duet_contract.console import (
     signals_go_to,
     was_interrupted,
 )
+from duet_contract.docstrings import field_docstrings, option_help
 from duet_contract.errors import ContractError
 from duet_contract.terminal import one_line, printable_json
 
@@ -110,6 +112,66 @@ def option(
     given = more if default is None else {"default": default, **more}
     names = (name, to) if to else (name,)
     return click.option(*names, type=kind, metavar=metavar, help=help, **given)
+
+
+class FieldOption(click.Option):
+    """An option that fills a field, whose docstring is its help (`option_help`).
+
+    The source of the field's class is read when the help is shown.
+
+    Args:
+        owner: class of the field, as `"module:Class"`.
+        declarations: names of the option, as of `click.Option`.
+        field: name of the field [that of the parameter].
+        settings: see `click.Option`.
+
+    Examples:
+        >>> option = FieldOption("duet_contract.receipt:Bytes", ["--up"])
+        >>> option.help
+        'Bytes from the device to the cloud.'
+    """
+
+    def __init__(
+        self, owner: str, declarations: Sequence[str], *, field: str = "", **settings: Any
+    ) -> None:
+        super().__init__(declarations, **settings)
+        self._owner = owner
+        self._field = field or str(self.name)
+        # Set by click; what follows computes it.
+        del self.help
+
+    @cached_property
+    def help(self) -> str:  # type: ignore[override]
+        """The first sentence of the field's docstring, and whether the option may be repeated."""
+        module, _, name = self._owner.partition(":")
+        owner: type = getattr(importlib.import_module(module), name)
+        text = option_help(field_docstrings(owner)[self._field])
+        return f"{text} Repeatable." if self.multiple else text
+
+
+def field_option(
+    owner: str,
+    name: str,
+    kind: Any = None,
+    metavar: str | None = None,
+    default: Any = None,
+    *,
+    to: str | None = None,
+    **more: Any,
+) -> Callable[[F], F]:
+    """Return `option` for a `FieldOption`.
+
+    Args:
+        owner: class of the field, as `"module:Class"`.
+        name: see `option`, also for the other arguments.
+        kind: its type; None: text.
+        metavar: what its value is called in the help.
+        default: its value if it is not given; None: none.
+        to: the parameter that gets its value [its name].
+        more: other arguments of `FieldOption`.
+    """
+    cls = partial(FieldOption, owner)
+    return option(name, kind, metavar, "", default, to=to, cls=cls, **more)
 
 
 def describe_range(kind: click.IntRange | click.FloatRange) -> str:

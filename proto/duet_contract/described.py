@@ -1,13 +1,11 @@
 """Models whose JSON schema describes each field by the docstring below it."""
 
-import ast
-import inspect
-import textwrap
-from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
+
+from duet_contract.docstrings import field_docstrings
 
 
 class Described(BaseModel):
@@ -31,23 +29,8 @@ class Described(BaseModel):
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for parent in cls.__mro__:
             if parent is not Described and issubclass(parent, Described):
-                for name, text in _docstrings(parent).items():
+                for name, text in field_docstrings(parent).items():
                     field = properties.get(cls.model_fields[name].alias, properties.get(name))
                     if field is not None:
                         field.setdefault("description", text)
         return schema
-
-
-def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstring below each field of a class."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(definition, ast.ClassDef)
-    return {
-        field.target.id: inspect.cleandoc(text.value.value)
-        for field, text in pairwise(definition.body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }

@@ -1,6 +1,7 @@
 """`duet-cloud serve`: options of ours, and every engine flag of vLLM, passed on."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from duet_cloud.options import (
     parse_engine,
     print_engine_help,
 )
-from duet_contract.commands import Integer, Number, option
+from duet_contract.commands import Integer, Number, field_option, option
 from duet_contract.pairs import DEFAULT_PAIR
 
 _EPILOG = """\b
@@ -30,6 +31,7 @@ Exit codes:
     5  the database cannot be used
     6  the pair or its engine cannot be loaded
 """
+_field = partial(field_option, "duet_cloud.options:ServeOptions")
 _PORT = Integer(0, MOST_PORT)
 # Far above what any option needs.
 _MOST_COUNT = 1_000_000
@@ -88,123 +90,36 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     expose_value=False,
     callback=_read_config,
 )
-@option(
-    "--pair",
-    None,
-    "NAME_OR_DIR",
-    "Pair to serve. Repeatable; each has its own engine.",
-    (DEFAULT_PAIR,),
-    multiple=True,
-    to="pairs",
-)
-@click.option("--host", default=ServeOptions.host, help="Address to listen on.")
-@option("--port", _PORT, None, "Port; 0 takes a free one.", ServeOptions.port)
-@click.option("--metrics-host", default=ServeOptions.metrics_host, help="Address for Prometheus.")
-@option("--metrics-port", _PORT, "PORT", "Port for Prometheus [none].")
-@click.option("--health-host", default=ServeOptions.health_host, help="Address for health checks.")
-@option("--health-port", _PORT, "PORT", "HTTP port for /livez and /readyz [none].")
-@option("--health-grpc-port", _PORT, "PORT", "Port for gRPC health checks without TLS [none].")
-@option(
-    "--max-running",
-    Integer(1, _MOST_COUNT),
-    "N",
-    "Maximum number of running requests [vLLM's --max-num-seqs].",
-)
-@option(
-    "--max-waiting",
-    Integer(0, _MOST_COUNT),
-    "N",
-    "Maximum number of waiting requests [a quarter of the running ones].",
-)
-@option(
-    "--chunk-tokens",
-    Integer(1, _MOST_COUNT),
-    "N",
-    "Maximum number of tokens in a chunk.",
-    ServeOptions.chunk_tokens,
-)
-@option(
-    "--chunk-ms",
-    Number(0, MOST_S * 1000),
-    "MS",
-    "Maximum time a token is buffered, in milliseconds.",
-    ServeOptions.chunk_ms,
-)
-@option(
-    "--grace-s",
-    Number(0, MOST_S),
-    "S",
-    "Time for running requests to finish at shutdown, in seconds.",
-    ServeOptions.grace_s,
-)
-@option(
-    "--write-s",
-    Number(0.1, MOST_S),
-    "S",
-    "Maximum time a message waits for a device to read it, in seconds.",
-    ServeOptions.write_s,
-)
-@option(
-    "--engine-timeout-s",
-    Number(0.1, MOST_S),
-    "S",
-    "Time in which a working engine answers, in seconds [4 on a GPU, 60 on a CPU].",
-)
-@option(
-    "--engine-failure",
-    click.Choice(("exit", "restart")),
-    None,
-    "Action when an engine fails.",
-    ServeOptions.engine_failure,
-)
-@click.option(
-    "--batch-invariant", is_flag=True, help="Same greedy signal in every batch; GPU only, slower."
-)
-@click.option("--reflection", is_flag=True, help="Offer gRPC server reflection.")
-@option(
-    "--log-format", click.Choice(("console", "json")), None, "Log format.", ServeOptions.log_format
-)
-@click.option("--log-questions", is_flag=True, help="Write questions to the log.")
-@option("--tls-dir", _FILE, "DIR", "Authority of duet-cloud admin.")
-@option(
-    "--enrollment-port", _PORT, "PORT", "Port for enrollment; 0 takes a free one [no enrollment]."
-)
-@option(
-    "--replica",
-    None,
-    "HOST:PORT",
-    "Replica that devices learn at enrollment, this one included. Repeatable.",
-    multiple=True,
-    to="replicas",
-)
-@option(
-    "--replica-name",
-    None,
-    "NAME",
-    "Name in the certificates of all replicas [each has its host's].",
-)
-@option(
-    "--passphrase-file",
-    _FILE,
-    "FILE",
-    "Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
-)
-@option("--tls-cert", _FILE, "FILE", "Own PKI: server's chain, PEM.")
-@option("--tls-key", _FILE, "FILE", "Own PKI: server's key, PEM.")
-@option("--tls-client-ca", _FILE, "FILE", "Own PKI: certificate authority of devices, PEM.")
-@option(
-    "--access",
-    _FILE,
-    "FILE",
-    "Limits, and roles with your own PKI, TOML [access.toml in --tls-dir].",
-)
-@option(
-    "--database",
-    None,
-    "URL",
-    "PostgreSQL database that replicas share [SQLite in --tls-dir].",
-    envvar=DATABASE_VARIABLE,
-)
+@_field("--pair", None, "NAME_OR_DIR", (DEFAULT_PAIR,), multiple=True, to="pairs")
+@_field("--host", default=ServeOptions.host)
+@_field("--port", _PORT, None, ServeOptions.port)
+@_field("--metrics-host", default=ServeOptions.metrics_host)
+@_field("--metrics-port", _PORT, "PORT")
+@_field("--health-host", default=ServeOptions.health_host)
+@_field("--health-port", _PORT, "PORT")
+@_field("--health-grpc-port", _PORT, "PORT")
+@_field("--max-running", Integer(1, _MOST_COUNT), "N")
+@_field("--max-waiting", Integer(0, _MOST_COUNT), "N")
+@_field("--chunk-tokens", Integer(1, _MOST_COUNT), "N", ServeOptions.chunk_tokens)
+@_field("--chunk-ms", Number(0, MOST_S * 1000), "MS", ServeOptions.chunk_ms)
+@_field("--grace-s", Number(0, MOST_S), "S", ServeOptions.grace_s)
+@_field("--write-s", Number(0.1, MOST_S), "S", ServeOptions.write_s)
+@_field("--engine-timeout-s", Number(0.1, MOST_S), "S")
+@_field("--engine-failure", click.Choice(("exit", "restart")), None, ServeOptions.engine_failure)
+@_field("--batch-invariant", is_flag=True)
+@_field("--reflection", is_flag=True)
+@_field("--log-format", click.Choice(("console", "json")), None, ServeOptions.log_format)
+@_field("--log-questions", is_flag=True)
+@_field("--tls-dir", _FILE, "DIR")
+@_field("--enrollment-port", _PORT, "PORT")
+@_field("--replica", None, "HOST:PORT", multiple=True, to="replicas")
+@_field("--replica-name", None, "NAME")
+@_field("--passphrase-file", _FILE, "FILE")
+@_field("--tls-cert", _FILE, "FILE")
+@_field("--tls-key", _FILE, "FILE")
+@_field("--tls-client-ca", _FILE, "FILE")
+@_field("--access", _FILE, "FILE")
+@_field("--database", None, "URL", envvar=DATABASE_VARIABLE)
 @click.option(
     "--help-engine",
     is_flag=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 from click.core import ParameterSource
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, field_option
 from duet_contract.console import OutputClosed, OutputLost, was_interrupted
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
@@ -132,11 +132,7 @@ class _Ask(ConfiguredCommand):
 )
 @click.option("--show-work", is_flag=True, help="Show the computed steps, on stderr.")
 @click.option("--show-sent", is_flag=True, help="Show what was sent, on stderr.")
-@click.option(
-    "--reuse",
-    is_flag=True,
-    help="Use the stored signal if the same question was answered before.",
-)
+@field_option("duet_device.ask_request:AskRequest", "--reuse", is_flag=True)
 @click.option(
     "--in",
     "questions",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from duet_contract.commands import Integer
+from duet_contract.commands import Integer, field_option
 from duet_contract.terminal import counted
 from duet_device.ask_request import AskRequest
 from duet_device.commands.input import Stop, read_line, stop_on_interrupt
@@ -53,12 +53,8 @@ _COMMANDS = {
 
 
 @click.command(cls=ConfiguredCommand, params=[*SETTINGS, *FIRST_USE, *REDACTION, *ANSWER])
-@click.option(
-    "--share-history",
-    type=Integer(0),
-    default=0,
-    metavar="N",
-    help="Earlier turns that are sent to the cloud with a question.",
+@field_option(
+    "duet_device.ask_request:AskRequest", "--share-history", Integer(0), "N", 0, field="share"
 )
 @click.option(
     "--continue",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import FieldOption, Integer, Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_device.ask_request import AskRequest
 from duet_device.commands.output import note
@@ -18,7 +18,6 @@ from duet_device.setting_types import (
     DEFAULT_SERVER,
     DEFAULT_STOP,
     DEFAULT_TIMEOUT,
-    MOST_DEFAULT_THREADS,
     MOST_ROUNDS,
     MOST_TIMEOUT,
     MOST_TOKENS,
@@ -46,107 +45,50 @@ class Temperature(click.types.FloatParamType):
         return number
 
 
+# Classes whose fields the options fill.
+_SETTINGS = "duet_device.settings:Settings"
+_REQUEST = "duet_device.commands.options:RequestOptions"
+
 SETTINGS = (
-    click.Option(
-        ["--server"],
-        default=DEFAULT_SERVER,
-        metavar="HOST[:PORT],...",
-        help="Address of the cloud, or several: the next one answers if one fails.",
-    ),
+    FieldOption(_SETTINGS, ["--server"], default=DEFAULT_SERVER, metavar="HOST[:PORT],..."),
     click.Option(
         ["--pair", "pair_name"],
         metavar="NAME_OR_DIR",
         help="Pair to use [the only installed one].",
     ),
-    click.Option(
-        ["--budget"],
-        type=Integer(1, MOST_TOKENS),
-        metavar="N",
-        help="Maximum number of signal tokens [pair's default].",
-    ),
-    click.Option(
-        ["--chunk-tokens"],
-        type=Integer(1, MOST_TOKENS),
-        metavar="N",
-        help="Maximum number of tokens in a chunk of the signal [what the service sends].",
-    ),
-    click.Option(
+    FieldOption(_SETTINGS, ["--budget"], type=Integer(1, MOST_TOKENS), metavar="N"),
+    FieldOption(_SETTINGS, ["--chunk-tokens"], type=Integer(1, MOST_TOKENS), metavar="N"),
+    FieldOption(
+        _SETTINGS,
         ["--timeout"],
         type=Number(0, MOST_TIMEOUT, min_open=True),
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
-        help="Total time limit in seconds, from when the question is read.",
     ),
-    click.Option(
+    FieldOption(
+        _SETTINGS,
         ["--connect-timeout"],
         type=Number(0, MOST_TIMEOUT, min_open=True),
         default=DEFAULT_CONNECT_TIMEOUT,
         metavar="SECONDS",
-        help="Connection timeout in seconds.",
     ),
-    click.Option(
-        ["--temperature"],
-        type=Temperature(),
-        metavar="T",
-        help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
+    FieldOption(_SETTINGS, ["--temperature"], type=Temperature(), metavar="T"),
+    FieldOption(_SETTINGS, ["--seed"], type=Integer(0, MOST_SEED), metavar="N"),
+    FieldOption(_SETTINGS, ["--route"], type=click.Choice(CHOICES), default=DEFAULT_ROUTE),
+    FieldOption(_SETTINGS, ["--force"], is_flag=True, allow_from_autoenv=False),
+    FieldOption(_SETTINGS, ["--device-only"], is_flag=True),
+    FieldOption(_SETTINGS, ["--require-cloud"], is_flag=True),
+    FieldOption(_SETTINGS, ["--threads"], type=Integer(1, 512), metavar="N"),
+    FieldOption(_SETTINGS, ["--stop"], type=click.Choice(STOPS), default=DEFAULT_STOP),
+    FieldOption(
+        _SETTINGS, ["--rounds"], type=Integer(1, MOST_ROUNDS), default=DEFAULT_ROUNDS, metavar="N"
     ),
-    click.Option(
-        ["--seed"],
-        type=Integer(0, MOST_SEED),
-        metavar="N",
-        help="Sampling seed [random].",
-    ),
-    click.Option(
-        ["--route"],
-        type=click.Choice(CHOICES),
-        default=DEFAULT_ROUTE,
-        help="Who answers: the device where its calibration trusts it, the cloud, or the device.",
-    ),
-    click.Option(
-        ["--force"],
-        is_flag=True,
-        allow_from_autoenv=False,
-        help="With --route device: answer even if the decoder is not useful alone.",
-    ),
-    click.Option(
-        ["--device-only"], is_flag=True, help="Answer without the cloud; open no connection."
-    ),
-    click.Option(
-        ["--require-cloud"], is_flag=True, help="Fail instead of answering without the cloud."
-    ),
-    click.Option(
-        ["--threads"],
-        type=Integer(1, 512),
-        metavar="N",
-        help=f"Decoder threads [as measured, else processors less one, at most {MOST_DEFAULT_THREADS}].",
-    ),
-    click.Option(
-        ["--stop"],
-        type=click.Choice(STOPS),
-        default=DEFAULT_STOP,
-        help="End a signal once it is enough, if the pair is calibrated for it, or never.",
-    ),
-    click.Option(
-        ["--rounds"],
-        type=Integer(1, MOST_ROUNDS),
-        default=DEFAULT_ROUNDS,
-        metavar="N",
-        help="Maximum number of signals; the device asks for more while the answer is doubtful.",
-    ),
-    click.Option(
-        ["--prompt-lookup/--no-prompt-lookup"],
-        default=True,
-        help="Speculative decoding by prompt lookup, while that is faster.",
-    ),
+    FieldOption(_SETTINGS, ["--prompt-lookup/--no-prompt-lookup"], default=True),
 )
 """The settings of `duet_device.settings.Settings` and the pair, for each command that asks."""
 
 
-ALLOW_UNSIGNED = click.Option(
-    ["--allow-unsigned"],
-    is_flag=True,
-    help="Load a pair without a trusted signature, if no publisher is pinned.",
-)
+ALLOW_UNSIGNED = FieldOption(_REQUEST, ["--allow-unsigned"], is_flag=True)
 FIRST_USE = (
     ALLOW_UNSIGNED,
     click.Option(
@@ -158,28 +100,13 @@ FIRST_USE = (
 )
 """For each command that fetches a missing pair."""
 REDACTION = (
-    click.Option(
-        ["--redact"],
-        is_flag=True,
-        help="Replace names, addresses, phone numbers and the like in what is sent.",
-    ),
-    click.Option(
-        ["--redact-words"],
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help='Also redact the lines of FILE: PHRASE or "PHRASE = LABEL". Implies --redact.',
-    ),
-    click.Option(
-        ["--redact-numbers"],
-        is_flag=True,
-        help="Also redact numbers; the cloud cannot compute with them. Implies --redact.",
-    ),
+    FieldOption(_REQUEST, ["--redact"], is_flag=True),
+    FieldOption(_REQUEST, ["--redact-words"], type=click.Path(path_type=Path), metavar="FILE"),
+    FieldOption(_REQUEST, ["--redact-numbers"], is_flag=True),
 )
 ANSWER = (
     click.Option(["--show-signal"], is_flag=True, help="Show the cloud's signal on stderr."),
-    click.Option(
-        ["--no-log"], is_flag=True, help="Do not store this answer (see duet-device logs)."
-    ),
+    FieldOption(_REQUEST, ["--no-log"], is_flag=True),
     click.Option(["--quiet"], is_flag=True, help="Print no receipt line on stderr."),
     click.Option(["-v", "--verbose"], is_flag=True, help="Show the complete cost on stderr."),
 )
@@ -197,13 +124,13 @@ class RequestOptions(ClientSettings, total=False):
     allow_unsigned: bool
     """Load a pair without a trusted signature, if no publisher is pinned."""
     redact: bool
-    """Replace names, addresses and the like in what is sent."""
+    """Replace names, addresses, phone numbers and the like in what is sent."""
     redact_words: Path | None
-    """File of further phrases to redact; None: there is no such file."""
+    """Also redact the lines of FILE: PHRASE or "PHRASE = LABEL", implying --redact. None: there is no file."""
     redact_numbers: bool
-    """Also redact numbers."""
+    """Also redact numbers, implying --redact; the cloud cannot compute with them."""
     no_log: bool
-    """Do not store the answer."""
+    """Do not store this answer (see duet-device logs)."""
 
 
 def request_of(pair: str | None, options: RequestOptions) -> AskRequest:

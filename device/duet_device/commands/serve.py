@@ -4,7 +4,7 @@ from typing import Unpack
 
 import click
 
-from duet_contract.commands import Integer, Number
+from duet_contract.commands import Integer, Number, field_option
 from duet_device.commands.input import stop_on_interrupt
 from duet_device.commands.options import (
     FIRST_USE,
@@ -18,6 +18,7 @@ from duet_device.commands.output import note
 from duet_device.setting_types import MOST_TIMEOUT
 
 DEFAULT_PORT = 50153
+_OPTIONS = "duet_device.serve.serve_options:ServeOptions"
 
 EXIT_CODES = """\b
 Exit codes:
@@ -30,27 +31,10 @@ Exit codes:
 
 
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS, *FIRST_USE, *REDACTION])
-@click.option(
-    "--port",
-    type=Integer(0, 65535),
-    default=DEFAULT_PORT,
-    metavar="N",
-    help="Port of API and page on 127.0.0.1; 0 for any free one.",
-)
+@field_option(_OPTIONS, "--port", Integer(0, 65535), "N", DEFAULT_PORT)
 @click.option("--socket-only", is_flag=True, help="Serve duet-device ask alone: no API, no page.")
-@click.option(
-    "--idle",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    metavar="SECONDS",
-    help="End after this time without a question [never].",
-)
-@click.option(
-    "--allow-origin",
-    "origins",
-    multiple=True,
-    metavar="ORIGIN",
-    help="Origin of other web pages that may use the API. Repeatable.",
-)
+@field_option(_OPTIONS, "--idle", Number(0, MOST_TIMEOUT, min_open=True), "SECONDS")
+@field_option(_OPTIONS, "--allow-origin", None, "ORIGIN", to="origins", multiple=True)
 @click.pass_context
 def serve(
     context: click.Context,
@@ -71,8 +55,8 @@ def serve(
     # A decoder that loads, or a server that does not answer, is not waited for.
     stop_on_interrupt(context)
     from duet_device.commands.first_use import installed_pair
-    from duet_device.serve.run import ServeOptions
     from duet_device.serve.run import serve as run
+    from duet_device.serve.serve_options import ServeOptions
 
     base = request_of(installed_pair(context, pair_name, options, yes=yes), options)
     run(base, ServeOptions(None if socket_only else port, idle, origins), note)

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from duet_contract.console import signals_go_to
 from duet_device.ask_request import AskRequest
 from duet_device.errors import DeviceError, Interrupted, ModelProblem, UsageProblem
 from duet_device.home import home
 from duet_device.serve.files import TOKEN_NAME, listening, locked, token
+from duet_device.serve.serve_options import ServeOptions
 from duet_device.serve.service import Service
 from duet_device.serve.socket_server import SocketServer
 from duet_device.serve.warm_clients import WarmClients
@@ -22,18 +22,6 @@ from duet_device.vault.vault import Vault, passphrase_wanted
 _HOST = "127.0.0.1"
 # Seconds for responses to end after the server was stopped.
 _END_S = 3.0
-
-
-@dataclass(frozen=True)
-class ServeOptions:
-    """Options of a local server."""
-
-    port: int | None
-    """Port of the API and the page on loopback, 0 for any; None for the socket alone."""
-    idle: float | None
-    """Seconds without a question after which the server ends; None for never."""
-    origins: Collection[str] = ()
-    """Origins of web pages that may use the API, in addition to the server's own page."""
 
 
 def serve(base: AskRequest, options: ServeOptions, note: Callable[[str], None]) -> None:

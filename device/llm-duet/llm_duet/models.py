@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import llm
 from llm.parts import Message, StreamEvent, TextPart
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from duet_contract.described import Described
 from llm_duet import PREFIX
 
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ _REASONING, _TEXT = 0, 1
 _OURS = "duet"
 
 
-class PairOptions(llm.Options):
+class PairOptions(Described, llm.Options):
     """Options of a question."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     server: str | None = None
     """HOST:PORT of the cloud [$DUET_SERVER]"""

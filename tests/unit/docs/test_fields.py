@@ -7,14 +7,25 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from pydantic import BaseModel
 
+from duet_cloud import options as cloud
 from duet_contract.calibration import Calibration
+from duet_contract.commands import FieldOption
+from duet_contract.docstrings import field_docstrings, option_help
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import Receipt
+from duet_device.ask_request import AskRequest
+from duet_device.commands.options import RequestOptions
 from duet_device.history.store import Record
+from duet_device.serve import serve_options as device
+from duet_device.setting_types import ClientSettings, QuestionSettings
+from duet_device.settings import Settings
 from duet_tools.results.report import Report
+from llm_duet.models import PairModel
+from tests.unit.test_command_line import command_of
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("cloud", "device", "docs", "proto", "tests", "tools", "training")
@@ -96,7 +107,37 @@ def _without_description(schema: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("model", [Receipt, Manifest, Calibration, Record, Report])
+@pytest.mark.parametrize(
+    "model", [Receipt, Manifest, Calibration, Record, Report, PairModel.Options]
+)
 def test_a_schema_describes_each_field(model: type[BaseModel]) -> None:
     for by_alias in (True, False):
         assert _without_description(model.model_json_schema(by_alias=by_alias)) == []
+
+
+def test_settings_by_keyword_are_described_as_settings_are() -> None:
+    settings = field_docstrings(Settings)
+    for owner in (QuestionSettings, ClientSettings):
+        for name, text in field_docstrings(owner).items():
+            assert option_help(text) == option_help(settings[name]), name
+
+
+@pytest.mark.parametrize(
+    ("words", "owners"),
+    [
+        (("duet-device", "ask"), (Settings, RequestOptions, AskRequest)),
+        (("duet-device", "chat"), (Settings, RequestOptions)),
+        (("duet-device", "serve"), (Settings, RequestOptions, device.ServeOptions)),
+        (("duet-cloud", "serve"), (cloud.ServeOptions,)),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each[0], str) else "",
+)
+def test_an_option_that_fills_a_field_has_its_help(
+    words: tuple[str, str], owners: tuple[type, ...]
+) -> None:
+    for option in command_of(words).params:
+        fills = [owner for owner in owners if option.name in field_docstrings(owner)]
+        if isinstance(option, click.Option) and fills:
+            assert isinstance(option, FieldOption), option.name
+            helps = {option_help(field_docstrings(owner)[str(option.name)]) for owner in fills}
+            assert str(option.help).removesuffix(" Repeatable.") in helps
