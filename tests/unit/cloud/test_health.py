@@ -1,3 +1,6 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,10 +21,19 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+@asynccontextmanager
+async def started(server: CloudServer) -> AsyncIterator[str]:
+    """Start a server, and stop it however the test ends; yields its address."""
+    try:
+        await server.start()
+        yield f"127.0.0.1:{server.port}"
+    finally:
+        await server.stop()
+
+
 async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, engine):
     server = CloudServer(options, PairReasoner.load(toy_pair))
-    await server.start()
-    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
+    async with started(server) as address, open_aio_channel(address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
 
         async def status(service):
@@ -37,7 +49,6 @@ async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, e
         assert await status(INFERENCE_NAME) == NOT_SERVING
         # A probe of its liveness lets it finish what runs.
         assert await status("") == SERVING
-    await server.stop()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
@@ -50,10 +61,9 @@ async def test_only_loopback_without_transport_security(toy_pair, host):
 async def test_a_port_in_use(toy_pair, options):
     pair = PairReasoner.load(toy_pair)
     first = CloudServer(options, pair)
-    await first.start()
-    with pytest.raises(ListenError, match=f":{first.port}.*in use"):
-        CloudServer(ServeOptions(port=first.port), pair)
-    await first.stop()
+    async with started(first):
+        with pytest.raises(ListenError, match=f":{first.port}.*in use"):
+            CloudServer(ServeOptions(port=first.port), pair)
 
 
 def test_the_metrics_have_a_port_of_their_own():
@@ -70,8 +80,7 @@ def test_the_metrics_have_a_port_of_their_own():
 @pytest.mark.parametrize("offered", [False, True])
 async def test_reflection_only_on_request(toy_pair, offered):
     server = CloudServer(ServeOptions(port=0, reflection=offered), PairReasoner.load(toy_pair))
-    await server.start()
-    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
+    async with started(server) as address, open_aio_channel(address) as channel:
         call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
             iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         )
@@ -81,4 +90,3 @@ async def test_reflection_only_on_request(toy_pair, offered):
             assert {INFERENCE_NAME, CONTROL_NAME} <= names
         else:
             assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
-    await server.stop()
