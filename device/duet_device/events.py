@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 class Sent(NamedTuple):
-    """A request that left the device, before any other event that follows from it."""
+    """A request that left the device, before any other event that follows from it.
+
+    Examples:
+        >>> from duet_contract.v1.inference_pb2 import ReasonRequest
+        >>> Sent(ReasonRequest(question="What is 3*3?", budget=16)).as_json()
+        '{"question": "What is 3*3?", "budget": 16}'
+    """
 
     request: "ReasonRequest"
     """All that the cloud was given for this question."""
@@ -29,28 +35,59 @@ class Sent(NamedTuple):
 
 
 class SignalText(NamedTuple):
-    """The next characters of the signal."""
+    """The next characters of the signal.
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
+        ...     for event in client.stream("Gloria washes 3 cars every hour. How many in 3 hours?"):
+        ...         if isinstance(event, SignalText):
+        ...             print(event.text, end="")
+        3*3=9
+    """
 
     text: str
     """Text for people to read; never empty."""
 
 
 class AnswerText(NamedTuple):
-    """The next characters of the answer."""
+    """The next characters of the answer.
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
+        ...     for event in client.stream("Gloria washes 3 cars every hour. How many in 3 hours?"):
+        ...         if isinstance(event, AnswerText):
+        ...             print(event.text, end="")
+        9
+    """
 
     text: str
     """Text as in the receipt, redacted values restored; never empty."""
 
 
 class Note(NamedTuple):
-    """Something that the user should know, such as that there is no cloud."""
+    """Something that the user should know, such as that there is no cloud.
+
+    Examples:
+        >>> Note("no connection to gpu.example.org:50151; the device answers alone").text
+        'no connection to gpu.example.org:50151; the device answers alone'
+    """
 
     text: str
     """One line."""
 
 
 class Timings(NamedTuple):
-    """Moments that the receipt leaves out, in milliseconds since the question's start."""
+    """Moments that the receipt leaves out, in milliseconds since the question's start.
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
+        ...     timings = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?").timings
+        >>> timings.accepted <= timings.guessed
+        True
+    """
 
     prefix: float | None
     """The prompt before the signal is evaluated; None without a signal from the cloud."""
@@ -65,7 +102,15 @@ class Timings(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The answer and what it cost; the last event of a question but for notes."""
+    """The answer and what it cost; the last event of a question but for notes.
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
+        ...     result = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?")
+        >>> result.answer, result.receipt.tokens.signal
+        ('9', 5)
+    """
 
     receipt: "Receipt"
     """Answer, signal, tokens, bytes, milliseconds."""
@@ -86,7 +131,16 @@ Event = Sent | SignalText | AnswerText | Note | Result
 
 
 class Stored(NamedTuple):
-    """What became of an answer, after its `Result` (`duet_device.asking`)."""
+    """What became of an answer, after its `Result` (`duet_device.asking`).
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
+        ...     result = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?")
+        >>> stored = Stored(result, id=None)
+        >>> stored.result.answer, stored.enabled
+        ('9', False)
+    """
 
     result: Result
     """The answer."""

@@ -93,7 +93,16 @@ def open_aio_channel(
     credentials: grpc.ChannelCredentials | None = None,
     options: Options = (),
 ) -> grpc.aio.Channel:
-    """Open an asyncio channel; see `open_channel`."""
+    """Open an asyncio channel; see `open_channel`.
+
+    Examples:
+        >>> import asyncio
+        >>> async def main() -> None:
+        ...     async with open_aio_channel("127.0.0.1:50151") as channel:
+        ...         print(channel.get_state().name)
+        >>> asyncio.run(main())
+        IDLE
+    """
     target, arguments = _target(address, options)
     if credentials is None:
         return grpc.aio.insecure_channel(target, arguments)
@@ -111,7 +120,13 @@ def _target(address: Address | str, options: Options) -> tuple[str, list[tuple[s
 
 @dataclass(frozen=True)
 class Pem:
-    """PEM data from a file or a store."""
+    """PEM data from a file or a store.
+
+    Examples:
+        >>> authority = Pem.read(Path("ca.pem"))
+        >>> authority.name
+        'ca.pem'
+    """
 
     data: bytes
     """PEM text as bytes."""
@@ -145,6 +160,12 @@ def tls_credentials(
         CertificateExpired: the client's certificate, or each of the authority's, is not valid now.
         TransportError: something is malformed, the key is not the certificate's, or gRPC was
             imported before TLS 1.3 was required.
+
+    Examples:
+        >>> authority, certificate, key = map(Pem.read, map(Path, ("ca.pem", "device.pem", "device.key")))
+        >>> credentials = tls_credentials(authority, certificate, key)
+        >>> with open_channel("gpu.example.org:50151", credentials) as channel:
+        ...     pass
     """
     transport.require_tls13()
     roots = _certificates(authority)

@@ -26,7 +26,12 @@ class Described(BaseModel):
     ) -> JsonSchemaValue:
         """See `pydantic.BaseModel`."""
         schema = handler(core_schema)
-        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        definition = handler.resolve_ref_schema(schema)
+        # Examples are for readers of Python.
+        about = definition.get("description", "").partition("\n\nExamples:")[0]
+        if about:
+            definition["description"] = about
+        properties = definition.get("properties", {})
         for parent in cls.__mro__:
             if parent is not Described and issubclass(parent, Described):
                 for name, text in field_docstrings(parent).items():

@@ -34,7 +34,12 @@ class _Model(Described):
 
 
 class PairFile(_Model):
-    """One file of a pair."""
+    """One file of a pair.
+
+    Examples:
+        >>> PairFile(path="decoder.gguf", bytes=144_811_104, sha256="0" * 64).path
+        'decoder.gguf'
+    """
 
     path: str
     """Path relative to the manifest, with forward slashes."""
@@ -56,14 +61,24 @@ class PairFile(_Model):
 
 
 class TemplatePart(_Model):
-    """Text of the prompt format itself: control tokens in it are control tokens."""
+    """Text of the prompt format itself: control tokens in it are control tokens.
+
+    Examples:
+        >>> TemplatePart(template="<|im_start|>user ").model_dump()
+        {'template': '<|im_start|>user '}
+    """
 
     template: str
     """Text with control tokens."""
 
 
 class SlotPart(_Model):
-    """Where the question or the signal goes: nothing in it is ever a control token."""
+    """Where the question or the signal goes: nothing in it is ever a control token.
+
+    Examples:
+        >>> SlotPart(slot="question").model_dump()
+        {'slot': 'question'}
+    """
 
     slot: Slot
     """Name of the slot."""
@@ -73,7 +88,13 @@ PromptFormat = tuple[TemplatePart | SlotPart, ...]
 
 
 class Vocabulary(_Model):
-    """The vocabulary of a model: what its token ids mean."""
+    """The vocabulary of a model: what its token ids mean.
+
+    Examples:
+        >>> vocabulary = Vocabulary(size=49152, sha256="0" * 64, reserved=("<|im_end|>",))
+        >>> "<|im_end|>" in vocabulary.reserved
+        True
+    """
 
     size: Positive
     """Number of tokens."""
@@ -89,7 +110,14 @@ class Vocabulary(_Model):
 
 
 class Reasoner(_Model):
-    """The large model."""
+    """The large model.
+
+    Examples:
+        >>> from duet_contract.pairs import find_pair
+        >>> manifest = load_manifest(find_pair("private-sums-135m"))
+        >>> manifest.reasoner.parameters > manifest.decoder.parameters
+        True
+    """
 
     path: str
     """Directory of the model (Hugging Face layout), relative to the manifest."""
@@ -113,7 +141,14 @@ class Reasoner(_Model):
 
 
 class Decoder(_Model):
-    """The small model."""
+    """The small model.
+
+    Examples:
+        >>> from duet_contract.pairs import find_pair
+        >>> manifest = load_manifest(find_pair("private-sums-135m"))
+        >>> [part.slot for part in manifest.decoder.prompt_with_signal if isinstance(part, SlotPart)]
+        ['question', 'signal']
+    """
 
     path: str
     """GGUF file of the model, relative to the manifest."""
@@ -150,7 +185,12 @@ class Decoder(_Model):
 
 
 class Limits(_Model):
-    """Limits of the pair in tokens; a service may set lower limits, never higher ones."""
+    """Limits of the pair in tokens; a service may set lower limits, never higher ones.
+
+    Examples:
+        >>> Limits(question=256, budget=32, answer=64).budget
+        32
+    """
 
     question: Positive
     """Maximum number of question tokens."""
@@ -161,7 +201,13 @@ class Limits(_Model):
 
 
 class Defaults(_Model):
-    """Values that apply where a request sets none."""
+    """Values that apply where a request sets none.
+
+    Examples:
+        >>> defaults = Defaults(budget=16, answer=64)
+        >>> defaults.budget, defaults.temperature
+        (16, 0.0)
+    """
 
     budget: Positive
     """Maximum number of signal tokens."""
@@ -182,7 +228,15 @@ class Defaults(_Model):
 
 
 class Evaluation(_Model):
-    """Figures measured for this pair on one data set."""
+    """Figures measured for this pair on one data set.
+
+    Examples:
+        >>> measured = Evaluation(
+        ...     data="sums", questions=500, accuracy=0.96, signal_tokens=16, answer_tokens=3
+        ... )
+        >>> f"{measured.accuracy:.0%} from {measured.signal_tokens:g} tokens"
+        '96% from 16 tokens'
+    """
 
     data: str
     """Name of the data set."""
@@ -201,7 +255,13 @@ class Evaluation(_Model):
 
 
 class Peer(_Model):
-    """A large model that was trained to answer by itself, measured on questions that the pair got too."""
+    """A large model that was trained to answer by itself, measured on questions that the pair got too.
+
+    Examples:
+        >>> peer = Peer(name="Qwen2.5-0.5B, SFT", questions=500, accuracy=0.95, tokens=24)
+        >>> peer.tokens
+        24.0
+    """
 
     name: str
     """Its name."""
@@ -214,7 +274,14 @@ class Peer(_Model):
 
 
 class Manifest(_Model):
-    """A pair: a reasoner and a decoder built for each other."""
+    """A pair: a reasoner and a decoder built for each other.
+
+    Examples:
+        >>> from duet_contract.pairs import find_pair
+        >>> manifest = load_manifest(find_pair("private-sums-135m"))
+        >>> manifest.id, manifest.matches("private-sums-135m")
+        ('private-sums-135m', True)
+    """
 
     schema_: int = Field(alias="schema", ge=1)
     """Version of the manifest's format."""

@@ -34,7 +34,13 @@ class _Model(Described):
 
 
 class Tokens(_Model):
-    """Token counts of a question, in the decoder's vocabulary unless stated."""
+    """Token counts of a question, in the decoder's vocabulary unless stated.
+
+    Examples:
+        >>> tokens = Tokens(question=30, signal=16, answer=3, peer=24)
+        >>> tokens.signal, tokens.peer
+        (16, 24)
+    """
 
     question: int
     """Tokens of the question as sent."""
@@ -56,7 +62,13 @@ class Tokens(_Model):
 
 
 class Bytes(_Model):
-    """Bytes of the messages on the link, as gRPC frames them (HTTP/2 and TLS excluded)."""
+    """Bytes of the messages on the link, as gRPC frames them (HTTP/2 and TLS excluded).
+
+    Examples:
+        >>> link = Bytes(up=196, down=72)
+        >>> link.up + link.down
+        268
+    """
 
     up: int
     """Bytes from the device to the cloud."""
@@ -65,7 +77,13 @@ class Bytes(_Model):
 
 
 class Milliseconds(_Model):
-    """Milliseconds since the command started; None for events that did not happen."""
+    """Milliseconds since the command started; None for events that did not happen.
+
+    Examples:
+        >>> ms = Milliseconds(connect=9, first_signal=80.24, signal=210, first_answer=260, total=300)
+        >>> ms.model_dump(mode="json")["first_signal"]
+        80.2
+    """
 
     connect: _Ms | None
     """The connection was ready."""
@@ -83,6 +101,11 @@ class Flops(_Model):
     """Estimated floating-point operations of the large model: 2 x parameters x tokens generated.
 
     Source: the paper's section on efficiency. The estimate omits the small attention term.
+
+    Examples:
+        >>> flops = Flops(reasoner=16e9, reasoner_alone=64e9)
+        >>> flops.reasoner / flops.reasoner_alone
+        0.25
     """
 
     reasoner: _Operations
@@ -92,7 +115,13 @@ class Flops(_Model):
 
 
 class Route(_Model):
-    """Who answered by the policy's decision before the question, and why."""
+    """Who answered by the policy's decision before the question, and why.
+
+    Examples:
+        >>> route = Route(taken="device", measure="least", value=0.93, threshold=0.9)
+        >>> route.taken, route.value
+        ('device', 0.93)
+    """
 
     taken: Taken
     """`cloud`: a signal was asked for; `device`: the device kept the question."""
@@ -109,7 +138,13 @@ class Route(_Model):
 
 
 class Round(_Model):
-    """One of several signals to a question, and its answer."""
+    """One of several signals to a question, and its answer.
+
+    Examples:
+        >>> rounds = Round(tokens=12, answer="15"), Round(tokens=14, answer="16", kept=True)
+        >>> [each.answer for each in rounds if each.kept]
+        ['16']
+    """
 
     tokens: int
     """Signal tokens that the cloud generated for it."""
@@ -124,7 +159,17 @@ class Round(_Model):
 
 
 class Receipt(_Model):
-    """The answer and what it cost."""
+    """The answer and what it cost.
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
+        ...     receipt = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?").receipt
+        >>> receipt.answer, receipt.tokens.signal, receipt.source
+        ('9', 5, 'duet')
+        >>> Receipt.model_validate_json(receipt.model_dump_json()).answer
+        '9'
+    """
 
     answer: str
     """The answer's text."""
@@ -183,6 +228,14 @@ def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -
 
     Alone, the reasoner spends what its manifest's evaluation measured; without such a figure, at
     least the signal and the answer, so the estimate then errs towards no saving.
+
+    Examples:
+        >>> from duet_contract.manifest import load_manifest
+        >>> from duet_contract.pairs import find_pair
+        >>> manifest = load_manifest(find_pair("private-sums-135m"))
+        >>> flops = estimate_flops(manifest, signal_tokens=16, answer_tokens=3)
+        >>> flops.reasoner == 2 * manifest.reasoner.parameters * 16
+        True
     """
     per_token = 2.0 * manifest.reasoner.parameters
     measured = manifest.reasoner_alone_tokens

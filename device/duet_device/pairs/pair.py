@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair's directory and its manifest."""
+    """A pair's directory and its manifest.
+
+    Examples:
+        >>> pair = open_pair("private-sums-135m")
+        >>> pair.directory.name, pair.manifest.id
+        ('private-sums-135m', 'private-sums-135m')
+    """
 
     directory: Path
     """Directory of the pair."""

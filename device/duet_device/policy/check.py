@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, as a checker sees it."""
+    """An answer, as a checker sees it.
+
+    Examples:
+        >>> answered = Answered("What is 3*4?", "3*4=12", whole=True, answer="12")
+        >>> answered.answer in answered.signal
+        True
+    """
 
     question: str
     """The question as the decoder read it."""
@@ -21,7 +27,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a checker looked at."""
+    """One thing that a checker looked at.
+
+    Examples:
+        >>> checks = Check(holds=True), Check(holds=False, doubt="3*4=13 does not hold")
+        >>> [check.doubt for check in checks if not check.holds]
+        ['3*4=13 does not hold']
+    """
 
     holds: bool
     """Whether it is as it should be."""

@@ -44,7 +44,12 @@ def check(answered: Answered, *, computed: bool = False) -> tuple[Check, ...]:
 
 @cache
 def checkers() -> dict[str, Checker]:
-    """Return the checkers by name: the one for arithmetic, and those that are installed."""
+    """Return the checkers by name: the one for arithmetic, and those that are installed.
+
+    Examples:
+        >>> "arithmetic" in checkers()
+        True
+    """
     found: dict[str, Checker] = {"arithmetic": check_arithmetic}
     for entry in entry_points(group=GROUP):
         try:

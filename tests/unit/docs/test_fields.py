@@ -1,6 +1,7 @@
 """Fields of dataclasses, named tuples, typed dictionaries and models have a docstring each."""
 
 import ast
+import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -112,7 +113,9 @@ def _without_description(schema: dict[str, Any]) -> list[str]:
 )
 def test_a_schema_describes_each_field(model: type[BaseModel]) -> None:
     for by_alias in (True, False):
-        assert _without_description(model.model_json_schema(by_alias=by_alias)) == []
+        schema = model.model_json_schema(by_alias=by_alias)
+        assert _without_description(schema) == []
+        assert ">>>" not in json.dumps(schema)
 
 
 def test_settings_by_keyword_are_described_as_settings_are() -> None:
