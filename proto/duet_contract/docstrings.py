@@ -7,10 +7,13 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
 
 
-def field_docstrings(owner: type) -> dict[str, str]:
+@cache
+def field_docstrings(owner: type) -> Mapping[str, str]:
     """Return the docstring below each field of a class, without those of its bases.
 
     Examples:
