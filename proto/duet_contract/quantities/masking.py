@@ -42,8 +42,9 @@ class Masked:
 def mask(question: str, kept: Collection[str] = ()) -> Masked:
     """Replace every quantity of a question by a label.
 
-    The same number twice gets two labels, so that a label tells nothing about values. A label that
-    the question contains already is skipped. `duet_contract.quantities.numerals` says which
+    The same number twice gets two labels. A label tells of the value whether it is a part of one
+    (`duet_contract.quantities.labels`), and nothing else. A label that the question contains
+    already is skipped. `duet_contract.quantities.numerals` says which
     numbers are quantities.
 
     Args:
@@ -60,8 +61,10 @@ def mask(question: str, kept: Collection[str] = ()) -> Masked:
         'Nina had [a] euros. She bought [b] books for [c] euros each.'
         >>> [str(quantity.value) for quantity in masked.quantities]
         ['40', '3', '8']
+        >>> mask("Of 60 pupils 2/5 walk.").text
+        'Of [a] pupils [x] walk.'
     """
-    names = label_names(question)
+    names, part_names = label_names(question), label_names(question, parts=True)
     parts: list[str] = []
     quantities: list[Quantity] = []
     # The group of the pattern puts what is kept at odd places.
@@ -70,7 +73,8 @@ def mask(question: str, kept: Collection[str] = ()) -> Masked:
     for number, piece in enumerate(pieces):
         place = 0
         for numeral in find_numerals(piece) if number % 2 == 0 else ():
-            name = next(names)
+            value = numeral.value
+            name = next(part_names if value is not None and 0 < value < 1 else names)
             source = piece[numeral.start : numeral.end]
             parts += piece[place : numeral.start], label(name)
             quantities.append(Quantity(name, source, numeral.value, numeral.kind))

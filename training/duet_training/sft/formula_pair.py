@@ -31,7 +31,7 @@ from duet_training.sft.runs import PAIR, adapted, begin, check_base, state_file,
 from duet_training.sft.start import Shape, write_pair
 from duet_training.sft.trainer import Plan, SftTrainer
 
-ALONE, SHORTENED = 0.2, 0.15
+ALONE, SHORTENED = 0.5, 0.1
 """Shares of the decoder's examples without a signal, and with one that lacks its last step."""
 NOTED = 0.06
 """Share of the generated problems whose numbers are from a note."""
