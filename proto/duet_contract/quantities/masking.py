@@ -42,9 +42,9 @@ class Masked:
 def mask(question: str, kept: Collection[str] = ()) -> Masked:
     """Replace every quantity of a question by a label.
 
-    The same number twice gets two labels. A label tells of the value whether it is a part of one
-    (`duet_contract.quantities.labels`), and nothing else. A label that the question contains
-    already is skipped. `duet_contract.quantities.numerals` says which
+    The same number twice gets two labels, and a label tells nothing about values, only whether the
+    number is written as a fraction (`duet_contract.quantities.labels`). A label that the question
+    contains already is skipped. `duet_contract.quantities.numerals` says which
     numbers are quantities.
 
     Args:
@@ -64,7 +64,7 @@ def mask(question: str, kept: Collection[str] = ()) -> Masked:
         >>> mask("Of 60 pupils 2/5 walk.").text
         'Of [a] pupils [x] walk.'
     """
-    names, part_names = label_names(question), label_names(question, parts=True)
+    names, fractions = label_names(question), label_names(question, fractions=True)
     parts: list[str] = []
     quantities: list[Quantity] = []
     # The group of the pattern puts what is kept at odd places.
@@ -73,8 +73,7 @@ def mask(question: str, kept: Collection[str] = ()) -> Masked:
     for number, piece in enumerate(pieces):
         place = 0
         for numeral in find_numerals(piece) if number % 2 == 0 else ():
-            value = numeral.value
-            name = next(part_names if value is not None and 0 < value < 1 else names)
+            name = next(fractions if numeral.kind == "fraction" else names)
             source = piece[numeral.start : numeral.end]
             parts += piece[place : numeral.start], label(name)
             quantities.append(Quantity(name, source, numeral.value, numeral.kind))

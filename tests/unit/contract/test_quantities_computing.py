@@ -19,7 +19,7 @@ from duet_contract.quantities import (
     written,
 )
 
-QUANTITIES = mask("20 boxes, 3 pens, 1/2 litre, on 2024-05-01").quantities
+QUANTITIES = mask("20 boxes, 3 pens, 0.5 litres, on 2024-05-01").quantities
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,11 @@ def test_numbers_do_not_show_in_the_masked_text(words: str, digits: str) -> None
         ("", "", []),
         ("3kg of rice", "[a]kg of rice", [3]),
         ("a 10-year-old dog", "a [a]-year-old dog", [10]),
-        ("1/2 cup", "[a] cup", [Fraction(1, 2)]),
-        ("2 1/2 cups", "[a] cups", [Fraction(5, 2)]),
-        ("12 15/3", "[a] [b]", [12, 5]),
-        ("½ or 2½ or 2 ½", "[a] or [b] or [c]", [Fraction(1, 2), Fraction(5, 2), Fraction(5, 2)]),
-        ("1⁄4 mile", "[a] mile", [Fraction(1, 4)]),
+        ("1/2 cup", "[x] cup", [Fraction(1, 2)]),
+        ("2 1/2 cups", "[x] cups", [Fraction(5, 2)]),
+        ("12 15/3", "[a] [x]", [12, 5]),
+        ("½ or 2½ or 2 ½", "[x] or [y] or [z]", [Fraction(1, 2), Fraction(5, 2), Fraction(5, 2)]),
+        ("1⁄4 mile", "[x] mile", [Fraction(1, 4)]),
         ("1,5 litres", "[a] litres", [Fraction(3, 2)]),
         ("0,500 litres", "[a] litres", [Fraction(1, 2)]),
         ("3,4,5", "[a],[b],[c]", [3, 4, 5]),
@@ -79,12 +79,12 @@ def test_numbers_do_not_show_in_the_masked_text(words: str, digits: str) -> None
         ("it is -5, 8-3, 8 -3", "it is [a], [b]-[c], [d] -[e]", [-5, 8, 3, 8, 3]),
         ("COVID-19", "COVID-[a]", [19]),
         ("٣٥ apples, Ⅳ, ①", "[a] apples, [b], [c]", [35, 4, 1]),
-        ("1/0", "[a]", [None]),
+        ("1/0", "[x]", [None]),
         ("9" * 31, "[a]", [None]),
         ("9" * 100_000, "[a]", [None]),
         ("Is [a] a label? 5", "Is [a] a label? [b]", [5]),
-        ("two-thirds and two thirds of it", "[a] and [b] of it", [Fraction(2, 3)] * 2),
-        ("two and a half, one and a half", "[a], [b]", [Fraction(5, 2), Fraction(3, 2)]),
+        ("two-thirds and two thirds of it", "[x] and [y] of it", [Fraction(2, 3)] * 2),
+        ("two and a half, one and a half", "[x], [y]", [Fraction(5, 2), Fraction(3, 2)]),
         ("two hundred and six, a hundred", "[a], [b]", [206, 100]),
         ("twenty-five, five hundred thousand and one", "[a], [b]", [25, 500_001]),
         ("one or two", "one or [a]", [2]),
@@ -99,7 +99,7 @@ def test_numbers_do_not_show_in_the_masked_text(words: str, digits: str) -> None
         ("2 and a half million, two and a half million", "[a], [b]", [2_500_000] * 2),
         ("5thousand, 5 hundred thousand", "[a], [b]", [5000, 500_000]),
         ("tenfold, two twenties", "[a]fold, [b] [c]", [10, 2, 20]),
-        ("three sixteenths of it", "[a] of it", [Fraction(3, 16)]),
+        ("three sixteenths of it", "[x] of it", [Fraction(3, 16)]),
         ("fourty, ninty, thirtyfive, _five_", "[a], [b], [c], _[d]_", [40, 90, 35, 5]),
         ("five-hundred-and-six, two\nhundred", "[a], [b]", [506, 200]),
         ("Ｔｗｏ ｈｕｎｄｒｅｄ, 𝐭𝐰𝐨, forty\u2011two", "[a], [b], [c]", [200, 2, 42]),
@@ -159,9 +159,9 @@ def test_forty_quantities_and_beyond_have_labels() -> None:
     masked = mask(" ".join(str(number) for number in range(1000)))
     names = [quantity.name for quantity in masked.quantities]
     assert names[:3] == ["a", "b", "c"]
-    assert names[25:28] == ["z", "aa", "ab"]
+    assert names[19:22] == ["t", "aa", "ab"]
     assert len(set(names)) == 1000
-    assert masked.find("ab") == masked.quantities[27]
+    assert masked.find("ab") == masked.quantities[21]
     assert masked.find("A") is None
 
 
