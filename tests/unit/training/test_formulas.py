@@ -285,6 +285,15 @@ def test_a_base_that_is_no_model_is_one_clear_line(annotated, tmp_path, capsys) 
     assert "has no config.json" in capsys.readouterr().err
 
 
+def test_compiling_without_a_compiler_is_one_clear_line(
+    base, annotated, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    arguments = [str(tmp_path / "out"), "--base", str(base), "--annotated", str(annotated)]
+    assert train_solutions([*arguments, "--compile", "--steps", "1"]) == 1
+    assert "there is no no-such-compiler" in capsys.readouterr().err
+
+
 def test_generated_problems_are_solved_step_by_step() -> None:
     assert worked_steps(PROBLEM) == "3*8=24\n40-24=16\n#### 16"
     outside = MaskedProblem("1", "Who was king in 1950?", "?", "", "outside", "No.")

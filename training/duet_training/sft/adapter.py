@@ -94,7 +94,11 @@ class AdapterTrainer(SftTrainer):
             task_type="CAUSAL_LM",
         )
         # PEFT keeps the adapter's weights in float32, which small steps need.
-        return get_peft_model(model, settings)
+        adapted = get_peft_model(model, settings)
+        if self._plan.compiled:
+            for layer in model.model.layers:
+                layer.compile(dynamic=True)
+        return adapted
 
     def _optimisers_of(self, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -120,6 +124,7 @@ class AdapterTrainer(SftTrainer):
         kept = wanted != IGNORED
         model = self.model.get_base_model()
         with torch.autocast("cpu", torch.bfloat16) if self._plan.bfloat16 else nullcontext():
-            hidden = model.model(ids).last_hidden_state[:, :-1].flatten(0, 1)
+            # With a cache, each layer would be compiled on its own.
+            hidden = model.model(ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)
             logits = model.lm_head(hidden[kept])
         return cross_entropy(logits.float(), wanted[kept])

@@ -146,7 +146,14 @@ def train(arguments: SimpleNamespace) -> int:
         steps, rate, tokens = (
             getattr(arguments, f"{role}_{name}") for name in ("steps", "rate", "tokens")
         )
-        plan = Plan(steps, tokens=tokens, rate=rate, seed=arguments.seed, grain=GRAIN)
+        plan = Plan(
+            steps,
+            tokens=tokens,
+            rate=rate,
+            seed=arguments.seed,
+            grain=GRAIN,
+            compiled=arguments.compile,
+        )
         if role == "reasoner":
             return adapted(arguments, pair, plan)
         return SftTrainer(pair.decoder.path, state_file(out, role), plan)

@@ -1,5 +1,7 @@
 """What the commands that train share: their time limit, their models, and which of them is next."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -20,8 +22,15 @@ PAIR = "pair.yaml"
 
 
 def begin(arguments: SimpleNamespace) -> float:
-    """Set threads; return when training has to end (monotonic seconds)."""
+    """Set threads; return when training has to end (monotonic seconds).
+
+    Raises:
+        ConfigError: `--compile` without a C++ compiler.
+    """
     hub_logging.disable_progress_bar()
+    compiler = os.environ.get("CXX", "g++")
+    if getattr(arguments, "compile", False) and not shutil.which(compiler):
+        raise ConfigError(f"--compile needs a C++ compiler, and there is no {compiler}: omit it")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     until: float = time.monotonic() + 60 * arguments.minutes

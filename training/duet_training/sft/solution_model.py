@@ -87,7 +87,14 @@ def train_solutions(arguments: SimpleNamespace) -> int:
     ]
     teacher = SolutionTeacher(pair, worked, share=arguments.generated, seed=arguments.seed)
     steps, tokens, rate = arguments.steps, arguments.tokens, arguments.rate
-    plan = Plan(steps, tokens=tokens, rate=rate, seed=arguments.seed, grain=GRAIN)
+    plan = Plan(
+        steps,
+        tokens=tokens,
+        rate=rate,
+        seed=arguments.seed,
+        grain=GRAIN,
+        compiled=arguments.compile,
+    )
     # Served alone, it ends where it was taught to, which is not where the base model ends.
     trainer = adapted(arguments, pair, plan, teacher.end)
     done = trainer.train(teacher.examples, until=until, name="solutions")

@@ -61,6 +61,10 @@ class Plan:
     """Whether to multiply in bfloat16; by default if the processor is fast at it."""
     grain: int = GRAIN
     """Batch widths are multiples of this number; a small one suits short examples."""
+    compiled: bool = False
+    """Whether to compile the layers of a model with an adapter: a quarter less time a step, after two
+    minutes. It needs a C++ compiler.
+    """
 
     def rate_at(self, step: int) -> float:
         """Compute the rate: warm-up, a constant phase, and a linear decay to a fiftieth."""
