@@ -16,8 +16,9 @@ from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 
 SCHEMA = 1
 """Schema of pairs without private quantities."""
-PRIVATE_SCHEMA = 2
-"""Schema of pairs with private quantities (a reader of schema 1 would send the numbers); newest."""
+PRIVATE_SCHEMA = 3
+"""Schema of pairs with private quantities; newest. A reader of schema 1 would send the numbers, one
+of schema 2 would give fractions the labels of other numbers."""
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "model.sig"
 MOST_MANIFEST_BYTES = 16 << 20
@@ -330,8 +331,8 @@ class Manifest(_Model):
             raise ValueError('answers "computed" needs quantities "private": formulas name labels')
         if self.quantities and self.schema_ < PRIVATE_SCHEMA:
             raise ValueError(
-                f'quantities "private" needs schema {PRIVATE_SCHEMA}, so that no older device '
-                "sends the numbers"
+                f'quantities "private" needs schema {PRIVATE_SCHEMA}: build the pair again, or get '
+                "its newest version"
             )
         if self.defaults.budget > self.limits.budget:
             raise ValueError("defaults.budget is above limits.budget")

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from duet_contract.manifest import PRIVATE_SCHEMA
+
 SHA = "0" * 64
+PRIVATE_PAIR = {"schema": PRIVATE_SCHEMA, "quantities": "private", "answers": "computed"}
+"""Entries of a pair with private quantities and computed answers."""
 
 
 def manifest_data(**changes: Any) -> dict[str, Any]:

@@ -52,21 +52,22 @@ _SHARE = re.compile(
 _ORDINAL = re.compile(rf"-({'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 
 
-def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
+def read_words(text: str) -> Iterator[tuple[int, int, Fraction, bool]]:
     """Find numbers in words.
 
     Args:
         text: any text.
 
     Yields:
-        Start, end and value of each. "one" alone and ordinals of one word do not count.
+        Start, end and value of each, and whether it is written as a fraction. "one" alone and
+        ordinals of one word do not count.
 
     Examples:
         >>> list(read_words("two hundred and six of twenty-five"))
-        [(0, 19, Fraction(206, 1)), (23, 34, Fraction(25, 1))]
+        [(0, 19, Fraction(206, 1), False), (23, 34, Fraction(25, 1), False)]
         >>> list(read_words("one of the first")), list(read_words("two-thirds"))
-        ([], [(0, 10, Fraction(2, 3))])
-        >>> [(end, int(value)) for _, end, value in read_words("tenfold, and two twenties, fives")]
+        ([], [(0, 10, Fraction(2, 3), True)])
+        >>> [(end, int(value)) for _, end, value, _ in read_words("tenfold, and two twenties, fives")]
         [(3, 10), (16, 2), (25, 20), (31, 5)]
     """
     place = 0
@@ -80,18 +81,19 @@ def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
         ordinal = _ORDINAL.match(text, end)
         if ordinal and number >= 20 and number % 10 == 0:
             place = ordinal.end()
-            yield start, place, value + _ORDINALS[ordinal[1].lower()]
+            yield start, place, value + _ORDINALS[ordinal[1].lower()], False
         elif share := _SHARE.match(text, end):
             # "one third" states a relation; "two thirds" is a number.
             if number > 1:
                 place = share.end()
-                yield start, place, value / _DENOMINATORS[(share[1] or share[2]).lower()]
+                yield start, place, value / _DENOMINATORS[(share[1] or share[2]).lower()], True
         elif part := _AND_PART.match(text, end):
             place = part.end()
             value += Fraction(1, _DENOMINATORS[part[1].lower()])
-            yield start, place, value * MAGNITUDES.get((part[2] or "").lower(), 1)
+            magnitude = (part[2] or "").lower()
+            yield start, place, value * MAGNITUDES.get(magnitude, 1), not magnitude
         elif number > 1:
-            yield start, end, value
+            yield start, end, value, False
 
 
 def _longest(match: re.Match[str]) -> tuple[int, int | None]:

@@ -313,6 +313,5 @@ def _times(value: Fraction | None, sign: int) -> Fraction | None:
 
 
 def _words(shadow: str) -> Iterator[Numeral]:
-    for start, end, value in read_words(shadow):
-        kind: Kind = "word" if value is None or value.denominator == 1 else "fraction"
-        yield Numeral(start, end, kind, value)
+    for start, end, value, is_fraction in read_words(shadow):
+        yield Numeral(start, end, "fraction" if is_fraction else "word", value)

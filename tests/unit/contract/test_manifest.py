@@ -64,6 +64,7 @@ def test_other_pairs_are_written_as_older_readers_read_them():
     ("fields", "message"),
     [
         ({"quantities": "private"}, f"needs schema {PRIVATE_SCHEMA}"),
+        ({"quantities": "private", "schema": PRIVATE_SCHEMA - 1}, "build the pair again"),
         ({"answers": "computed", "schema": PRIVATE_SCHEMA}, 'needs quantities "private"'),
         ({"quantities": "secret", "schema": PRIVATE_SCHEMA}, "quantities"),
         ({"answers": "guessed", "quantities": "private", "schema": PRIVATE_SCHEMA}, "answers"),

@@ -18,6 +18,7 @@ from duet_device.question import Question
 from duet_device.turns import Past, Turn
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 BECAUSE = says(tokens(*b"be"), tokens(*b"cause"), done(7))
@@ -122,7 +123,7 @@ def test_any_text_is_redacted_turn_by_turn(texts: list[str]) -> None:
 
 
 def test_a_pair_of_private_numbers_reads_only_what_is_shared() -> None:
-    private = manifest(schema=2, quantities="private", answers="computed")
+    private = manifest(**PRIVATE_PAIR)
     talk = Conversation(private, past=[Past("3 cars?", "3")])
     assert talk.ask("4 more?").for_pair(private).sent == talk.ask("4 more?").for_pair(private).asked
     assert talk.ask("4 more?").earlier is None

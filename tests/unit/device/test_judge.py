@@ -21,6 +21,7 @@ from tests.doubles.asking import ask
 from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.cloud import Script, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 ASKED = "Ann has 3 bags of 4 pens and 2 cups. How many pens?"
@@ -33,7 +34,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def private(tmp_path: Path) -> Pair:
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     return Pair(tmp_path, Manifest.model_validate(data))
 
 

@@ -20,6 +20,7 @@ import llm_duet
 from duet_device import session
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 pytestmark = pytest.mark.slow
@@ -163,7 +164,7 @@ def test_a_system_prompt_stays_on_the_device(
 @pytest.fixture
 def private(installed: Path) -> None:
     path = installed.parent / "pairs" / "bytes" / "manifest.json"
-    path.write_text(json.dumps(manifest_data(schema=2, quantities="private", answers="computed")))
+    path.write_text(json.dumps(manifest_data(**PRIVATE_PAIR)))
 
 
 def test_a_pair_of_private_numbers_refuses_a_system_prompt(private: None, model: llm.Model) -> None:

@@ -22,6 +22,7 @@ from tests.doubles import documents as made
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.doubles.decoder import answering as says_behind
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 Captured = pytest.CaptureFixture[str]
@@ -184,7 +185,7 @@ def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCl
 def test_show_work_of_a_pair_that_computes(
     installed: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = manifest_data(schema=2, quantities="private", answers="computed")
+    manifest = manifest_data(**PRIVATE_PAIR)
     file = Path(os.environ["DUET_PAIRS"]) / "bytes" / "manifest.json"
     file.write_text(Manifest.model_validate(manifest).to_json())
     monkeypatch.setattr(
@@ -207,7 +208,7 @@ def test_notes_give_the_numbers_that_a_question_names(
 ) -> None:
     assert main(["ask", "How does the safe open?", "--notes", notes]) == ExitCode.USAGE
     assert "give the file with --context" in capsys.readouterr().err
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     installed_pair = installed.parent / "pairs" / "bytes" / "manifest.json"
     installed_pair.write_text(Manifest.model_validate(data).to_json())
     cloud.script = says(tokens(*b"a"), done(1))

@@ -22,6 +22,7 @@ from duet_tools.privacy.judge import numbers_in
 from tests.doubles.asking import ask, texts
 from tests.doubles.cloud import Script, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 WORDS = ("Ann", "has", "[a]", "pens", "two-thirds", "dozen,", "kg", "%", "$", "x²", "no.", "A-")
@@ -35,9 +36,7 @@ NUMBER_WORDS = ("five", "twenty", "a hundred", "million", "XIV", "fourty", "rati
 
 @pytest.fixture
 def private() -> Manifest:
-    return Manifest.model_validate(
-        manifest_data(schema=2, quantities="private", answers="computed")
-    )
+    return Manifest.model_validate(manifest_data(**PRIVATE_PAIR))
 
 
 def questions(count: int) -> Iterator[str]:
@@ -81,10 +80,10 @@ def test_no_number_of_three_thousand_questions_leaves_the_device(private: Manife
 def test_questions_that_differ_in_their_numbers_alone_are_sent_alike(private: Manifest) -> None:
     sent = {
         Question(f"Ann has {number} pens and sells {other}.").for_pair(private).sent
-        for number in ("3", "1,000.5", "½", "twelve", "٣")
-        for other in ("3", "2.75", "3/4")
+        for number in ("3", "1,000.5", "twelve", "٣")
+        for other in ("½", "7/3", "three-quarters", "four-quarters")
     }
-    assert sent == {"Ann has [a] pens and sells [b]."}
+    assert sent == {"Ann has [a] pens and sells [x]."}
 
 
 def test_other_pairs_read_the_numbers() -> None:
@@ -111,7 +110,7 @@ MASKED = "Nina had [a] euros and bought [b] books for [c] euros each. How many e
 @pytest.fixture
 def computing(tmp_path: Path) -> Pair:
     limits = {"question": 200, "budget": 32, "answer": 64}
-    data = manifest_data(schema=2, quantities="private", answers="computed", limits=limits)
+    data = manifest_data(**PRIVATE_PAIR, limits=limits)
     return Pair(tmp_path, Manifest.model_validate(data))
 
 

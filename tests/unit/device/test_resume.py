@@ -34,6 +34,7 @@ from tests.doubles.asking import QUESTION, answer, notes
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import Script, ScriptedCloud, abort, done, text, tokens
 from tests.doubles.decoder import ScriptedDecoder
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.doubles.tcp import NOWHERE
 from tests.unit.device.conftest import manifest_data
 
@@ -287,7 +288,7 @@ def test_a_formula_whose_rest_did_not_come_was_not_cut_at_its_budget(
     pair: Pair, decoder: ScriptedDecoder, late: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "SIGNAL", list(b"2*3-1"))
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     private = Pair(pair.directory, Manifest.model_validate(data))
     with ScriptedCloud(hangs_after(3, decoder, late, 35)) as cloud:
         receipt = answer(private, decoder, server=cloud.address, timeout=60).receipt

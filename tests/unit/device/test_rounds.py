@@ -30,6 +30,7 @@ from tests.doubles.asking import QUESTION, ask, notes, sent, texts
 from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.cloud import abort, done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 
@@ -292,7 +293,7 @@ def test_an_early_end_that_is_doubtful_goes_on_to_the_end(pair: Pair) -> None:
 
 
 def test_formulas_that_agree_are_what_a_computed_answer_stands_on(tmp_path: Path) -> None:
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     pair = Pair(tmp_path, Manifest.model_validate(data))
     question = "Ann has 3 bags of 4 apples. How many apples has Ann?"
     # The first formula uses one of two numbers, which is a doubt.
@@ -308,7 +309,7 @@ def test_formulas_that_agree_are_what_a_computed_answer_stands_on(tmp_path: Path
 
 
 def test_the_same_amount_agrees_however_it_is_written(tmp_path: Path) -> None:
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     pair = Pair(tmp_path, Manifest.model_validate(data))
     question = "A pen is 1.30. What is it for 4 and 9?"
     sentences = {"c": ("{=}.", 0.9), "a*b": ("${=}.", 0.9), "b*a": ("{=}.", 0.9)}

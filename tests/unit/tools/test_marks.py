@@ -18,6 +18,7 @@ from duet_tools.marks.command import read_set
 from duet_tools.marks.figures import marks_of, of_sets, ways_of
 from duet_tools.marks.signals import SetQuestion, SignalRow, ask, missing
 from tests.doubles.cloud import ScriptedCloud, done_text, says, text
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 SUMS = [SetQuestion("sums", str(number), f"{number}+1?", str(number + 1)) for number in range(3)]
@@ -136,5 +137,5 @@ def test_a_service_that_fails_is_reported(pair_manifest: Manifest) -> None:
 
 @pytest.fixture
 def pair_manifest() -> Manifest:
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     return Manifest.model_validate(data)

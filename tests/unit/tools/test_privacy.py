@@ -20,7 +20,7 @@ from duet_tools.privacy.recorder import ConnectionReader
 from duet_tools.privacy.table import privacy_table
 from duet_tools.results.privacy import PrivacyResults
 from tests.doubles.decoder import ScriptedDecoder, answering
-from tests.doubles.manifests import manifest_data
+from tests.doubles.manifests import PRIVATE_PAIR, manifest_data
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_is_no_http2_is_refused() -> None:
 @pytest.fixture
 def capturing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capture:
     """A capture whose decoder writes nothing."""
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     data["reasoner"] |= {"context": 4000}
     data["decoder"] |= {
         "vocabulary": {"size": 300, "sha256": "b" * 64, "reserved": ["<|end|>"]},

@@ -19,6 +19,7 @@ from duet_training.release.stories import make_plan
 from duet_training.settings.compose import compose_settings
 from duet_training.settings.run import Settings
 from tests.doubles.commands import train_release
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.doubles.small_pairs import write_pair
 
 EVALUATION = {
@@ -299,7 +300,7 @@ def private(tmp_path):
     write_pair(out / "pair")
     manifest = out / "pair" / MANIFEST_NAME
     content = json.loads(manifest.read_text())
-    content |= {"schema": 2, "quantities": "private", "answers": "computed"}
+    content |= PRIVATE_PAIR
     manifest.write_text(json.dumps(content | {"id": "private-sums-135m"}))
     (out / "start" / "state").mkdir(parents=True)
     for role, steps in (("reasoner", 2300), ("decoder", 900)):

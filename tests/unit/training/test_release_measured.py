@@ -13,6 +13,7 @@ from duet_training.release.package import package
 from duet_training.release.stage import HELD_OUT, PRIVATE_HELD_OUT
 from tests.doubles.bench import ScriptedBench
 from tests.doubles.commands import train_served, train_wall_clock
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.doubles.small_pairs import write_pair
 
 PYTHON = Path(sys.executable)
@@ -201,7 +202,7 @@ def test_a_pair_that_computes_is_compared_with_its_decoder_on_its_own_problems(s
     told, out = scripted
     manifest = out / "pair" / "manifest.json"
     content = json.loads(manifest.read_text())
-    content |= {"schema": 2, "quantities": "private", "answers": "computed"}
+    content |= PRIVATE_PAIR
     manifest.write_text(json.dumps(content))
     assert _serve(out) == 0
     sets = json.loads((out / "served.json").read_text())["sets"]

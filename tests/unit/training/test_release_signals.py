@@ -14,9 +14,8 @@ from duet_training.experiments.processes import Processes
 from duet_training.pair.description import load_pair
 from duet_training.settings.compose import compose_settings
 from tests.doubles.commands import train_release_signals as main
-from tests.doubles.manifests import manifest_data
+from tests.doubles.manifests import PRIVATE_PAIR, manifest_data
 
-PRIVATE = {"schema": 2, "quantities": "private", "answers": "computed"}
 READ = {"accuracy": 0.5, "accuracy_95": [0.4, 0.6], "accuracy_where_stated": 0.25}
 NAMES = ("100%", "75%", "50%", "25%", "removed", "question mark", "mask", "placebo")
 SIGNAL = {
@@ -101,7 +100,7 @@ def test_figures_go_to_the_released_pair_and_its_page(pair, asked, tmp_path):
 
 
 def test_signals_that_are_formulas_are_refused(pair, asked, tmp_path, capsys):
-    (pair / MANIFEST_NAME).write_text(json.dumps(manifest_data(id="toy", **PRIVATE)))
+    (pair / MANIFEST_NAME).write_text(json.dumps(manifest_data(id="toy", **PRIVATE_PAIR)))
     assert main([str(pair), str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert "toy: its signals are formulas of labels" in error

@@ -13,6 +13,7 @@ from duet_device.deadline import Deadline
 from duet_device.pairs.pair import Pair
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
+from tests.doubles.manifests import PRIVATE_PAIR
 from tests.unit.device.conftest import manifest_data
 
 
@@ -79,7 +80,7 @@ def test_a_signal_that_is_there_asks_no_cloud(pair: Pair, offline: list[object])
 
 def test_the_value_of_a_computed_answer_is_its_result(tmp_path: Path) -> None:
     """Not the last number of its sentence, from which signals would never agree."""
-    data = manifest_data(schema=2, quantities="private", answers="computed")
+    data = manifest_data(**PRIVATE_PAIR)
     pair = Pair(tmp_path, Manifest.model_validate(data))
     decoder = ScriptedDecoder(answering("{=} buses for [b] people.", " A:"))
     with (

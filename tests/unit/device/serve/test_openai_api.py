@@ -12,6 +12,7 @@ import httpx
 import openai
 import pytest
 
+from duet_contract.manifest import PRIVATE_SCHEMA
 from duet_contract.receipt import Receipt
 from duet_device.ask_request import AskRequest
 from duet_device.errors import ModelProblem
@@ -134,7 +135,7 @@ def test_a_pair_that_reads_the_question_alone_says_what_it_left_out(
     api: Api, installed: Path, cloud: ScriptedCloud
 ) -> None:
     manifest = installed.parent / "pairs" / "bytes" / "manifest.json"
-    data = json.loads(manifest.read_text()) | {"schema": 2, "quantities": "private"}
+    data = json.loads(manifest.read_text()) | {"schema": PRIVATE_SCHEMA, "quantities": "private"}
     manifest.write_text(json.dumps(data))
     messages = [{"role": "system", "content": "Be kind."}, *ASKED["messages"]]
     completion = api.client().chat.completions.create(model="bytes", messages=messages)
