@@ -8,7 +8,13 @@ from fractions import Fraction
 from duet_contract.quantities.computing import Value
 from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.rounding import asked, asked_unit, asks_time_of_day
-from duet_contract.quantities.units import Dimensions, add_unlike, times_of_day, units
+from duet_contract.quantities.units import (
+    Dimensions,
+    add_unlike,
+    adds_both,
+    times_of_day,
+    units,
+)
 
 # A quantity of these kinds often only names something.
 _NAMING = frozenset({"word", "ordinal", "date", "exponent", "code"})
@@ -35,7 +41,7 @@ class Checks:
     fractional: bool
     """Things that come whole are counted, and the result is not a whole number."""
     unlike_units: bool
-    """Quantities of unlike units are added or compared."""
+    """Quantities of unlike units are added or compared, or two times of day are added."""
     wrong_unit: bool
     """The result is in another unit than the question asks for; False if either is unknown."""
 
@@ -132,7 +138,8 @@ def check(masked: Masked, value: Value) -> Checks:
     last = value.steps[-1].name
     symbols = [symbol for step in value.steps for symbol in step.symbols]
     turned = result_of(masked, value) != value.value
-    unit, unlike = _followed(value, units(masked))
+    known = units(masked)
+    unit, unlike = _followed(value, known)
     wanted = asked_unit(masked.text)
     # Hours before midnight are those of the day before.
     amounts = value.work[:-1] if time_of_day(masked, value) is not None else value.work
@@ -144,7 +151,7 @@ def check(masked: Masked, value: Value) -> Checks:
         turned=turned,
         negative=not turned and any(step.result < 0 for step in amounts),
         fractional=asked(masked.text).sort in ("count", "coins") and value.value.denominator > 1,
-        unlike_units=unlike,
+        unlike_units=unlike or _adds_times_of_day(value, masked, known),
         wrong_unit=unit is not None and wanted is not None and unit != wanted,
     )
 
@@ -160,3 +167,9 @@ def _followed(value: Value, known: Mapping[str, Dimensions]) -> tuple[Dimensions
         if unit is not None:
             names[step.name] = unit
     return unit, unlike
+
+
+def _adds_times_of_day(value: Value, masked: Masked, known: Mapping[str, Dimensions]) -> bool:
+    """Return whether any step adds two times of day: 9:15 and 11:45, but not 1:30 hours and 2:15 hours."""
+    times = {name for name, half in times_of_day(masked).items() if half or not known.get(name)}
+    return any(adds_both(step.expression, times) for step in value.steps)

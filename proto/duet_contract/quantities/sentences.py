@@ -10,6 +10,7 @@ from duet_contract.quantities.labels import LABEL
 from duet_contract.quantities.masking import Masked, fill_labels
 from duet_contract.quantities.nouns import is_plural, singular
 from duet_contract.quantities.rounding import Asked, asked, written
+from duet_contract.quantities.units import times_of_day
 
 RESULT = "{=}"
 """Takes the result of the signal's formula."""
@@ -32,6 +33,17 @@ _BRACKETS = re.compile(r"\[[^\[\]]*\]")
 _MANY = re.compile(r"\bhow many ((?:[^\W\d_]+ ){0,3}[^\W\d_]+)", re.IGNORECASE)
 _OF_MONEY = re.compile(r"[$\u20ac\u00a3]\{|\} (?:dollars|euros)\b")
 _OF_POUNDS = re.compile(r"\} pounds\b")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_OPENER_WORDS = (
+    "a adding after all altogether an and as at before both by currently during each every for from he "
+    "her his i if in it its my now of on one only our out per she since so that the their then there "
+    "these they this those to today together tomorrow we when with you your yesterday"
+)
+_OPENERS = frozenset(_OPENER_WORDS.split())
+"""Capitalized words that name nothing."""
+_SIGNS = {"$": {"dollar", "cent"}, "€": {"euro", "cent"}, "£": {"pound", "penny"}}
+_CLOCK = {"hour", "minute"}
+_AGE = re.compile(r"\b(?:old|older|oldest|younger|youngest|ages?|aged|born)\b", re.IGNORECASE)
 
 
 def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value]:
@@ -68,15 +80,17 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
         raise FormulaError(
             "the sentence has the result twice, a single brace, or digits of its own"
         )
-    if unknown := set(LABEL.findall(sentence)) - set(LABEL.findall(masked.text)):
-        if value:
-            raise FormulaError(
-                f"the sentence has the label {min(unknown)}, which the question does not have"
-            )
-        # There is no other formula than the sentence's.
-        plain = plain_sentence(masked.text, asked(masked.text))
-        holes, sentence = holes[-1:], plain.replace(RESULT, f"{{{holes[-1]}}}")
     signal = RESULT.strip("{}")
+    unknown = set(LABEL.findall(sentence)) - set(LABEL.findall(masked.text))
+    if unknown and value:
+        raise FormulaError(
+            f"the sentence has the label {min(unknown)}, which the question does not have"
+        )
+    if unknown or invented(sentence, masked):
+        # The formula is right more often than the words around it.
+        holes = [signal if value and signal in holes else holes[-1]]
+        plain = plain_sentence(masked.text, asked(masked.text))
+        sentence = plain.replace(RESULT, f"{{{holes[0]}}}")
     if signal in holes and value is None:
         raise FormulaError("the sentence needs the signal's result, and there is no signal")
     before = "".join(f"{step.formula}={step.name};" for step in value.work) if value else ""
@@ -105,6 +119,46 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
     # Labels first: no hole has brackets, and no number becomes a label.
     told = fill_labels(sentence, masked.quantities)
     return _NUMBER.sub(number, told), said
+
+
+def invented(sentence: str, masked: Masked) -> list[str]:
+    """Return the names, and the thing or unit that is counted, which only the sentence has.
+
+    A small decoder confuses names ("Ian" for "I") and units ("years" for "feet").
+
+    Args:
+        sentence: with formulas in braces.
+        masked: the question. Its currency signs name dollars, euros and pounds, its times of day hours
+            and minutes, its ages years.
+
+    Examples:
+        >>> from duet_contract.quantities import mask
+        >>> invented("Ian has {=} years left.", mask("I had 5 feet of rope. What is left of it?"))
+        ['Ian', 'years']
+        >>> invented("They cost {=} dollars.", mask("A pen costs $3. What do 2 pens cost?"))
+        []
+    """
+    known = {_stem(word) for word in _WORD.findall(masked.text)}
+    for sign, units in _SIGNS.items():
+        known |= units if sign in masked.text else set()
+    known |= _CLOCK if times_of_day(masked) else set()
+    known |= {"year"} if _AGE.search(masked.text) else set()
+    names = [
+        word
+        for word in _WORD.findall(_BRACKETS.sub("", _HOLE.sub("", sentence)))
+        if word[0].isupper() and word.lower() not in _OPENERS
+    ]
+    counted = [
+        words[noun]
+        for place in _NUMBER.finditer(sentence)
+        if (words := (place["words"] or "").split()) and (noun := _noun_at(words)) is not None
+    ]
+    return [word for word in (*names, *counted) if _stem(word) not in known]
+
+
+def _stem(word: str) -> str:
+    low = word.lower().replace("\u2019", "'").removesuffix("'s")
+    return singular(low) if is_plural(low) else low
 
 
 def asked_by(masked: Masked, sentence: str, value: Value) -> Asked:

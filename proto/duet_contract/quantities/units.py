@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from duet_contract.quantities.formula import Constant, Expression, Name
@@ -114,6 +114,21 @@ def _unit_of(text: str, start: int, end: int) -> Dimensions | None:
     if follows[3] and (per := _DIMENSION.get(follows[3].lower())):
         unit[per] -= 1
     return unit
+
+
+def adds_both(expression: Expression, names: Collection[str]) -> bool:
+    """Return whether two of the names are added to each other.
+
+    Examples:
+        >>> from duet_contract.quantities.formula import parse
+        >>> adds_both(parse("a+b")[0].expression, {"a", "b"})
+        True
+    """
+    if isinstance(expression, Constant | Name):
+        return False
+    here = [each.name for each in expression.operands if isinstance(each, Name)]
+    added = expression.sign == "+" and len(here) > 1 and set(here) <= set(names)
+    return added or any(adds_both(each, names) for each in expression.operands)
 
 
 def add_unlike(

@@ -189,6 +189,21 @@ def test_units_follow_products_and_quotients() -> None:
     assert check(masked, compute("a+c", masked.quantities)).unlike_units
 
 
+@pytest.mark.parametrize(
+    ("question", "formula", "unlike"),
+    [
+        ("A train leaves at 9:15 and arrives at 11:45. How long does it take?", "a+b", True),
+        ("A train leaves at 9:15 and arrives at 11:45. How long does it take?", "b-a", False),
+        ("He slept from 10 pm to 6 am. How long?", "2*(a+b)", True),
+        ("She ran 1:30 hours on one day and 2:15 hours on the next. How long?", "a+b", False),
+        ("A film begins at 8 pm and takes 2 hours. When does it end?", "a+b", False),
+    ],
+)
+def test_two_times_of_day_cannot_be_added(question, formula, unlike):
+    masked = mask(question)
+    assert check(masked, compute(formula, masked.quantities)).unlike_units is unlike
+
+
 QUESTION = mask("Nina had 40 euros. She bought 3 books for 8 euros each. How much money is left?")
 
 
@@ -225,7 +240,7 @@ def test_a_sentence_that_cannot_be_filled_is_refused(sentence: str) -> None:
     ],
 )
 def test_a_sentence_about_money_has_cents(sentence: str, text: str) -> None:
-    question = mask("One pen is $17.80. What is it for 4?")
+    question = mask("A pound of pens is $17.80. What is it for 4?")
     found = answer_of(question, "a*b", sentence)
     assert (found.text, found.value in found.text) == (text, True)
     pounds = answer_of(
@@ -332,8 +347,32 @@ def test_a_sentence_may_know_more_than_a_part_of_a_formula() -> None:
 )  # fmt: skip
 def test_answers_are_written_as_a_person_would(numbers: str, sentence: str, text: str) -> None:
     first, second = numbers.split()
-    question = mask(f"It was {first} and then {second} less. What is it?")
+    things = "pens, slices, children, pounds, miles, glasses or degrees"
+    question = mask(f"It was {first} {things} and then {second} less. What is it?")
     assert answer_of(question, "a-b", sentence).text == text
+
+
+@pytest.mark.parametrize(
+    ("question", "signal", "sentence", "text"),
+    [
+        ("I paid $35 and $42. How much money is it?", "a+b", "Ian paid {=} dollars.", "The answer is $77."),
+        ("I paid $35 and $42. How much money is it?", "a+b", "You paid {=} dollars.", "You paid 77 dollars."),
+        ("A car drives 300 km in 4 hours. How fast is it?", "a/b", "It is {=} years old.", "The answer is 75."),
+        ("Ann is 12, Tom 3 years older. How old is Tom?", "a+b", "Tom is {=} years old.", "Tom is 15 years old."),
+        ("Ann is twice 12. How old is she?", "2*a", "Ann is {=} years old.", "Ann is 24 years old."),
+        ("NINA'S box has 9 pens, 2 break. How many pens are left?", "a-b", "Nina has {=} pens.", "Nina has 7 pens."),
+        ("It opens at 9:15 and closes at 11:45. How long?", "b-a", "It takes {=} hours.", "It takes 2.5 hours."),
+        ("He ran 3 km and 4 km. How far?", "a+b", "He ran {=} miles.", "The answer is 7."),
+        ("Tom has 9 limes and eats 4. How many limes are left?", "a-b", "Tom has {=} l trees.", "The answer is 5 limes."),
+    ],
+)  # fmt: skip
+def test_a_sentence_with_names_or_units_of_its_own_is_replaced(
+    question: str, signal: str, sentence: str, text: str
+) -> None:
+    masked = mask(question)
+    assert answer_of(masked, signal, sentence).text == text
+    alone = sentence.replace("{=}", f"{{{signal}}}")
+    assert answer_of(masked, None, alone).text == text
 
 
 @pytest.mark.parametrize(
