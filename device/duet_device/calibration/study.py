@@ -86,22 +86,25 @@ def study(
     against_cloud: bool = False,
     seed: int = 0,
     decisions: frozenset[str] = frozenset(get_args(Decision)),
+    goals: Mapping[str, Goal] | None = None,
 ) -> Study:
     """Fit on one half of the rows, test on the other.
 
     Args:
         rows: of one pair and one decoder file.
-        goal: what is wanted of every decision.
+        goal: what is wanted of every decision that `goals` does not name.
         data: name of the data.
         against_cloud: see `cases_of`.
         seed: of the division into halves.
         decisions: those that are fitted.
+        goals: what is wanted of single decisions.
 
     Raises:
         UsageProblem: rows without answers, or too few for the guarantee.
     """
     missing = [] if against_cloud else [row.id for row in rows if row.answer is None]
-    check_rows(len(rows), missing, goal, data)
+    wanted = dict.fromkeys(decisions, goal) | dict(goals or {})
+    check_rows(len(rows), missing, [wanted[each] for each in decisions], data)
     first, test = halves(rows, seed)
     probe, probed = _probe(first, test, against_cloud=against_cloud)
     judge, judged = (None, {}) if against_cloud else _judge(first, test)
@@ -115,7 +118,7 @@ def study(
             found := fit(
                 fit_cases[decision],
                 test_cases[decision],
-                goal,
+                wanted[decision],
                 _COMPARED.get(decision, frozenset()),
                 saves_tokens=decision in ("gate", "stop"),
             )
@@ -154,13 +157,13 @@ def halves(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
     return ordered[:half], ordered[half:]
 
 
-def check_rows(count: int, missing: Sequence[str], goal: Goal, data: str) -> None:
+def check_rows(count: int, missing: Sequence[str], goals: Sequence[Goal], data: str) -> None:
     """Refuse data without answers, or with too few questions for what is wanted.
 
     Args:
         count: questions.
         missing: ids of those that have no answer and need one.
-        goal: what is wanted.
+        goals: what is wanted of the decisions.
         data: name of the data.
 
     Raises:
@@ -171,6 +174,7 @@ def check_rows(count: int, missing: Sequence[str], goal: Goal, data: str) -> Non
             f"{len(missing)} of {count} questions of {data} have no answer (the first: id "
             f'{missing[0]}): give each an "answer", or calibrate without answers: --against-cloud'
         )
+    goal = max(goals, key=Goal.rows)
     least = max(4, 2 * goal.rows())
     if count < least:
         raise UsageProblem(

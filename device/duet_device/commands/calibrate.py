@@ -29,8 +29,26 @@ if TYPE_CHECKING:
     from duet_device.calibration.study import Study, Tradeoff
     from duet_device.pairs.pair import Pair
 
+_DECISIONS = ("gate", "stop", "more", "mark")
 _SHARE = Number(0, 1, min_open=True, max_open=True)
 _ALPHA, _DELTA = 0.1, 0.05
+
+
+class Alpha(click.ParamType):
+    """A share, or DECISION=SHARE: ("", 0.1) or ("gate", 0.1)."""
+
+    name = "alpha"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """See `click.ParamType`."""
+        decision, separator, share = str(value).rpartition("=")
+        if separator and decision not in _DECISIONS:
+            self.fail(f"{decision!r} is no decision: name {', '.join(_DECISIONS)}", param, ctx)
+        return decision, _SHARE.convert(share, param, ctx)
+
+
 _TAKEN = ("server", "pair_name", "budget", "timeout", "connect_timeout", "threads")
 _CURVE_LINES = 10
 # Questions in a row without an answer from the cloud that stop a run: the next ones would fail, too.
@@ -52,7 +70,14 @@ _MOST_FAILURES = 5
     "accuracy|saving VALUE",
     "Wanted share of right answers among the trusted ones, or of signal tokens saved.",
 )
-@option("--alpha", _SHARE, "A", f"Share of wrong answers allowed among them [{_ALPHA}].")
+@option(
+    "--alpha",
+    Alpha(),
+    "[DECISION=]A",
+    f"Share of wrong answers allowed among them, of every decision or of one [{_ALPHA}]. Repeatable.",
+    multiple=True,
+    to="alphas",
+)
 @option(
     "--delta",
     _SHARE,
@@ -67,7 +92,7 @@ _MOST_FAILURES = 5
 )
 @option(
     "--decide",
-    click.Choice(("gate", "stop", "more", "mark")),
+    click.Choice(_DECISIONS),
     None,
     "Fit this decision alone [all]. Repeatable.",
     multiple=True,
@@ -95,7 +120,7 @@ def calibrate(
     data: Path,
     rows_path: Path | None,
     target: tuple[Literal["accuracy", "saving"], float] | None,
-    alpha: float | None,
+    alphas: tuple[tuple[str, float], ...],
     delta: float,
     against_cloud: bool,
     decide: tuple[str, ...],
@@ -121,18 +146,25 @@ def calibrate(
     from duet_device.pairs.pair import chosen_pair, open_pair
     from duet_device.policy.calibrations import store
 
-    goal = _goal(target, alpha, delta)
+    goals = _goals(target, dict(alphas), delta)
+    goal = goals.pop("")
+    decisions = frozenset(decide or _DECISIONS)
     stop = stop_on_interrupt(context)
     asked = [_asked(item, data) for item in read_items(data)]
     missing = [] if against_cloud else [each.id for each in asked if each.answer is None]
     # Before any question is asked.
-    check_rows(len(asked), missing, goal, data.name)
+    check_rows(len(asked), missing, [goals.get(each, goal) for each in decisions], data.name)
     pair = open_pair(chosen_pair(settings.pop("pair_name")), allow_unsigned=allow_unsigned)
     path = rows_path or Path(f"{data}.rows")
     rows = _recorded(asked, path, pair, settings, samples=samples, stop=stop)
-    chosen = {"decisions": frozenset(decide)} if decide else {}
     found = study(
-        rows, goal, data=data.name, against_cloud=against_cloud, seed=split_seed, **chosen
+        rows,
+        goal,
+        data=data.name,
+        against_cloud=against_cloud,
+        seed=split_seed,
+        decisions=decisions,
+        goals=goals,
     )
     if html:
         from duet_device.calibration.page import page
@@ -150,14 +182,18 @@ def calibrate(
     note(f"stored in {store(found.calibration, pair.manifest)}")
 
 
-def _goal(target: tuple[str, float] | None, alpha: float | None, delta: float) -> "Goal":
+def _goals(
+    target: tuple[str, float] | None, alphas: dict[str, float], delta: float
+) -> "dict[str, Goal]":
+    """Return what is wanted of single decisions, and, by an empty name, of all others."""
     from duet_device.calibration.fitting import Goal
 
-    if target and alpha is not None:
+    if target and alphas:
         raise UsageProblem("--target and --alpha are alternatives")
     if target and target[0] == "saving":
-        return Goal(failure=delta, saving=target[1])
-    return Goal(1 - target[1] if target else alpha or _ALPHA, delta)
+        return {"": Goal(failure=delta, saving=target[1])}
+    every = {"": 1 - target[1] if target else _ALPHA}
+    return {name: Goal(alpha, delta) for name, alpha in (every | alphas).items()}
 
 
 def _answer(item: Item, data: Path) -> str | None:

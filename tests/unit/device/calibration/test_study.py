@@ -130,3 +130,12 @@ def test_decisions_that_were_not_asked_for_are_not_fitted() -> None:
     assert set(found.fitted) == {"stop"}
     assert found.calibration.stop
     assert (found.calibration.gate, found.calibration.probe) == (None, None)
+
+
+def test_each_decision_keeps_its_own_goal() -> None:
+    loose = Goal(risk=0.4, failure=0.1)
+    found = study(made(240), GOAL, data="made", goals={"mark": loose}).calibration
+    assert found.gate
+    assert found.mark
+    assert (found.gate.risk, found.mark.risk) == (GOAL.risk, 0.4)
+    assert found.gate == study(made(240), GOAL, data="made").calibration.gate
