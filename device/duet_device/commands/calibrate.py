@@ -34,18 +34,14 @@ _SHARE = Number(0, 1, min_open=True, max_open=True)
 _ALPHA, _DELTA = 0.1, 0.05
 
 
-class Alpha(click.ParamType):
+class Alpha(click.types.StringParamType):
     """A share, or DECISION=SHARE: ("", 0.1) or ("gate", 0.1)."""
 
-    name = "alpha"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
         decision, separator, share = str(value).rpartition("=")
         if separator and decision not in _DECISIONS:
-            self.fail(f"{decision!r} is no decision: name {', '.join(_DECISIONS)}", param, ctx)
+            self.fail(f"unknown decision {decision!r}: name {', '.join(_DECISIONS)}", param, ctx)
         return decision, _SHARE.convert(share, param, ctx)
 
 

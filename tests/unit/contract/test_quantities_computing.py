@@ -363,7 +363,7 @@ def test_answers_are_written_as_a_person_would(numbers: str, sentence: str, text
         ("NINA'S box has 9 pens, 2 break. How many pens are left?", "a-b", "Nina has {=} pens.", "Nina has 7 pens."),
         ("It opens at 9:15 and closes at 11:45. How long?", "b-a", "It takes {=} hours.", "It takes 2.5 hours."),
         ("He ran 3 km and 4 km. How far?", "a+b", "He ran {=} miles.", "The answer is 7."),
-        ("Tom has 9 limes and eats 4. How many limes are left?", "a-b", "Tom has {=} l trees.", "The answer is 5 limes."),
+        ("Tom has 9 limes and eats 4. How many limes remain?", "a-b", "Tom has {=} l trees.", "The answer is 5 limes."),
     ],
 )  # fmt: skip
 def test_a_sentence_with_names_or_units_of_its_own_is_replaced(

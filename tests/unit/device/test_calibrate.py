@@ -224,7 +224,7 @@ class TestCalibrate:
             (20, (), "58 at least"),
             (60, ("--alpha", "0.01"), "598 at least"),
             (60, ("--alpha", "0.2", "--alpha", "gate=0.01"), "598 at least"),
-            (60, ("--alpha", "often=0.1"), "'often' is no decision: name gate, stop, more, mark"),
+            (60, ("--alpha", "often=0.1"), "unknown decision 'often': name gate, stop, more, mark"),
             (60, ("--alpha", "gate=2"), "2.0 is not in the range"),
             (60, ("--target", "accuracy", "0.99"), "598 at least"),
             (60, ("--target", "accuracy", "0.9", "--alpha", "0.1"), "alternatives"),
