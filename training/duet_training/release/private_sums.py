@@ -12,7 +12,7 @@ from duet_training.release.stage import ReleaseStage, served, wall_clock
 from duet_training.sft import PRIVATE_PAIR
 
 NAME = PRIVATE_PAIR
-REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 850
+REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 4500, 3000, 850
 _PEER = Path(__file__).with_name("solutions.toml")
 GENERATED = 500
 """Generated problems of each kind that accuracy is measured on."""

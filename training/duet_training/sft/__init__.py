@@ -2,5 +2,5 @@
 
 UNFINISHED = 3
 """Exit code of a command that the time limit ended."""
-PRIVATE_PAIR, PRIVATE_VERSION = "private-sums-135m", "0.1.0"
+PRIVATE_PAIR, PRIVATE_VERSION = "private-sums-135m", "0.2.0"
 """The pair with private quantities."""
