@@ -211,6 +211,11 @@ def test_figures_in_sentences_are_the_committed_ones() -> None:
         "`private-sums-135m` and `stories-5m` get {:.0%} and {:.0%} of".format(*alone_right)
         in device
     )
+    policy = json.loads((ROOT / "tools/duet_tools/results/policy.json").read_text("utf-8"))
+    wanted = policy["sets"]["easy-and-hard"]["wanted"]
+    gate = next(each["policies"]["gate"] for each in wanted if "saving" in each["goal"])
+    assert f"**{gate['calls']['value']:.0%} fewer calls**" in readme
+    assert f"costs {-100 * gate['difference']['value']:.1f} points" in readme
     original = stories.original
     assert original
     index = (ROOT / "docs/index.md").read_text("utf-8")
