@@ -146,7 +146,7 @@ def _exported(pair):
 
 def test_an_exported_pair_says_that_it_is_private(private, pair_file):
     exported = _exported(private)
-    assert (exported.quantities, exported.answers, exported.schema_) == ("private", "computed", 2)
+    assert (exported.quantities, exported.answers, exported.schema_) == ("private", "computed", 3)
     usual = _exported(load_pair(pair_file))
     assert (usual.quantities, usual.answers, usual.schema_) == (None, None, 1)
 

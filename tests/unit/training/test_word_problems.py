@@ -93,7 +93,7 @@ def test_there_is_one_way_to_write_a_formula(formula: str, form: str) -> None:
          "a/2=A;a+A"),
         ("20% of 50 pens are red.", "<<20/100*50=10>>10", "10", "a%*b"),
         ("20% of 50 pens are red.", "<<.2*50=10>>10", "10", "a%*b"),
-        ("She reads 3/4 of 80 pages.", "<<3/4*80=60>>60", "60", "x*a"),
+        ("She reads 3/4 of 80 pages.", "<<3/4*80=60>>60", "60", "a*x"),
         ("It costs $5, and 50 cents more.", "<<5+.5=5.5>>", "5.5", "b/100=A;a+A"),
         ("He pays $1,000 and $20.", "<<1000+20=1020>>", "1020", "a+b"),
         ("Sam has 2 dogs and twice as many cats.", "<<2*2=4>>", "4", None),
