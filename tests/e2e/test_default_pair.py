@@ -140,6 +140,7 @@ def test_held_out_questions_are_answered_from_formulas_without_their_numbers(ser
     assert sum(tokens) / len(tokens) < SHORT, tokens
 
 
-def test_the_decoder_by_itself_knows_few_of_the_answers(tmp_path):
+def test_the_decoder_by_itself_knows_some_of_the_answers(tmp_path):
+    """Enough to answer without a cloud, too few to do without one."""
     alone = _ask(QUESTIONS, tmp_path, "--device-only")
-    assert len(_right(alone)) <= 0.5 * len(QUESTIONS)
+    assert 0.3 * len(QUESTIONS) <= len(_right(alone)) <= 0.8 * len(QUESTIONS)
